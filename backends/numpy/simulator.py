@@ -1,0 +1,397 @@
+"""The definition of the integer operators, as a bit-exact simulator that needs NumPy alone.
+
+This file is part of the compiler and is copied, unchanged, into every artifact: what runs there
+is what every other backend is compared with.  It reads the integer program that ``snnc`` writes
+(``graph.json`` and ``tensors.safetensors``) and knows nothing else of ``snnc``.
+
+Values are int64 arrays with the batch first.  Matrix products run in floating point where the
+proven ranges make that exact (below 2**24 in float32, 2**53 in float64), else in int64.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Record = dict[str, Any]
+PER_STEP = ("IntTimeSum", "IntTimeMax", "IntTimeLast", "IntTimeStack")
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
+    """Read a safetensors file: u64 header size, JSON header, raw little-endian data."""
+    dtypes = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "F32": "<f4", "F64": "<f8"}
+    dtypes |= {"U8": "<u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header, body = json.loads(raw[8 : 8 + size]), raw[8 + size :]
+    header.pop("__metadata__", None)
+    return {
+        name: np.frombuffer(body[slice(*t["data_offsets"])], dtypes[t["dtype"]]).reshape(t["shape"])
+        for name, t in header.items()
+    }
+
+
+def rsh(x: Array, shift: int, rounding: str) -> Array:
+    """Divide by ``2**shift`` and round (scalar definition: ``snnc.rounding``)."""
+    if shift == 0:
+        return x
+    half = 1 << (shift - 1)
+    if rounding == "half_away":
+        return np.where(x >= 0, (x + half) >> shift, -((half - x) >> shift))
+    if rounding == "trunc":
+        return np.where(x >= 0, x >> shift, -((-x) >> shift))
+    if rounding == "floor":
+        return x >> shift
+    if rounding == "half_up":
+        return (x + half) >> shift
+    if rounding == "half_even":
+        q = x >> shift
+        r = x - (q << shift)
+        return q + ((r > half) | ((r == half) & (q & 1 == 1)))
+    raise ValueError(f"unknown rounding {rounding!r}")
+
+
+#: The functions of integer kernels; predicates give 0 or 1.
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "neg": np.negative,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "ge": lambda a, b: (a >= b).astype(np.int64),
+    "gt": lambda a, b: (a > b).astype(np.int64),
+    "le": lambda a, b: (a <= b).astype(np.int64),
+    "lt": lambda a, b: (a < b).astype(np.int64),
+    "eq": lambda a, b: (a == b).astype(np.int64),
+    "ne": lambda a, b: (a != b).astype(np.int64),
+    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.int64),
+    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.int64),
+    "not": lambda a: (a == 0).astype(np.int64),
+    "select": lambda c, a, b: np.where(c != 0, a, b),
+    "copy": lambda a: a,
+}
+
+
+class Simulator:
+    """Runs an integer program on batches.
+
+    Attributes:
+        inputs: Name -> (shape, clock, lo, hi) of every network input.
+        outputs: Names of the network outputs.
+        steps: Default number of steps for a network without per-step input.
+    """
+
+    def __init__(self, document: Record, tensors: dict[str, Array]) -> None:
+        if document["format"] != "snnc.graph/1":
+            raise ValueError(f"cannot read format {document['format']!r}")
+        self._tensors = tensors
+        self.steps: int = document["steps"]
+        self.max_steps: int = document["max_steps"]
+        self._nodes: list[Record] = document["nodes"]
+        self._clock = {n["name"]: n["types"][0]["clock"] for n in self._nodes}
+        self._types = {n["name"]: n["types"] for n in self._nodes}
+        self.inputs: dict[str, tuple[tuple[int, ...], str, int, int]] = {}
+        for n in self._nodes:
+            if n["op"] == "IntInput":
+                a = n["attributes"]
+                self.inputs[n["name"]] = (tuple(a["shape"]), a["clock"], a["lo"], a["hi"])
+        self.outputs = [n["name"] for n in self._nodes if n["op"] == "IntOutput"]
+        self._exact = {n["name"]: self._weights(n) for n in self._nodes if "weight" in n["attributes"]}
+
+    @classmethod
+    def load(cls, folder: Path) -> Simulator:
+        """Read ``graph.json`` and ``tensors.safetensors``."""
+        document = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        return cls(document, read_safetensors(folder / "tensors.safetensors"))
+
+    def words(self) -> list[str]:
+        """Names of everything ``record`` can hold: ``node.output`` and ``node.state`` words."""
+        names = []
+        for n in self._nodes:
+            if n["op"] == "IntNeuron":
+                k = n["attributes"]["kernel"]
+                names += [f"{n['name']}.{o}" for o in dict.fromkeys(k["outputs"])]
+                names += [f"{n['name']}.{s['name']}" for s in k["states"]]
+            elif n["op"] in ("IntTimeSum", "IntTimeMax"):
+                names.append(f"{n['name']}.acc")
+        return list(dict.fromkeys(names))
+
+    def run(
+        self, x: Array | dict[str, Array], steps: int | None = None, record: Iterable[str] = ()
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Run a batch of independent samples from the initial state.
+
+        Args:
+            x: Integers, (N, T, ...) for a per-step input or (N, ...) for a static one; a dict
+                by input name if there are several.
+            steps: T, needed only without a per-step input (default: as the model was traced).
+            record: Words of ``words()`` to keep; each becomes (N, T, ...). A state is recorded
+                after the step.
+
+        Returns:
+            Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records.
+        """
+        arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
+        batch, steps = self._check(arrays, steps)
+        wanted = set(record)
+        if unknown := wanted - set(self.words()):
+            raise ValueError(f"no word is named {sorted(unknown)[0]!r}")
+        run = _Run(self, batch, steps, wanted)
+        run.phase("once", {k: a.astype(np.int64) for k, a in arrays.items() if self._static(k)})
+        for t in range(steps):
+            run.phase("step", {k: a[:, t].astype(np.int64) for k, a in arrays.items() if not self._static(k)})
+        run.phase("end", {})
+        records = {k: np.stack(v, 1) for k, v in run.records.items()} if steps else {}
+        return {name: run.values[name, 0] for name in self.outputs}, records
+
+    def _static(self, name: str) -> bool:
+        return self.inputs[name][1] == "once"
+
+    def _check(self, arrays: dict[str, Array], steps: int | None) -> tuple[int, int]:
+        if set(arrays) != set(self.inputs):
+            raise ValueError(f"inputs are {sorted(self.inputs)}, got {sorted(arrays)}")
+        batches, lengths = set(), set()
+        for name, (shape, clock, lo, hi) in self.inputs.items():
+            a = arrays[name]
+            head = ("N",) if clock == "once" else ("N", "T")
+            if not np.issubdtype(a.dtype, np.integer):
+                raise TypeError(f"input {name!r} must be integers, got {a.dtype}")
+            if a.ndim != len(head) + len(shape) or a.shape[len(head) :] != shape:
+                raise ValueError(f"input {name!r} must be {(*head, *shape)}, got {a.shape}")
+            if a.size and (a.min() < lo or a.max() > hi):
+                raise ValueError(f"input {name!r} must be in [{lo}, {hi}], got {a.min()}..{a.max()}")
+            batches.add(a.shape[0])
+            lengths |= {a.shape[1]} if clock == "step" else set()
+        if len(batches) != 1 or len(lengths | ({steps} - {None})) > 1:
+            raise ValueError(f"batch sizes {sorted(batches)}, steps {sorted(lengths)} and {steps}")
+        count = lengths.pop() if lengths else self.steps if steps is None else steps
+        if self.max_steps and count > self.max_steps:
+            raise ValueError(f"ranges are proven for {self.max_steps} steps at most, got {count}")
+        return batches.pop(), count
+
+    def param(self, value: Any) -> Array:
+        """The int64 array of a stored parameter."""
+        return self._tensors[value["tensor"]].reshape(value["shape"]).astype(np.int64)
+
+    def const(self, const: Record) -> Array:
+        """A kernel constant, looked up if it is a table."""
+        values = self.param(const["values"])
+        return values if const["index"] is None else values[self.param(const["index"])]
+
+    def _weights(self, node: Record) -> Array:
+        """The weight in the cheapest type in which ``weight @ x`` is exact."""
+        w = self.param(node["attributes"]["weight"])
+        src = node["inputs"][0]
+        t = self._types[src["src"]][src["out"]]["dtype"]
+        if t.get("lo") is None:
+            return w
+        largest = max(abs(t["lo"]), abs(t["hi"]))
+        bound = int(np.abs(w).reshape(w.shape[0], -1).sum(1).max(initial=0)) * largest
+        if max(bound, largest) < 1 << 24:
+            return w.astype(np.float32)
+        return w.astype(np.float64) if max(bound, largest) < 1 << 53 else w
+
+
+class _Run:
+    """Values and states of one batch while it runs."""
+
+    def __init__(self, sim: Simulator, batch: int, steps: int, wanted: set[str]) -> None:
+        self.sim, self.batch, self.steps = sim, batch, steps
+        self.values: dict[tuple[str, int], Array] = {}
+        self.state: dict[str, Array] = {}
+        self.records: dict[str, list[Array]] = {name: [] for name in sorted(wanted)}
+        self._stacks: dict[str, list[Array]] = {}
+        self._history: dict[tuple[str, int], list[Array]] = {}
+        self._delayed = {
+            (e["src"], e["out"], e["delay"]) for n in sim._nodes for e in n["inputs"] if e["delay"]
+        }
+        self._consts: dict[str, dict[str, Array]] = {}
+        self._start()
+
+    def phase(self, clock: str, inputs: dict[str, Array]) -> None:
+        """Evaluate the nodes of one clock, in order; ``step`` once per step."""
+        for node in self.sim._nodes:
+            name, op = node["name"], node["op"]
+            if op in PER_STEP:
+                if clock == "step":
+                    self._collect(node)
+                elif clock == "end":
+                    self.values[name, 0] = self._collected(node)
+            elif self.sim._clock[name] == clock or (op == "IntRepeat" and clock == "once"):
+                if op == "IntInput":
+                    self.values[name, 0] = inputs[name]
+                elif op == "IntNeuron":
+                    self._neuron(node)
+                else:
+                    operands = [self._operand(e) for e in node["inputs"]]
+                    self.values[name, 0] = OPERATORS[op](self.sim, node, operands)
+        if clock == "step":
+            for src, out, delay in self._delayed:
+                past = self._history.setdefault((src, out), [])
+                past.append(self.values[src, out])
+                del past[: max(0, len(past) - max(d for s, o, d in self._delayed if (s, o) == (src, out)))]
+
+    def _start(self) -> None:
+        for node in self.sim._nodes:
+            if node["op"] == "IntNeuron":
+                kernel, shape = node["attributes"]["kernel"], node["attributes"]["shape"]
+                self._consts[node["name"]] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
+                for s in kernel["states"]:
+                    init = np.broadcast_to(self.sim.param(s["init"]), (self.batch, *shape))
+                    self.state[f"{node['name']}.{s['name']}"] = init
+
+    def _operand(self, edge: Record) -> Array:
+        key = (edge["src"], edge["out"])
+        if not edge["delay"]:
+            return self.values[key]
+        past = self._history.get(key, [])
+        if len(past) >= edge["delay"]:
+            return past[-edge["delay"]]
+        shape = self.sim._types[edge["src"]][edge["out"]]["shape"]
+        init = 0 if edge["init"] is None else self.sim.param(edge["init"])
+        return np.broadcast_to(np.asarray(init, np.int64), (self.batch, *shape))
+
+    def _neuron(self, node: Record) -> None:
+        name, kernel = node["name"], node["attributes"]["kernel"]
+        shape = (self.batch, *node["attributes"]["shape"])
+        env = dict(self._consts[name])
+        env |= dict(zip(kernel["inputs"], (self._operand(e) for e in node["inputs"]), strict=True))
+        env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
+        for line in kernel["body"]:
+            args = [env[a] for a in line["args"]]
+            if line["fn"] == "rsh":
+                env[line["name"]] = rsh(args[0], line["shift"], line["rounding"])
+            elif line["fn"] == "shl":
+                env[line["name"]] = args[0] << line["shift"]
+            else:
+                env[line["name"]] = FUNCTIONS[line["fn"]](*args)
+        for i, out in enumerate(kernel["outputs"]):
+            self.values[name, i] = np.broadcast_to(env[out], shape)
+            self._note(f"{name}.{out}", self.values[name, i])
+        for s in kernel["states"]:
+            self.state[f"{name}.{s['name']}"] = np.broadcast_to(env[s["next"]], shape)
+        for s in kernel["states"]:
+            self._note(f"{name}.{s['name']}", self.state[f"{name}.{s['name']}"])
+
+    def _note(self, word: str, value: Array) -> None:
+        if word in self.records:
+            self.records[word].append(value)
+
+    def _collect(self, node: Record) -> None:
+        name, x = node["name"], self._operand(node["inputs"][0])
+        key = f"{name}.acc"
+        if node["op"] == "IntTimeStack":
+            self._stacks.setdefault(name, []).append(x)
+            return
+        old = self.state.get(key)
+        if node["op"] == "IntTimeSum":
+            x = x if old is None else old + x
+        elif node["op"] == "IntTimeMax":
+            x = x if old is None else np.maximum(old, x)
+        self.state[key] = x
+        self._note(key, x)
+
+    def _collected(self, node: Record) -> Array:
+        if node["op"] == "IntTimeStack":
+            shape = node["types"][0]["shape"]
+            empty = np.zeros((self.batch, 0, *shape), np.int64)
+            stack = self._stacks.get(node["name"])
+            return np.stack(stack, 1) if stack else empty
+        zero = np.zeros((self.batch, *node["types"][0]["shape"]), np.int64)
+        return self.state.get(f"{node['name']}.acc", zero)
+
+
+def _finish(acc: Array, node: Record, sim: Simulator, spatial: bool) -> Array:
+    a = node["attributes"]
+    y = acc.astype(np.int64) << a["shift"]
+    if a["bias"] is None:
+        return y
+    bias = sim.param(a["bias"])
+    return y + (bias[:, None, None] if spatial else bias)
+
+
+def linear(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """``((weight @ x) << shift) + bias``."""
+    w = sim._exact[node["name"]]
+    return _finish(operands[0].astype(w.dtype) @ w.T, node, sim, spatial=False)
+
+
+def _windows(x: Array, kernel: tuple[int, int], a: Record, fill: int) -> Array:
+    """Windows of (N, C, H, W) as (N, C, H', W', kH, kW)."""
+    (ph, pw), (sh, sw), (dh, dw) = a["padding"], a["stride"], a.get("dilation", (1, 1))
+    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=fill)
+    reach = (dh * (kernel[0] - 1) + 1, dw * (kernel[1] - 1) + 1)
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, (2, 3))
+    return view[:, :, ::sh, ::sw, ::dh, ::dw]
+
+
+def conv2d(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch."""
+    a, w = node["attributes"], sim._exact[node["name"]]
+    out, per_group, kh, kw = w.shape
+    groups = a["groups"]
+    x = _windows(operands[0].astype(w.dtype), (kh, kw), a, 0)
+    n, _, height, width = x.shape[:4]
+    x = x.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, groups, per_group * kh * kw)
+    parts = [x[:, g] @ part.reshape(len(part), -1).T for g, part in enumerate(np.split(w, groups))]
+    acc = np.concatenate(parts, 1).reshape(n, height, width, out).transpose(0, 3, 1, 2)
+    return _finish(acc, node, sim, spatial=True)
+
+
+def sum_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """Sum over windows."""
+    return _windows(operands[0], node["attributes"]["kernel"], node["attributes"], 0).sum((4, 5))
+
+
+def max_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """Maximum over windows; the padding is smaller than any value."""
+    lowest = np.iinfo(np.int64).min
+    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], lowest)
+    peak: Array = windows.max((4, 5))
+    return peak
+
+
+def rescale(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """``rsh(x * multiplier, shift, rounding) + bias``."""
+    a = node["attributes"]
+    y = rsh(operands[0] * sim.param(a["multiplier"]), a["shift"], a["rounding"])
+    return y if a["bias"] is None else y + sim.param(a["bias"])
+
+
+def add(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """Sum of the operands."""
+    total = operands[0]
+    for x in operands[1:]:
+        total = total + x
+    return total
+
+
+def reshape(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """Row-major reshape of each sample."""
+    return operands[0].reshape(len(operands[0]), *node["attributes"]["shape"])
+
+
+def identity(sim: Simulator, node: Record, operands: list[Array]) -> Array:
+    """The operand itself."""
+    return operands[0]
+
+
+#: Operators without state, by name.
+OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
+    "IntLinear": linear,
+    "IntConv2d": conv2d,
+    "IntSumPool2d": sum_pool,
+    "IntMaxPool2d": max_pool,
+    "IntRescale": rescale,
+    "IntSum": add,
+    "IntReshape": reshape,
+    "IntRepeat": identity,
+    "IntOutput": identity,
+}

@@ -1,0 +1,55 @@
+"""Immutable constant tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Param:
+    """A read-only array that is equal by value.
+
+    >>> Param(np.zeros(3)) == Param(np.zeros(3))
+    True
+    >>> str(Param(np.zeros((2, 3), np.float32)))
+    'f32[2,3]'
+    """
+
+    data: npt.NDArray[Any]
+
+    def __post_init__(self) -> None:
+        data = np.ascontiguousarray(self.data).reshape(np.shape(self.data))
+        if data is self.data or data.base is not None:
+            data = data.copy()
+        data.setflags(write=False)
+        object.__setattr__(self, "data", data)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return tuple(self.data.shape)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the elements are integers."""
+        return bool(np.issubdtype(self.data.dtype, np.integer))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Param)
+            and self.data.dtype == other.data.dtype
+            and self.data.shape == other.data.shape
+            and self.data.tobytes() == other.data.tobytes()
+        )
+
+    def __hash__(self) -> int:
+        return hash((str(self.data.dtype), self.data.shape, self.data.tobytes()))
+
+    def __str__(self) -> str:
+        kind = {"f": "f", "i": "i", "u": "u", "b": "u"}[self.data.dtype.kind]
+        width = 1 if self.data.dtype.kind == "b" else 8 * self.data.dtype.itemsize
+        return f"{kind}{width}[{','.join(map(str, self.data.shape))}]"

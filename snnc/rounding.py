@@ -1,0 +1,39 @@
+"""Rounding right shifts on exact Python integers: the definition that every backend matches.
+
+Source of the formulas: for ``x >> p`` (floor of ``x / 2**p``), Loihi rounds toward zero
+(``trunc``); ``half_away`` is symmetric and has no bias.
+"""
+
+from __future__ import annotations
+
+
+def rsh(x: int, shift: int, rounding: str) -> int:
+    """Return ``x / 2**shift`` as an integer, rounded as asked.
+
+    >>> [rsh(x, 1, "half_away") for x in (-3, -1, 1, 3)]
+    [-2, -1, 1, 2]
+    >>> [rsh(x, 1, "trunc") for x in (-3, -1, 1, 3)]
+    [-1, 0, 0, 1]
+    >>> [rsh(x, 1, "floor") for x in (-3, -1, 1, 3)]
+    [-2, -1, 0, 1]
+    >>> [rsh(x, 1, "half_up") for x in (-3, -1, 1, 3)]
+    [-1, 0, 1, 2]
+    >>> [rsh(x, 1, "half_even") for x in (-3, -1, 1, 3)]
+    [-2, 0, 0, 2]
+    """
+    if shift == 0:
+        return x
+    half = 1 << (shift - 1)
+    if rounding == "half_away":
+        return (x + half) >> shift if x >= 0 else -((-x + half) >> shift)
+    if rounding == "trunc":
+        return x >> shift if x >= 0 else -(-x >> shift)
+    if rounding == "floor":
+        return x >> shift
+    if rounding == "half_up":
+        return (x + half) >> shift
+    if rounding == "half_even":
+        q = x >> shift
+        r = x - (q << shift)
+        return q + (r > half or (r == half and q % 2 == 1))
+    raise ValueError(f"unknown rounding {rounding!r}")

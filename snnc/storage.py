@@ -1,0 +1,171 @@
+"""Graphs as data: JSON for the structure, safetensors for the arrays, nothing that runs.
+
+One graph is two byte strings, ``graph.json`` and ``tensors.safetensors``.  Equal graphs give
+equal bytes.  Reading checks everything: unknown operators, fields, types, tensors and malformed
+structure are E120 errors, never executed and never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import types as pytypes
+import typing
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from snnc.diagnostics import CompileError, Loc, fail
+from snnc.graph import Edge, Graph
+from snnc.intops import INTOPS
+from snnc.kernel import Const, Kernel, Line, State
+from snnc.ops import OPS, Op
+from snnc.params import Param
+from snnc.types import Clock, Float, Int, TensorType
+
+FORMAT = "snnc.graph/1"
+_OPERATORS: dict[str, type[Op]] = {**OPS, **INTOPS}
+_RECORDS = (Const, Kernel, Line, State, TensorType, Float, Int)
+
+
+def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
+    """Return (JSON, safetensors) of the graph."""
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    keys: dict[Param, str] = {}
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, Param):
+            if value not in keys:
+                keys[value] = f"t{len(keys):05d}"
+                data = value.data
+                tensors[keys[value]] = data.reshape(1) if data.ndim == 0 else data
+            return {"tensor": keys[value], "shape": list(value.shape)}
+        if isinstance(value, Clock):
+            return str(value)
+        if isinstance(value, Float | Int):
+            return {"kind": type(value).__name__, **record(value)}
+        if is_dataclass(value):
+            return record(value)
+        if isinstance(value, tuple):
+            return [encode(v) for v in value]
+        return value
+
+    def record(value: Any) -> dict[str, Any]:
+        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+
+    nodes = [
+        {
+            "name": n.name,
+            "op": type(n.op).__name__,
+            "attributes": record(n.op),
+            "types": encode(n.types),
+            "loc": {"path": n.loc.path, "file": n.loc.file, "line": n.loc.line},
+            "inputs": [
+                {"src": e.src, "out": e.out, "delay": e.delay, "init": encode(e.init)}
+                for e in graph.in_edges(n.name)
+            ],
+        }
+        for n in graph
+    ]
+    document = {
+        "format": FORMAT,
+        "name": graph.name,
+        "steps": graph.steps,
+        "max_steps": graph.max_steps,
+        "nodes": nodes,
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
+    return text.encode(), safetensors.numpy.save(tensors)
+
+
+def load_graph(text: bytes, blob: bytes) -> Graph:
+    """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else."""
+    try:
+        tensors = safetensors.numpy.load(blob)
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ValueError(f"format is {document['format']!r}, this snnc reads {FORMAT!r}")
+        graph = _build(document, tensors)
+    except CompileError:
+        raise
+    except RecursionError as e:
+        raise fail("E120", "damaged graph: nested too deeply") from e
+    except Exception as e:  # any malformed structure: the file is data, its faults are the user's
+        raise fail("E120", f"damaged graph: {type(e).__name__}: {e}") from e
+    graph.verify()
+    return graph
+
+
+def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -> Graph:
+    decoder = _Decoder(tensors)
+    steps, max_steps = (_typed(document[k], int) for k in ("steps", "max_steps"))
+    if steps < 1 or max_steps < 0:
+        raise ValueError(f"steps {steps}, max_steps {max_steps}")
+    graph = Graph(_typed(document["name"], str), steps, max_steps)
+    for entry in document["nodes"]:
+        if entry["op"] not in _OPERATORS:
+            raise ValueError(f"unknown operator {entry['op']!r}")
+        op = decoder.record(entry["attributes"], _OPERATORS[entry["op"]])
+        types = tuple(decoder.record(t, TensorType) for t in entry["types"])
+        loc = Loc(**{k: entry["loc"][k] for k in ("path", "file", "line")})
+        graph.declare(_typed(entry["name"], str), op, types, loc)
+    for entry in document["nodes"]:
+        for port, e in enumerate(entry["inputs"]):
+            if e["src"] not in graph:
+                raise ValueError(f"{entry['name']} reads unknown node {e['src']!r}")
+            init = None if e["init"] is None else decoder.param(e["init"])
+            out, delay = _typed(e["out"], int), _typed(e["delay"], int)
+            if delay < 0 or not 0 <= out < len(graph[e["src"]].types):
+                raise ValueError(f"{entry['name']}: bad edge from {e['src']}")
+            graph.connect(Edge(e["src"], entry["name"], port, out, delay, init))
+    return graph
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"expected {kind.__name__}, got {value!r:.60}")
+    return value
+
+
+class _Decoder:
+    """Turns JSON back into the frozen records, checking every field's type."""
+
+    def __init__(self, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+        self._tensors = tensors
+
+    def param(self, value: Any) -> Param:
+        data = self._tensors[value["tensor"]]
+        return Param(data.reshape([_typed(n, int) for n in value["shape"]]))
+
+    def record(self, value: Any, kind: type) -> Any:
+        hints = typing.get_type_hints(kind)
+        known = {f.name: f for f in fields(kind)}
+        if unknown := set(value) - set(known):
+            raise ValueError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}")
+        for name, f in known.items():
+            if name not in value and f.default is MISSING:
+                raise ValueError(f"{kind.__name__} misses field {name!r}")
+        return kind(**{k: self.decode(v, hints[k]) for k, v in value.items()})
+
+    def decode(self, value: Any, hint: Any) -> Any:
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+        if origin in (typing.Union, pytypes.UnionType):
+            if value is None and type(None) in args:
+                return None
+            if Float in args and Int in args:
+                rest = {k: v for k, v in value.items() if k != "kind"}
+                return self.record(rest, {"Float": Float, "Int": Int}[value["kind"]])
+            (hint,) = (a for a in args if a is not type(None))
+            return self.decode(value, hint)
+        if origin is tuple:
+            _typed(value, list)
+            kinds = [args[0]] * len(value) if args[1:] == (...,) else list(args)
+            return tuple(self.decode(v, k) for v, k in zip(value, kinds, strict=True))
+        if hint is Param:
+            return self.param(value)
+        if hint is Clock:
+            return Clock(value)
+        if hint in _RECORDS:
+            return self.record(value, hint)
+        return _typed(value, hint)
