@@ -103,7 +103,9 @@ class Simulator:
                 a = n["attributes"]
                 self.inputs[n["name"]] = (tuple(a["shape"]), a["clock"], a["lo"], a["hi"])
         self.outputs = [n["name"] for n in self._nodes if n["op"] == "IntOutput"]
-        self._exact = {n["name"]: self._weights(n) for n in self._nodes if "weight" in n["attributes"]}
+        self._exact = {
+            n["name"]: self._weights(n) for n in self._nodes if "weight" in n["attributes"]
+        }
 
     @classmethod
     def load(cls, folder: Path) -> Simulator:
@@ -146,7 +148,10 @@ class Simulator:
         run = _Run(self, batch, steps, wanted)
         run.phase("once", {k: a.astype(np.int64) for k, a in arrays.items() if self._static(k)})
         for t in range(steps):
-            run.phase("step", {k: a[:, t].astype(np.int64) for k, a in arrays.items() if not self._static(k)})
+            run.phase(
+                "step",
+                {k: a[:, t].astype(np.int64) for k, a in arrays.items() if not self._static(k)},
+            )
         run.phase("end", {})
         records = {k: np.stack(v, 1) for k, v in run.records.items()} if steps else {}
         return {name: run.values[name, 0] for name in self.outputs}, records
@@ -166,7 +171,9 @@ class Simulator:
             if a.ndim != len(head) + len(shape) or a.shape[len(head) :] != shape:
                 raise ValueError(f"input {name!r} must be {(*head, *shape)}, got {a.shape}")
             if a.size and (a.min() < lo or a.max() > hi):
-                raise ValueError(f"input {name!r} must be in [{lo}, {hi}], got {a.min()}..{a.max()}")
+                raise ValueError(
+                    f"input {name!r} must be in [{lo}, {hi}], got {a.min()}..{a.max()}"
+                )
             batches.add(a.shape[0])
             lengths |= {a.shape[1]} if clock == "step" else set()
         if len(batches) != 1 or len(lengths | ({steps} - {None})) > 1:
@@ -236,13 +243,19 @@ class _Run:
             for src, out, delay in self._delayed:
                 past = self._history.setdefault((src, out), [])
                 past.append(self.values[src, out])
-                del past[: max(0, len(past) - max(d for s, o, d in self._delayed if (s, o) == (src, out)))]
+                del past[
+                    : max(
+                        0, len(past) - max(d for s, o, d in self._delayed if (s, o) == (src, out))
+                    )
+                ]
 
     def _start(self) -> None:
         for node in self.sim._nodes:
             if node["op"] == "IntNeuron":
                 kernel, shape = node["attributes"]["kernel"], node["attributes"]["shape"]
-                self._consts[node["name"]] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
+                self._consts[node["name"]] = {
+                    c["name"]: self.sim.const(c) for c in kernel["consts"]
+                }
                 for s in kernel["states"]:
                     init = np.broadcast_to(self.sim.param(s["init"]), (self.batch, *shape))
                     self.state[f"{node['name']}.{s['name']}"] = init

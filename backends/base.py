@@ -1,0 +1,61 @@
+"""The backend interface: check the graph against the target, then print it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from snnc.diagnostics import CompileError, Diagnostic, Severity
+from snnc.graph import Graph
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass
+class Artifacts:
+    """Generated files, in memory, by relative path. Only ``write`` touches the disk."""
+
+    files: dict[str, str | bytes] = field(default_factory=dict)
+
+    def write(self, directory: Path) -> None:
+        """Write all files below ``directory``; text is UTF-8 with ``\\n`` line ends."""
+        for name, content in self.files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+class Backend(abc.ABC):
+    """Turns a verified integer graph into artifacts, and runs what it emitted."""
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def check(self, graph: Graph) -> list[Diagnostic]:
+        """Every reason why this backend cannot take the graph (design rule check)."""
+
+    @abc.abstractmethod
+    def emit(self, graph: Graph) -> Artifacts:
+        """Generate code. Pure: equal graphs give byte-equal artifacts."""
+
+    @abc.abstractmethod
+    def run(
+        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
+    ) -> tuple[Arrays, Arrays]:
+        """Run an emitted folder on integers; arguments and results as ``Simulator.run``.
+
+        Raises:
+            CompileError: E6xx if a needed tool is missing or fails.
+        """
+
+    def compile(self, graph: Graph) -> Artifacts:
+        """Check, then emit."""
+        found = self.check(graph)
+        if any(d.severity is Severity.ERROR for d in found):
+            raise CompileError(found)
+        return self.emit(graph)

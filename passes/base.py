@@ -1,0 +1,91 @@
+"""The pass interface and the loop that runs passes."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from snnc.diagnostics import CompileError, Diagnostic
+from snnc.graph import Graph
+
+
+@dataclass
+class Context:
+    """What passes share: remarks and warnings, and what they learned about layers.
+
+    Attributes:
+        diagnostics: Everything reported without stopping.
+        layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
+    """
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    layers: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def emit(self, diagnostic: Diagnostic) -> None:
+        """Report without stopping."""
+        self.diagnostics.append(diagnostic)
+
+    def note(self, node: str, **facts: object) -> None:
+        """Remember facts about a node."""
+        self.layers.setdefault(node, {}).update(facts)
+
+
+@dataclass(frozen=True)
+class Pass(abc.ABC):
+    """A named graph-to-graph transformation; its dataclass fields are its options.
+
+    ``run`` gets its own copy of the graph and returns it (or a new one).  A graph that
+    verifies before a pass verifies after it; in between anything goes.
+    """
+
+    name: ClassVar[str]
+
+    def requires(self, graph: Graph) -> None:
+        """Preconditions. Raise CompileError if the graph is not ready for this pass."""
+
+    @abc.abstractmethod
+    def run(self, graph: Graph, ctx: Context) -> Graph:
+        """Transform the graph."""
+
+    def ensures(self, graph: Graph) -> None:
+        """Postconditions that later stages rely on."""
+
+
+class Observer(Protocol):
+    """Called around every pass: dumps, timing, progress bars, equivalence checks."""
+
+    def before(self, pass_: Pass, graph: Graph, /) -> None:
+        """A pass is about to run."""
+
+    def after(self, pass_: Pass, before: Graph, graph: Graph, seconds: float, /) -> None:
+        """A pass has run."""
+
+
+def run_passes(
+    graph: Graph,
+    passes: Sequence[Pass],
+    ctx: Context | None = None,
+    observers: Sequence[Observer] = (),
+) -> Graph:
+    """Run passes in order, verifying before the first and after each one."""
+    ctx = ctx or Context()
+    graph.verify()
+    for pass_ in passes:
+        for observer in observers:
+            observer.before(pass_, graph)
+        start = time.perf_counter()
+        try:
+            pass_.requires(graph)
+            new = pass_.run(graph.copy(), ctx)
+            new.verify()
+            pass_.ensures(new)
+        except CompileError as e:
+            e.add_note(f"in pass {pass_.name}")
+            raise
+        for observer in observers:
+            observer.after(pass_, graph, new, time.perf_counter() - start)
+        graph = new
+    return graph
