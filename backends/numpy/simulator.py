@@ -141,11 +141,8 @@ class Simulator:
             Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records.
         """
         arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
-        batch, steps = self._check(arrays, steps)
-        wanted = set(record)
-        if unknown := wanted - set(self.words()):
-            raise ValueError(f"no word is named {sorted(unknown)[0]!r}")
-        run = _Run(self, batch, steps, wanted)
+        batch, steps = self.check(arrays, steps)
+        run = self.begin(batch, steps, record)
         run.phase("once", {k: a.astype(np.int64) for k, a in arrays.items() if self._static(k)})
         for t in range(steps):
             run.phase(
@@ -159,7 +156,15 @@ class Simulator:
     def _static(self, name: str) -> bool:
         return self.inputs[name][1] == "once"
 
-    def _check(self, arrays: dict[str, Array], steps: int | None) -> tuple[int, int]:
+    def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> _Run:
+        """A run in its initial state, to be driven phase by phase as ``run`` does."""
+        wanted = set(record)
+        if unknown := wanted - set(self.words()):
+            raise ValueError(f"no word is named {sorted(unknown)[0]!r}")
+        return _Run(self, batch, steps, wanted)
+
+    def check(self, arrays: dict[str, Array], steps: int | None) -> tuple[int, int]:
+        """Number of samples and of steps; TypeError or ValueError if the inputs do not fit."""
         if set(arrays) != set(self.inputs):
             raise ValueError(f"inputs are {sorted(self.inputs)}, got {sorted(arrays)}")
         batches, lengths = set(), set()
