@@ -1,0 +1,266 @@
+"""Find the neurons: collect elementwise state cycles into kernels.
+
+A neuron is found in the graph, never by a class name:
+
+1. cores: strongly connected pointwise nodes (a state loop), and comparisons without state;
+2. cores that feed each other over pointwise, non-spike values are one neuron
+   (synaptic current -> membrane);
+3. a core grows downstream from its membrane up to its spikes, and upstream over scaling, biases
+   and residual adds that feed nothing else.
+
+What is cut at the border becomes an input or output of the kernel.  Spikes always end a neuron,
+so a population is never merged with the next one.  Additions that stay outside become ``Sum``,
+and a loop that only adds up its input, ``acc' = acc + x`` read after the last step, a ``TimeSum``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from snnc.diagnostics import Loc
+from snnc.graph import Edge, Graph, Node, Value
+from snnc.kernel import PREDICATES
+from snnc.ops import Constant, Neuron, Pointwise, Sum, TimeLast, TimeSum
+from snnc.passes.base import Context, Pass
+from snnc.passes.build_kernel import build_kernel
+from snnc.types import Clock
+
+
+@dataclass(frozen=True)
+class RaiseNeurons(Pass):
+    """Replace elementwise state cycles by ``Neuron`` nodes."""
+
+    name: ClassVar[str] = "raise-neurons"
+
+    def run(self, graph: Graph, ctx: Context) -> Graph:
+        _raise_accumulators(graph)
+        groups = _groups(graph)
+        owner = {name: i for i, group in enumerate(groups) for name in group}
+        for i, group in enumerate(groups):
+            _replace(graph, [n for n in graph.nodes if n.name in group], owner, i)
+        for node in list(graph.nodes):
+            if node.op == Pointwise("add") and _same_shapes(graph, node):
+                _as_sum(graph, node)
+        _drop_unused_constants(graph)
+        return graph
+
+    def ensures(self, graph: Graph) -> None:
+        loops = [e for e in graph.edges if e.delay and isinstance(graph[e.dst].op, Pointwise)]
+        assert not loops, "a state outside a neuron is left"
+
+
+def is_constant(graph: Graph, name: str, memo: dict[str, bool]) -> bool:
+    """Whether a node depends on parameters alone."""
+    if name not in memo:
+        op = graph[name].op
+        memo[name] = isinstance(op, Constant) or (
+            isinstance(op, Pointwise)
+            and all(not e.delay and is_constant(graph, e.src, memo) for e in graph.in_edges(name))
+        )
+    return memo[name]
+
+
+def _groups(graph: Graph) -> list[set[str]]:
+    memo: dict[str, bool] = {}
+    points = {
+        n.name
+        for n in graph.nodes
+        if isinstance(n.op, Pointwise)
+        and n.type.clock is Clock.STEP
+        and (_delayed(graph, n.name) or not is_constant(graph, n.name, memo))
+    }
+    flow: nx.DiGraph[str] = nx.DiGraph()
+    flow.add_nodes_from(n.name for n in graph.nodes if n.name in points)
+    edges = [e for e in graph.edges if e.src in points and e.dst in points]
+    flow.add_edges_from((e.src, e.dst) for e in edges)
+    spikes = _spikes(graph, points)
+    order = {n.name: i for i, n in enumerate(graph.nodes)}
+    cores = [
+        set(c)
+        for c in nx.strongly_connected_components(flow)
+        if len(c) > 1 or any(flow.has_edge(x, x) for x in c)
+    ]
+    taken = set().union(*cores)
+    loops = set(taken)
+    now: nx.DiGraph[str] = nx.DiGraph()
+    now.add_nodes_from(flow)
+    now.add_edges_from((e.src, e.dst) for e in edges if not e.delay)
+    fused = _fuse(cores, now, spikes)
+    fused += [{x} for x in sorted(points - taken, key=order.__getitem__) if _is_core(graph, x)]
+    fused.sort(key=lambda c: min(order[x] for x in c))
+    owner = {x: i for i, c in enumerate(fused) for x in c}
+    fused = _grow(graph, fused, owner, now, spikes, loops)
+    return [group for group in fused if group]
+
+
+def _delayed(graph: Graph, name: str) -> bool:
+    return any(e.delay for e in graph.in_edges(name))
+
+
+def _is_core(graph: Graph, name: str) -> bool:
+    op = graph[name].op
+    return isinstance(op, Pointwise) and op.fn in ("ge", "gt", "le", "lt", "eq", "ne")
+
+
+def _spikes(graph: Graph, points: set[str]) -> set[str]:
+    """Pointwise nodes whose value is 0 or 1."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        op = node.op
+        if node.name not in points or not isinstance(op, Pointwise):
+            continue
+        sources = [e.src for e in graph.in_edges(node.name)]
+        if op.fn in PREDICATES or (op.fn == "mul" and all(s in found for s in sources)):
+            found.add(node.name)
+    return found
+
+
+def _fuse(cores: list[set[str]], now: nx.DiGraph[str], spikes: set[str]) -> list[set[str]]:
+    """Merge cores connected by a path of non-spike pointwise nodes."""
+    merged: nx.Graph[int] = nx.Graph()
+    merged.add_nodes_from(range(len(cores)))
+    owner = {x: i for i, c in enumerate(cores) for x in c}
+    for i, core in enumerate(cores):
+        stack, seen = [x for x in core if x not in spikes], set(core)
+        while stack:
+            for y in now.successors(stack.pop()):
+                if y in seen or y in spikes:
+                    continue
+                seen.add(y)
+                if y in owner:
+                    merged.add_edge(i, owner[y])
+                else:
+                    stack.append(y)
+    parts = nx.connected_components(merged)
+    return [set().union(*(cores[i] for i in part)) for part in parts]
+
+
+def _grow(
+    graph: Graph,
+    cores: list[set[str]],
+    owner: dict[str, int],
+    now: nx.DiGraph[str],
+    spikes: set[str],
+    loops: set[str],
+) -> list[set[str]]:
+    groups = [set(c) for c in cores]
+
+    def take(name: str, i: int) -> None:
+        old = owner.get(name)
+        if old is not None:  # a comparison of this neuron's membrane that was a core of its own
+            groups[old].discard(name)
+        owner[name] = i
+        groups[i].add(name)
+
+    for i, group in enumerate(groups):
+        stateful = bool(group & loops)
+        stack = [n.name for n in graph.nodes if n.name in group and n.name not in spikes]
+        while stack:
+            for y in now.successors(stack.pop(0)):
+                if owner.get(y) == i or y in loops or (y in owner and not stateful):
+                    continue
+                if _downstream(graph, groups[i]).isdisjoint(_dynamic_sources(graph, y) - groups[i]):
+                    take(y, i)
+                    stack += [] if y in spikes else [y]
+    for i, group in enumerate(groups):
+        stack = [n.name for n in graph.nodes if n.name in group]
+        while stack:
+            for y in list(now.predecessors(stack.pop())):
+                if y in owner or y in spikes:
+                    continue
+                if all(owner.get(e.dst) == i for e in graph.out_edges(y)):
+                    take(y, i)
+                    stack.append(y)
+    return groups
+
+
+def _downstream(graph: Graph, group: set[str]) -> set[str]:
+    """Every node that the group reaches within one step; taking such an input makes a cycle."""
+    seen: set[str] = set()
+    stack = sorted(group)
+    while stack:
+        for e in graph.out_edges(stack.pop()):
+            if not e.delay and e.dst not in seen:
+                seen.add(e.dst)
+                stack.append(e.dst)
+    return seen - group
+
+
+def _dynamic_sources(graph: Graph, name: str) -> set[str]:
+    memo: dict[str, bool] = {}
+    return {e.src for e in graph.in_edges(name) if e.delay or not is_constant(graph, e.src, memo)}
+
+
+def _replace(graph: Graph, members: list[Node], owner: dict[str, int], group: int) -> None:
+    """Put one Neuron in the place of the members."""
+    names = {m.name for m in members}
+    shape = np.broadcast_shapes(*(m.type.shape for m in members))
+    built = build_kernel(graph, members)
+    primary = next((m for m in members if _is_core(graph, m.name)), members[0])
+    states = [m for m in members if any(e.delay and e.src in names for e in graph.out_edges(m.name))]
+    anchor = states[0] if states else primary
+    name = graph.fresh(anchor.loc.path or "neuron")
+    loc = Loc(name, anchor.loc.file, anchor.loc.line)
+    leaving = [e for e in graph.edges if e.src in names and e.dst not in names]
+    op = Neuron(built.kernel, tuple(shape))
+    types = op.infer(tuple(graph.type_of(v) for v in built.inputs))
+    graph.declare(name, op, types, loc)
+    for port, v in enumerate(built.inputs):
+        graph.connect(Edge(v.src, name, port, v.out, v.delay, v.init))
+    for e in leaving:
+        graph.disconnect(e)
+        out = built.outputs.index(e.src)
+        graph.connect(Edge(name, e.dst, e.port, out, e.delay, e.init))
+    for m in members:
+        graph.remove(m.name)
+
+
+def _raise_accumulators(graph: Graph) -> None:
+    """``acc' = acc + x`` from zero, read only after the last step, is a TimeSum."""
+    for node in list(graph.nodes):
+        if node.op != Pointwise("add"):
+            continue
+        edges = graph.in_edges(node.name)
+        back = [e for e in edges if e.src == node.name and e.delay == 1]
+        users = [e for e in graph.out_edges(node.name) if e.dst != node.name]
+        if len(back) != 1 or not users:
+            continue
+        zero = back[0].init is None or not back[0].init.data.any()
+        last = all(isinstance(graph[e.dst].op, TimeLast) for e in users)
+        (x,) = (e for e in edges if e is not back[0])
+        if not (zero and last) or graph[x.src].types[x.out].shape != node.type.shape:
+            continue
+        for e in users:
+            reader = graph[e.dst]
+            graph.disconnect(e)
+            graph.connect(Edge(x.src, reader.name, 0, x.out, x.delay, x.init))
+            types = TimeSum().infer((graph[x.src].types[x.out],))
+            graph.replace(Node(reader.name, TimeSum(), types, reader.loc))
+        graph.remove(node.name)
+
+
+def _same_shapes(graph: Graph, node: Node) -> bool:
+    memo: dict[str, bool] = {}
+    edges = graph.in_edges(node.name)
+    shapes = {graph[e.src].types[e.out].shape for e in edges}
+    dynamic = not any(is_constant(graph, e.src, memo) for e in edges)
+    return dynamic and shapes == {node.type.shape}
+
+
+def _as_sum(graph: Graph, node: Node) -> None:
+    types = Sum().infer(tuple(graph[e.src].types[e.out] for e in graph.in_edges(node.name)))
+    graph.replace(Node(node.name, Sum(), types, node.loc))
+
+
+def _drop_unused_constants(graph: Graph) -> None:
+    memo: dict[str, bool] = {}
+    for node in reversed(list(graph)):
+        if not graph.out_edges(node.name) and is_constant(graph, node.name, memo):
+            graph.remove(node.name)
+
+
+__all__ = ["RaiseNeurons", "Value", "is_constant"]

@@ -1,0 +1,368 @@
+"""Constants as exact real numbers: symbolic expressions over stored floats, rounded with proof.
+
+A stored float is an exact binary rational.  Rational expressions are evaluated with fractions;
+those with exp, sigmoid, softplus, … with mpmath intervals of growing precision until both ends
+round to the same integer.  No float transcendental of any CPU or library decides a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+import numpy.typing as npt
+
+from snnc.params import Param
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_PRECISIONS = (80, 160, 320, 640, 1280)
+
+
+class NotRationalError(ArithmeticError):
+    """The value has no exact fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """``fn`` of ``args``, or a leaf: an array of floats. Broadcasts like arrays."""
+
+    fn: str
+    args: tuple[Expr, ...] = ()
+    value: Param | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape after broadcasting all leaves."""
+        if self.value is not None:
+            return self.value.shape
+        return np.broadcast_shapes(*(a.shape for a in self.args))
+
+    @property
+    def number(self) -> Fraction | None:
+        """The value, if this is a scalar leaf."""
+        if self.value is None or self.value.shape != ():
+            return None
+        return Fraction(float(self.value.data))
+
+    def __add__(self, other: Expr) -> Expr:
+        a, b = self.number, other.number
+        if a == 0:
+            return other
+        if b == 0:
+            return self
+        if self == -other or other == -self:
+            return ZERO
+        return _folded("add", self, other)
+
+    def __sub__(self, other: Expr) -> Expr:
+        return ZERO if self == other else self + -other
+
+    def __neg__(self) -> Expr:
+        if self.fn == "neg":
+            return self.args[0]
+        return _folded("neg", self)
+
+    def __mul__(self, other: Expr) -> Expr:
+        for x, y in ((self, other), (other, self)):
+            if x.number == 0:
+                return ZERO
+            if x.number == 1:
+                return y
+            if x.number == -1:
+                return -y
+        if other.fn == "neg":
+            return -(self * other.args[0])
+        if self.fn == "neg":
+            return -(self.args[0] * other)
+        return _folded("mul", self, other)
+
+    def __truediv__(self, other: Expr) -> Expr:
+        if other.number == 1 or self.number == 0:
+            return self
+        if self == other:
+            return ONE
+        if self == -other:
+            return -ONE
+        return _folded("div", self, other)
+
+
+def leaf(value: Any) -> Expr:
+    """A constant: a number or an array of floats."""
+    return Expr("leaf", value=Param(np.asarray(value, np.float64)))
+
+
+def apply(fn: str, *args: Expr) -> Expr:
+    """Any function of ``snnc.kernel.REAL_FUNCTIONS`` on constants."""
+    match fn:
+        case "add":
+            return args[0] + args[1]
+        case "sub":
+            return args[0] - args[1]
+        case "mul":
+            return args[0] * args[1]
+        case "div":
+            return args[0] / args[1]
+        case "neg":
+            return -args[0]
+    return _folded(fn, *args)
+
+
+def _folded(fn: str, *args: Expr) -> Expr:
+    """Fold scalars whose exact result is a float; keep everything else symbolic."""
+    numbers = [a.number for a in args]
+    if all(n is not None for n in numbers):
+        try:
+            result = _fraction(fn, [n for n in numbers if n is not None])
+        except (NotRationalError, ZeroDivisionError):
+            return Expr(fn, args)
+        as_float = float(result)
+        if math.isfinite(as_float) and Fraction(as_float) == result:
+            return leaf(as_float)
+    return Expr(fn, args)
+
+
+ZERO = leaf(0.0)
+ONE = leaf(1.0)
+
+
+def nearest(expr: Expr) -> Ints:
+    """Round to the nearest integer, ties away from zero.
+
+    >>> nearest(leaf([0.5, -1.5, 2.4])).tolist()
+    [1, -2, 2]
+    """
+    return _integers(expr, _half_away)
+
+
+def ceiling(expr: Expr) -> Ints:
+    """Round up."""
+    return _integers(expr, math.ceil)
+
+
+def flooring(expr: Expr) -> Ints:
+    """Round down.
+
+    >>> int(flooring(apply("exp", leaf(1.0)) * leaf(1000.0)))
+    2718
+    """
+    return _integers(expr, math.floor)
+
+
+def floats(expr: Expr) -> Floats:
+    """The nearest float64 of every element (exact for fractions, else to within one ulp)."""
+    if expr.value is not None:
+        return expr.value.data
+
+    def one(row: Floats) -> float:
+        try:
+            return float(_exact(expr, _leaves(expr, row)))
+        except NotRationalError:
+            with mpmath.workprec(160):
+                x = _mp_interval(expr, row, 160)
+                return float(mpmath.mpf(x.mid))
+
+    return _mapped(expr, one).astype(np.float64)
+
+
+def signs(expr: Expr) -> Ints:
+    """-1, 0 or 1 of every element, decided exactly."""
+
+    def one(row: Floats) -> int:
+        try:
+            x = _exact(expr, _leaves(expr, row))
+        except NotRationalError:
+            for precision in _PRECISIONS:
+                interval = _mp_interval(expr, row, precision)
+                if interval.a > 0 or interval.b < 0:
+                    return 1 if interval.a > 0 else -1
+            return 0
+        return (x > 0) - (x < 0)
+
+    return _mapped(expr, one).astype(np.int64)
+
+
+def _half_away(x: Fraction) -> int:
+    return math.floor(x + Fraction(1, 2)) if x >= 0 else -math.floor(-x + Fraction(1, 2))
+
+
+def _integers(expr: Expr, rounding: Callable[[Fraction], int]) -> Ints:
+    def one(row: Floats) -> int:
+        try:
+            return rounding(_exact(expr, _leaves(expr, row)))
+        except NotRationalError:
+            return _certified(expr, row, rounding)
+
+    out = _mapped(expr, one)
+    if any(abs(int(v)) >= 1 << 62 for v in out.reshape(-1)):
+        raise OverflowError("an integer constant exceeds 62 bits")
+    return out.astype(np.int64)
+
+
+def _certified(expr: Expr, row: Floats, rounding: Callable[[Fraction], int]) -> int:
+    ends = (0, 1)
+    for precision in _PRECISIONS:
+        x = _mp_interval(expr, row, precision)
+        ends = (rounding(_as_fraction(x.a)), rounding(_as_fraction(x.b)))
+        if ends[0] == ends[1]:
+            return ends[0]
+    # Agreement to 1280 bits with a rounding boundary: the value is the boundary itself.
+    return rounding(_as_fraction(_mp_interval(expr, row, _PRECISIONS[-1]).mid))
+
+
+def _as_fraction(x: Any) -> Fraction:
+    mantissa, exponent = mpmath.mpf(x).man_exp
+    sign = -1 if x < 0 else 1
+    return sign * Fraction(int(abs(mantissa))) * Fraction(2) ** int(exponent)
+
+
+def _mapped(expr: Expr, one: Callable[[Floats], Any]) -> npt.NDArray[np.object_]:
+    """Evaluate once per distinct combination of leaf values."""
+    leaves: list[Floats] = []
+    _collect(expr, leaves)
+    shape = expr.shape
+    columns = [np.broadcast_to(x, shape).reshape(-1) for x in leaves]
+    rows, inverse = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
+    values = np.empty(len(rows), object)
+    for i, row in enumerate(rows):
+        values[i] = one(row)
+    return values[inverse.reshape(-1)].reshape(shape)
+
+
+def _collect(expr: Expr, out: list[Floats]) -> None:
+    if expr.value is not None:
+        out.append(expr.value.data)
+    for arg in expr.args:
+        _collect(arg, out)
+
+
+def _leaves(expr: Expr, row: Floats) -> list[Fraction]:
+    return [Fraction(float(x)) for x in row]
+
+
+def _exact(expr: Expr, leaves: list[Fraction]) -> Fraction:
+    queue = iter(leaves)
+
+    def visit(e: Expr) -> Fraction:
+        if e.value is not None:
+            return next(queue)
+        return _fraction(e.fn, [visit(a) for a in e.args])
+
+    return visit(expr)
+
+
+def _fraction(fn: str, x: list[Fraction]) -> Fraction:
+    zero_at = {"exp": 1, "expm1": 0, "tanh": 0, "sin": 0, "cos": 1, "log1p": 0}
+    match fn:
+        case "add":
+            return x[0] + x[1]
+        case "sub":
+            return x[0] - x[1]
+        case "mul":
+            return x[0] * x[1]
+        case "div":
+            return x[0] / x[1]
+        case "neg":
+            return -x[0]
+        case "reciprocal":
+            return 1 / x[0]
+        case "square":
+            return x[0] * x[0]
+        case "abs":
+            return abs(x[0])
+        case "relu":
+            return max(x[0], Fraction(0))
+        case "maximum":
+            return max(x)
+        case "minimum":
+            return min(x)
+        case "floor":
+            return Fraction(math.floor(x[0]))
+        case "ceil":
+            return Fraction(math.ceil(x[0]))
+        case "round":
+            return Fraction(round(x[0]))
+        case "where":
+            return x[1] if x[0] != 0 else x[2]
+        case "ge" | "gt" | "le" | "lt" | "eq" | "ne":
+            truth = {
+                **{"ge": x[0] >= x[-1], "gt": x[0] > x[-1], "le": x[0] <= x[-1]},
+                **{"lt": x[0] < x[-1], "eq": x[0] == x[-1], "ne": x[0] != x[-1]},
+            }
+            return Fraction(truth[fn])
+        case "pow" if x[1].denominator == 1 and abs(x[1]) <= 64:
+            return x[0] ** int(x[1])
+        case "sqrt" if x[0] >= 0:
+            root = Fraction(math.isqrt(x[0].numerator), math.isqrt(x[0].denominator))
+            if root * root == x[0]:
+                return root
+        case "sigmoid" if x[0] == 0:
+            return Fraction(1, 2)
+        case "log" if x[0] == 1:
+            return Fraction(0)
+    if fn in zero_at and x[0] == 0:
+        return Fraction(zero_at[fn])
+    raise NotRationalError(fn)
+
+
+def _mp_interval(expr: Expr, row: Floats, precision: int) -> Any:
+    """An mpmath interval that contains the value."""
+    iv = mpmath.iv
+    old, iv.prec = iv.prec, precision
+    try:
+        queue = iter(row)
+
+        def visit(e: Expr) -> Any:
+            if e.value is not None:
+                return iv.mpf(float(next(queue)))
+            return _mp_apply(iv, e.fn, [visit(a) for a in e.args])
+
+        return visit(expr)
+    finally:
+        iv.prec = old
+
+
+def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
+    match fn:
+        case "add":
+            return x[0] + x[1]
+        case "sub":
+            return x[0] - x[1]
+        case "mul":
+            return x[0] * x[1]
+        case "div":
+            return x[0] / x[1]
+        case "neg":
+            return -x[0]
+        case "reciprocal":
+            return 1 / x[0]
+        case "square":
+            return x[0] ** 2
+        case "exp" | "log" | "sqrt" | "sin" | "cos":
+            return getattr(iv, fn)(x[0])
+        case "expm1":
+            return iv.exp(x[0]) - 1
+        case "log1p":
+            return iv.log(1 + x[0])
+        case "sigmoid":
+            return 1 / (1 + iv.exp(-x[0]))
+        case "softplus":
+            return iv.log(1 + iv.exp(x[0]))
+        case "tanh":
+            e = iv.exp(-2 * x[0])
+            return (1 - e) / (1 + e)
+        case "pow":
+            return iv.exp(x[1] * iv.log(x[0]))
+        case "maximum" | "minimum":
+            pick = max if fn == "maximum" else min
+            return iv.mpf([pick(x[0].a, x[1].a), pick(x[0].b, x[1].b)])
+        case "relu":
+            return iv.mpf([max(x[0].a, 0), max(x[0].b, 0)])
+        case "abs":
+            return abs(x[0])
+    raise NotImplementedError(f"{fn} of a constant expression")
