@@ -1,0 +1,71 @@
+"""Emits the defining simulator with its program: a folder that runs with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.numpy.simulator import OPERATORS, PER_STEP, Simulator
+from snnc.diagnostics import Diagnostic, error, fail
+from snnc.graph import Graph
+from snnc.storage import dump_graph
+
+_HERE = Path(__file__).parent
+
+#: What the simulator computes; anything else is not an integer program.
+SUPPORTED = frozenset({*OPERATORS, *PER_STEP, "IntInput", "IntNeuron"})
+
+
+def unsupported(graph: Graph, target: str) -> list[Diagnostic]:
+    """An E501 for every node that is no integer operator of the simulator."""
+    return [
+        error(
+            "E501",
+            f"the {target} backend does not take {type(node.op).__name__}",
+            node.loc,
+            help="quantize the network first; `snnc ops` lists the integer operators",
+        )
+        for node in graph.nodes
+        if type(node.op).__name__ not in SUPPORTED
+    ]
+
+
+def program(graph: Graph) -> dict[str, str | bytes]:
+    """The files that every NumPy-based artifact holds: the program and the simulator."""
+    document, tensors = dump_graph(graph)
+    return {
+        "graph.json": document,
+        "tensors.safetensors": tensors,
+        "simulator.py": (_HERE / "simulator.py").read_text(encoding="utf-8"),
+        "arrays.py": (_HERE / "arrays.py").read_text(encoding="utf-8"),
+    }
+
+
+@dataclass(frozen=True)
+class NumpyBackend(Backend):
+    """The reference: its artifact contains the simulator that defines the integers."""
+
+    name: ClassVar[str] = "numpy"
+
+    def check(self, graph: Graph) -> list[Diagnostic]:
+        return unsupported(graph, self.name)
+
+    def emit(self, graph: Graph) -> Artifacts:
+        run = (_HERE / "run.py").read_text(encoding="utf-8")
+        return Artifacts({**program(graph), "run.py": run})
+
+    def run(
+        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
+    ) -> tuple[Arrays, Arrays]:
+        """Run the emitted program in this process.
+
+        Raises:
+            CompileError: E401 if the inputs do not fit the network.
+        """
+        try:
+            return Simulator.load(folder).run(inputs, steps, record)
+        except (TypeError, ValueError) as e:
+            raise fail("E401", str(e)) from e
