@@ -1,0 +1,1 @@
+"""The commands of ``snnc``, one module each (see ``snnc.cli.COMMANDS``)."""

@@ -1,0 +1,73 @@
+"""``snnc compile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snnc.commands.options import common, names, pass_console
+from snnc.commands.tables import layer_rows
+from snnc.console import Console, as_json, visible
+from snnc.driver import Options, compile_model
+from snnc.version import VERSION
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Artifact to write [MODEL.snnc].")
+@click.option("--target", default="numpy", show_default=True, help="numpy, c, lava: a comma list.")
+@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight, 2 to 16.")
+@click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Data that set input ranges.")
+@click.option("--profile", default="default", show_default=True, help="Numeric profile.")
+@click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
+@click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
+@click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
+@click.option("--force", is_flag=True, help="Replace an older artifact.")
+@common
+@pass_console
+def compile_command(
+    console: Console,
+    model: Path,
+    out: Path | None,
+    target: str,
+    bits: int,
+    input_bits: int,
+    calibration: Path | None,
+    profile: str,
+    max_steps: int | None,
+    module: str | None,
+    dump_ir: Path | None,
+    force: bool,
+) -> None:
+    """Compile MODEL (from snnc.export) to an artifact: a folder that runs without snnc."""
+    options = Options(
+        targets=names(target),
+        bits=bits,
+        input_bits=input_bits,
+        calibration=calibration,
+        profile=profile,
+        max_steps=max_steps,
+        module=module,
+        dump_ir=dump_ir,
+        force=force,
+    )
+    out = out or Path(f"{model.stem or 'model'}.snnc")
+    console.note(f"snnc {VERSION} · {visible(str(model))} → {visible(str(out))}\n")
+    compiled = compile_model(model, out, options, console.stage)
+    console.report(*compiled.diagnostics)
+    manifest = compiled.artifact.manifest
+    console.note("")
+    console.table(*layer_rows(manifest.layers))
+    tree = manifest.tree
+    console.say(f"\n  written  {visible(str(out))}  (sha256 {tree[:8]}…{tree[-4:]})")
+    console.say(f"  targets  {', '.join(manifest.targets)}")
+    console.say(f"  next     snnc verify {visible(str(out))} --data DATA.npz")
+    console.result = {
+        "artifact": str(out),
+        "tree_sha256": tree,
+        "targets": list(manifest.targets),
+        "bits": manifest.bits,
+        "layers": as_json([{f: getattr(x, f) for f in x.__struct_fields__} for x in ()]),
+    }

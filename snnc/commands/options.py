@@ -1,0 +1,32 @@
+"""Options that every command has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+pass_console = click.pass_obj
+
+
+def common(command: F) -> F:
+    """Add ``--json``, ``--quiet`` and ``--debug``; ``snnc.cli.run`` reads them."""
+    for name, text in (
+        ("--debug", "Show Python's traceback of an internal error."),
+        ("--quiet", "No progress."),
+        ("--json", "Print one JSON document on stdout, also for errors."),
+    ):
+        command = click.option(name, is_flag=True, expose_value=False, help=text)(command)
+    return command
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma list.
+
+    >>> names("numpy, c,")
+    ('numpy', 'c')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())

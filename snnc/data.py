@@ -1,0 +1,198 @@
+"""Data files: ``.npy`` with x, or ``.npz`` with x and perhaps labels y. Nothing in them runs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.manifest import InputEntry
+
+Array = npt.NDArray[Any]
+_HOWTO = 'save it with numpy: np.savez("data.npz", x=x, y=y)'
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples by input name, (N, T, ...) or (N, ...), and labels (N,) if there are any."""
+
+    arrays: dict[str, Array]
+    labels: Array | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def first(self, samples: int | None) -> Data:
+        """The first samples only; all if None."""
+        return self.part(0, len(self) if samples is None else samples)
+
+    def part(self, start: int, stop: int) -> Data:
+        """Samples ``start`` to ``stop - 1``."""
+        labels = None if self.labels is None else self.labels[start:stop]
+        arrays = {name: a[start:stop] for name, a in self.arrays.items()}
+        return replace(self, arrays=arrays, labels=labels)
+
+
+def load_data(path: Path, inputs: tuple[InputEntry, ...], classes: int | None = None) -> Data:
+    """Read and check a data file for a network with these inputs.
+
+    A single input is named ``x`` in the file (or by its own name), several by their names.
+
+    Args:
+        path: ``.npy`` or ``.npz``.
+        inputs: What the network needs.
+        classes: Number of classes, if labels are to be checked.
+
+    Raises:
+        CompileError: E420 if the file cannot be read, E421 for a wrong shape, E422 for values
+            that are not numbers, E423 for wrong labels.
+    """
+    found = _read(path)
+    arrays: dict[str, Array] = {}
+    problems: list[Diagnostic] = []
+    for entry in inputs:
+        names = (entry.name, "x") if len(inputs) == 1 else (entry.name,)
+        array = next((found[name] for name in names if name in found), None)
+        if array is None:
+            text = f"{path.name} has no array {names[-1]!r}, only {sorted(found)}"
+            problems.append(error("E421", text, help=_HOWTO))
+            continue
+        problems += check_array(array, entry)
+        arrays[entry.name] = array
+    labels = found.get("y")
+    if arrays and not problems:
+        problems += _check_lengths(arrays, inputs, labels)
+        problems += _check_labels(labels, classes)
+    if problems:
+        raise CompileError(problems)
+    return Data(arrays, labels)
+
+
+def as_data(
+    x: Array | Mapping[str, Array], inputs: tuple[InputEntry, ...], y: Array | None = None
+) -> Data:
+    """Check arrays that a program hands over; errors as ``load_data``."""
+    given = dict(x) if isinstance(x, Mapping) else {entry.name: x for entry in inputs[:1]}
+    arrays = {name: np.asarray(a) for name, a in given.items()}
+    if set(arrays) != {entry.name for entry in inputs}:
+        text = f"inputs are {[entry.name for entry in inputs]}, got {sorted(arrays)}"
+        raise fail("E421", text)
+    labels = None if y is None else np.asarray(y)
+    problems = [d for entry in inputs for d in check_array(arrays[entry.name], entry)]
+    problems = problems or _check_lengths(arrays, inputs, labels) + _check_labels(labels, None)
+    if problems:
+        raise CompileError(problems)
+    return Data(arrays, labels)
+
+
+def check_array(array: Array, entry: InputEntry) -> list[Diagnostic]:
+    """What is wrong with the samples of one input."""
+    if array.dtype.kind not in "fiub":
+        text = f"input {entry.name!r} must be real numbers, got dtype {array.dtype}"
+        return [error("E422", text, help=_HOWTO)]
+    head = ("N", "T") if entry.clock == "step" else ("N",)
+    if array.ndim == len(head) + len(entry.shape) and array.shape[len(head) :] == entry.shape:
+        return []
+    expected = f"({', '.join(map(str, (*head, *entry.shape)))}{',' if len(head) == 1 else ''})"
+    expected = expected if entry.shape else f"({', '.join(head)}{',' if len(head) == 1 else ''})"
+    text = f"input {entry.name!r} must have the shape {expected}, got {array.shape}"
+    notes = ["N samples" + (", T time steps, batch first" if len(head) == 2 else "")]
+    if entry.clock == "step" and array.shape[1:] == entry.shape:
+        notes.append("the time axis is missing: this network reads a new input at every step")
+    if entry.clock == "once" and array.shape[2:] == entry.shape and array.ndim > 1:
+        notes.append("there is a time axis too many: this network reads one input per sample")
+    return [error("E421", text, None, *notes)]
+
+
+def _check_lengths(
+    arrays: dict[str, Array], inputs: tuple[InputEntry, ...], labels: Array | None
+) -> list[Diagnostic]:
+    counts = {name: len(a) for name, a in arrays.items()}
+    if len(set(counts.values())) > 1:
+        return [error("E421", f"inputs have different numbers of samples: {counts}")]
+    steps = {e.name: arrays[e.name].shape[1] for e in inputs if e.clock == "step"}
+    if len(set(steps.values())) > 1:
+        return [error("E421", f"inputs have different numbers of steps: {steps}")]
+    samples = next(iter(counts.values()))
+    if labels is not None and labels.shape != (samples,):
+        text = f"labels y must have the shape ({samples},), got {labels.shape}"
+        return [error("E423", text, help="y holds one class number per sample")]
+    return []
+
+
+def _check_labels(labels: Array | None, classes: int | None) -> list[Diagnostic]:
+    if labels is None or labels.size == 0:
+        return []
+    if labels.dtype.kind not in "iu":
+        return [error("E423", f"labels y must be integers, got dtype {labels.dtype}")]
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or (classes is not None and high >= classes):
+        top = "" if classes is None else f" for {classes} outputs"
+        return [error("E423", f"labels y are {low} to {high}{top}", help="labels count from 0")]
+    return []
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """All arrays of a file that are wanted; ``x`` for a ``.npy``."""
+    if not path.is_file():
+        text = f"{path} does not exist" if not path.exists() else f"{path} is not a file"
+        raise fail("E420", text, help=_HOWTO)
+    try:
+        with path.open("rb") as f:
+            start = f.read(6)
+        if start == b"\x93NUMPY":
+            # Mapping the file refuses a header that promises more than the file holds.
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            return {"x": array}
+        if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+            return _read_archive(path)
+    except CompileError:
+        raise
+    except MemoryError as e:
+        raise fail("E420", f"{path.name} does not fit into memory", help=_HOWTO) from e
+    except Exception as e:  # zipfile and numpy raise many kinds: the file is data, its faults too
+        if "allow_pickle" in str(e) or "Object arrays" in str(e):
+            text = f"{path.name} holds Python objects (a pickle), which snnc never loads"
+            raise fail("E422", text, help=_HOWTO) from e
+        raise fail("E420", f"{path.name} is damaged: {e}", help=_HOWTO) from e
+    text = f"{path.name} is neither .npy nor .npz"
+    raise fail("E420", text, help=_HOWTO)
+
+
+def _read_archive(path: Path) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.filename.endswith(".npy"):
+                continue
+            name = member.filename[: -len(".npy")]
+            if name in arrays:
+                raise fail("E420", f"{path.name} has two arrays named {name!r}", help=_HOWTO)
+            with archive.open(member) as f:
+                _check_header(f, member.file_size, path)
+            with archive.open(member) as f:
+                arrays[name] = np.lib.format.read_array(f, allow_pickle=False)
+    return arrays
+
+
+def _check_header(f: IO[bytes], size: int, path: Path) -> None:
+    """Raise before any memory is asked for if a header promises more than its member holds."""
+    version = np.lib.format.read_magic(f)  # type: ignore[no-untyped-call]
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"unknown .npy version {version}")
+    shape, _, dtype = read(f)  # type: ignore[no-untyped-call]
+    count = 1
+    for extent in shape:
+        count *= extent
+    if not dtype.hasobject and count * dtype.itemsize > size:
+        raise fail("E420", f"{path.name} is damaged: shape {shape} exceeds its data")

@@ -1,0 +1,232 @@
+"""Compile: read a model, run the passes, let every backend print, and publish the artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
+from snnc.atomic import AtomicFolder
+from snnc.backends import BACKENDS, check_names, load_backend
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.graph import Graph
+from snnc.layers import input_table, layer_table, output_table
+from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, Source, dump_manifest
+from snnc.passes.base import Context, Observer, run_passes
+from snnc.passes.observers import DumpIR, Progress
+from snnc.storage import dump_graph
+from snnc.version import VERSION
+
+#: Numeric profiles, by name (architecture section 5).
+PROFILES = ("default",)
+
+#: Called after every stage with its name, what it did, and its seconds.
+Report = Callable[[str, str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user can choose.
+
+    Attributes:
+        targets: Backends to emit; ``numpy`` is always among them.
+        bits: Of a weight, with its sign.
+        input_bits: Of an input whose values show no grid.
+        calibration: Data file whose inputs set the input range.
+        profile: Numeric profile.
+        max_steps: Longest sequence that ranges are proven for; None leaves it to the model.
+        module: ``file.py:factory`` that makes the network, for a model file of bare weights.
+        dump_ir: Folder for the graph after every pass.
+        force: Whether to replace an older artifact.
+    """
+
+    targets: tuple[str, ...] = ("numpy",)
+    bits: int = 8
+    input_bits: int = 8
+    calibration: Path | None = None
+    profile: str = "default"
+    max_steps: int | None = None
+    module: str | None = None
+    dump_ir: Path | None = None
+    force: bool = False
+
+    def check(self) -> Options:
+        """Return the options in normal form, or raise CompileError with all that is wrong."""
+        found: list[Diagnostic] = []
+        if not 2 <= self.bits <= 16:
+            why = "one bit holds a sign and no value" if self.bits == 1 else ""
+            text = f"--bits must be 2 to 16, got {self.bits}"
+            found.append(error("E320", text, None, *filter(None, [why]), help="8 is usual"))
+        if not 1 <= self.input_bits <= 16:
+            found.append(error("E004", f"--input-bits must be 1 to 16, got {self.input_bits}"))
+        if self.max_steps is not None and self.max_steps < 0:
+            found.append(error("E005", f"--max-steps must be 0 or more, got {self.max_steps}"))
+        if self.profile not in PROFILES:
+            text = f"there is no profile {self.profile!r}"
+            found.append(error("E003", text, help=f"profiles are {', '.join(PROFILES)}"))
+        try:
+            check_names(self.targets)
+        except CompileError as e:
+            found += e.diagnostics
+        if found:
+            raise CompileError(found)
+        wanted = {"numpy", *self.targets}
+        return replace(self, targets=tuple(name for name in BACKENDS if name in wanted))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The artifact, and what was said while making it."""
+
+    artifact: Artifact
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_model(
+    model: Path, out: Path, options: Options, report: Report = lambda *_: None
+) -> Compiled:
+    """Compile a model file to an artifact folder, which appears whole or not at all.
+
+    Raises:
+        CompileError: With every problem that was found; nothing is written then.
+    """
+    options = options.check()
+    with AtomicFolder(out, options.force) as folder:
+        start = time.perf_counter()
+        graph, source, layouts = read(model, options)
+        report("read", f"{len(graph)} operators", time.perf_counter() - start)
+        ctx = Context()
+        program, fakequant = lower(graph, options, ctx, report)
+        graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
+        files = {f"{PROGRAM}/program.txt": f"{program}\n".encode()}
+        for name, content in graphs.items():
+            files |= _stored(name, content)
+        files |= emit(program, options.targets, ctx, report)
+        start = time.perf_counter()
+        manifest = describe(program, options, ctx, source, layouts, files)
+        for path, content in sorted(files.items()):
+            folder.write(path, content)
+        folder.write(NAME, dump_manifest(manifest))
+        folder.publish()
+    size = sum(map(len, files.values()))
+    report("write", f"{len(files) + 1} files, {size / 1000:,.0f} kB", time.perf_counter() - start)
+    return Compiled(Artifact(out, manifest), tuple(ctx.diagnostics))
+
+
+def read(model: Path, options: Options) -> tuple[Graph, Source, dict[str, str]]:
+    """Read a model file; with ``module``, its weights into the network the user's code makes."""
+    if options.module is None:
+        loaded = read_model(model)
+    else:
+        loaded = load_from_source(model, options.module)
+    graph = loaded.graph
+    if options.max_steps is not None:
+        graph.max_steps = options.max_steps
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    return graph, Source(model.name, digest, ""), {}
+
+
+def lower(
+    graph: Graph, options: Options, ctx: Context, report: Report
+) -> tuple[Graph, Graph | None]:
+    """Run the passes; returns the integer program and the float model with its weights."""
+
+    def note(name: str, nodes: int, seconds: float) -> None:
+        report(name, f"{nodes} operators", seconds)
+
+    observers: list[Observer] = [Progress(note)]
+    if options.dump_ir is not None:
+        observers.append(DumpIR(options.dump_ir))
+    passes = integer_pipeline(bits=options.bits)
+    return run_passes(graph, passes, ctx, observers), None
+
+
+def emit(
+    program: Graph, targets: Iterable[str], ctx: Context, report: Report
+) -> dict[str, bytes]:
+    """Emit all targets after all have checked the program, so that all problems show at once."""
+    backends = {name: load_backend(name) for name in targets}
+    found = [d for backend in backends.values() for d in backend.check(program)]
+    if any(d.severity is Severity.ERROR for d in found):
+        raise CompileError(found)
+    for diagnostic in found:
+        ctx.emit(diagnostic)
+    files: dict[str, bytes] = {}
+    for name, backend in backends.items():
+        start = time.perf_counter()
+        emitted = backend.emit(program).files
+        for path, content in emitted.items():
+            files[f"{name}/{path}"] = content.encode() if isinstance(content, str) else content
+        report(f"emit {name}", f"{len(emitted)} files", time.perf_counter() - start)
+    return files
+
+
+def describe(
+    program: Graph,
+    options: Options,
+    ctx: Context,
+    source: Source,
+    layouts: Mapping[str, str],
+    files: Mapping[str, bytes],
+) -> Manifest:
+    """The manifest of an artifact with these files."""
+    return Manifest(
+        format=FORMAT,
+        snnc=VERSION,
+        name=program.name,
+        source=source,
+        profile=options.profile,
+        bits=options.bits,
+        steps=program.steps,
+        max_steps=program.max_steps,
+        inputs=input_table(program, layouts),
+        outputs=output_table(program),
+        layers=layer_table(program, ctx.layers),
+        targets=options.targets,
+        warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),
+        files={
+            name: FileEntry(hashlib.sha256(content).hexdigest(), len(content))
+            for name, content in sorted(files.items())
+        },
+    )
+
+
+def _stored(folder: str, graph: Graph) -> dict[str, bytes]:
+    text, tensors = dump_graph(graph)
+    return {f"{folder}/graph.json": text, f"{folder}/tensors.safetensors": tensors}
+
+
+def compile(  # noqa: A001: the public name is snnc.compile
+    model: Path | str,
+    out: Path | str,
+    *,
+    target: str | Iterable[str] = "numpy",
+    bits: int = 8,
+    input_bits: int = 8,
+    calibration: Path | str | None = None,
+    profile: str = "default",
+    max_steps: int | None = None,
+    module: str | None = None,
+    dump_ir: Path | str | None = None,
+    force: bool = False,
+) -> Artifact:
+    """Compile a model file, as ``snnc compile`` does; the arguments are its options.
+
+    Raises:
+        CompileError: With every problem that was found; nothing is written then.
+    """
+    options = Options(
+        targets=tuple(target.split(",")) if isinstance(target, str) else tuple(target),
+        bits=bits,
+        input_bits=input_bits,
+        calibration=None if calibration is None else Path(calibration),
+        profile=profile,
+        max_steps=max_steps,
+        module=module,
+        dump_ir=None if dump_ir is None else Path(dump_ir),
+        force=force,
+    )
+    return compile_model(Path(model), Path(out), options).artifact

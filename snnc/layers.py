@@ -1,0 +1,102 @@
+"""The layer table: what the compiler decided for each layer, as the manifest keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from snnc.graph import Graph, Node
+from snnc.intops import IntInput, IntNeuron, IntOutput, IntReshape, IntTimeStack
+from snnc.manifest import Fact, InputEntry, LayerEntry, OutputEntry, Word
+from snnc.types import Clock, Int
+
+_SILENT = (IntInput, IntOutput, IntReshape)
+
+
+def layer_table(
+    graph: Graph, facts: Mapping[str, Mapping[str, object]]
+) -> tuple[LayerEntry, ...]:
+    """Describe every layer of an integer program; ``facts`` is ``Context.layers``."""
+    return tuple(_layer(n, facts.get(n.name, {})) for n in graph if not isinstance(n.op, _SILENT))
+
+
+def input_table(graph: Graph, layouts: Mapping[str, str]) -> tuple[InputEntry, ...]:
+    """Describe the inputs; ``layouts`` gives the order of axes in the user's model."""
+    entries = []
+    for node in graph:
+        op = node.op
+        if isinstance(op, IntInput):
+            default = "N" if op.clock is Clock.ONCE else "NT"
+            layout = layouts.get(node.name, default)
+            size = (op.lo, op.hi, float(op.scale))
+            entries.append(InputEntry(node.name, op.shape, str(op.clock), *size, layout))
+    return tuple(entries)
+
+
+def output_table(graph: Graph) -> tuple[OutputEntry, ...]:
+    """Describe the outputs."""
+    entries = []
+    for node in graph:
+        op = node.op
+        if isinstance(op, IntOutput):
+            sequence = any(isinstance(p.op, IntTimeStack) for p in graph.operands(node.name))
+            scale = tuple(float(s) for s in np.asarray(op.scale.data, np.float64).reshape(-1))
+            entries.append(
+                OutputEntry(
+                    name=node.name,
+                    shape=node.type.shape,
+                    clock=str(node.type.clock),
+                    sequence=sequence,
+                    scale=scale,
+                    scale_shape=op.scale.shape,
+                    per_step=op.per_step,
+                )
+            )
+    return tuple(entries)
+
+
+def _layer(node: Node, facts: Mapping[str, object]) -> LayerEntry:
+    weight = getattr(node.op, "weight", None)
+    bits = 0
+    if weight is not None and weight.data.size:
+        bits = Int(int(weight.data.min()), int(weight.data.max())).width
+    kernel = node.op.kernel if isinstance(node.op, IntNeuron) else None
+    states = [] if kernel is None else [_word(s.name, s.lo, s.hi) for s in kernel.states]
+    dtype = node.type.dtype
+    assert isinstance(dtype, Int), f"{node.name} is not an integer"
+    return LayerEntry(
+        name=node.name,
+        op=type(node.op).__name__,
+        shape=node.type.shape,
+        clock=str(node.type.clock),
+        path=node.loc.path,
+        file=node.loc.file,
+        line=node.loc.line,
+        weights=0 if weight is None else int(weight.data.size),
+        weight_bits=bits,
+        range=_word("value", dtype.lo, dtype.hi),
+        words=tuple(w for w in states if w is not None),
+        facts={key: _fact(value) for key, value in sorted(facts.items())},
+    )
+
+
+def _word(name: str, lo: int | None, hi: int | None) -> Word | None:
+    if lo is None or hi is None:
+        return None
+    return Word(name, lo, hi, Int(lo, hi).width)
+
+
+def _fact(value: Any) -> Fact:
+    """A fact as JSON; reals keep four digits, so that no last bit of a sum shows."""
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(f"{float(value):.4g}")
+    if isinstance(value, np.ndarray | list | tuple):
+        items: Any = [_fact(item) for item in value]
+        return items  # type: ignore[no-any-return]
+    return str(value)

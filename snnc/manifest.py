@@ -1,0 +1,176 @@
+"""The manifest of an artifact: what it holds, in which format, with a hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+
+from snnc.diagnostics import fail
+
+#: Version of the artifact format; a reader refuses every other one.
+FORMAT = "snnc.artifact/1"
+NAME = "manifest.json"
+
+#: Facts about a layer that passes report; arrays are short lists.
+Fact = bool | int | float | str | list[int] | list[float] | list[str] | None
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all parts of the manifest: immutable, and strict when read."""
+
+
+class FileEntry(Record):
+    """What a file of the artifact must be."""
+
+    sha256: str
+    size: int
+
+
+class Source(Record):
+    """The model file that was compiled: its name and hash, and who wrote it."""
+
+    file: str
+    sha256: str
+    producer: str = ""
+
+
+class InputEntry(Record):
+    """A network input: integers in ``[lo, hi]``, the real value is ``scale * n``.
+
+    ``shape`` has neither batch nor time.  Arrays at our boundary are (N, T, *shape) for a clock
+    of ``step`` and (N, *shape) for ``once``; ``layout`` says how the user's model orders its axes,
+    e.g. ``TN``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    clock: str
+    lo: int
+    hi: int
+    scale: float
+    layout: str
+
+
+class OutputEntry(Record):
+    """A network output: the real value is ``scale * n``, divided by T if ``per_step``.
+
+    ``scale`` holds one number or as many as ``scale_shape`` says, row by row; it broadcasts to
+    ``shape``.  A ``sequence`` has one value a step: (N, T, *shape) instead of (N, *shape).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    clock: str
+    sequence: bool
+    scale: tuple[float, ...]
+    scale_shape: tuple[int, ...]
+    per_step: bool
+
+
+class Word(Record):
+    """A stored integer, e.g. a membrane: its proven interval and the bits it needs."""
+
+    name: str
+    lo: int
+    hi: int
+    bits: int
+
+
+class LayerEntry(Record):
+    """A layer of the integer program.
+
+    ``words`` are a neuron's states, ``range`` is the proven interval of what the layer hands on
+    (of an accumulator: the sum itself), ``facts`` is what the passes found out.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    clock: str
+    path: str
+    file: str | None
+    line: int | None
+    weights: int
+    weight_bits: int
+    range: Word | None
+    words: tuple[Word, ...]
+    facts: dict[str, Fact]
+
+
+class Manifest(Record):
+    """Everything a reader needs to know before it opens any other file."""
+
+    format: str
+    snnc: str
+    name: str
+    source: Source
+    profile: str
+    bits: int
+    steps: int
+    max_steps: int
+    inputs: tuple[InputEntry, ...]
+    outputs: tuple[OutputEntry, ...]
+    layers: tuple[LayerEntry, ...]
+    targets: tuple[str, ...]
+    warnings: tuple[str, ...]
+    files: dict[str, FileEntry]
+
+    @property
+    def tree(self) -> str:
+        """Hash over the whole artifact: that of its manifest, which hashes all else."""
+        return hashlib.sha256(dump_manifest(self)).hexdigest()
+
+
+class _Format(msgspec.Struct):
+    format: str
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Return the bytes of ``manifest.json``; equal manifests give equal bytes."""
+    text = msgspec.json.encode(manifest, order="deterministic")
+    return msgspec.json.format(text, indent=1) + b"\n"
+
+
+def read_format(raw: bytes) -> str | None:
+    """The format that a manifest claims, or None if it is not one of ours."""
+    try:
+        found = msgspec.json.decode(raw, type=_Format).format
+    except msgspec.MsgspecError:
+        return None
+    return found if found.startswith("snnc.artifact/") else None
+
+
+def load_manifest(raw: bytes) -> Manifest:
+    """Read ``manifest.json``.
+
+    Raises:
+        CompileError: E402 if it is damaged, E403 for another format, E404 for a file name that
+            could leave the artifact.
+    """
+    found = read_format(raw)
+    if found is None:
+        raise fail("E402", f"{NAME} is damaged or not from snnc", help="compile the model again")
+    if found != FORMAT:
+        text = f"the artifact has format {found!r}, this snnc reads {FORMAT!r}"
+        raise fail("E403", text, help="compile the model again with this version of snnc")
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.MsgspecError as e:
+        text = f"{NAME} is damaged: {e}"
+        raise fail("E402", text, help="compile the model again") from e
+    if bad := [name for name in manifest.files if not is_safe(name)]:
+        raise fail("E404", f"{NAME} lists the unsafe file name {bad[0]!r}")
+    return manifest
+
+
+def is_safe(name: str) -> bool:
+    """Whether a relative path is plain: no absolute, hidden, ``..`` or odd parts.
+
+    >>> [is_safe(n) for n in ("c/net.c", "../x", "/etc/x", ".git/x", "a\\\\b")]
+    [True, False, False, False, False]
+    """
+    return bool(name) and all(_PART.fullmatch(part) for part in name.split("/"))
