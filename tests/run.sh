@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Set everything up in .venv, then check style and types and run all tests; arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. .ci/venv.sh dev,examples,peers
+
+snnc lava setup --quiet
+ruff check .
+ruff format --check .
+mypy --strict -p snnc
+python -m pytest -q "$@"
