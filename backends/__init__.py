@@ -1,4 +1,4 @@
-"""Backends: each checks an integer graph against its target, prints it, and runs what it printed."""
+"""Backends: each checks an integer graph against its target, prints it and runs the print."""
 
 from __future__ import annotations
 

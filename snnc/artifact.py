@@ -24,7 +24,7 @@ from snnc.manifest import NAME, Manifest, load_manifest
 from snnc.storage import load_graph
 
 if TYPE_CHECKING:
-    from snnc.verify import Report
+    from snnc.report import Report
 
 Array = npt.NDArray[Any]
 

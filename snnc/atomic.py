@@ -18,6 +18,7 @@ import secrets
 import shutil
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from snnc.diagnostics import CompileError, fail
 from snnc.manifest import NAME, read_format
@@ -39,7 +40,7 @@ class AtomicFolder:
     """
 
     def __init__(self, target: Path, force: bool = False) -> None:
-        self.target = Path(os.path.abspath(target))  # noqa: PTH100: a link stays a link
+        self.target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve follows links
         self.force = force
         self._made_parents: list[Path] = []
         self._lock: int | None = None
@@ -51,7 +52,7 @@ class AtomicFolder:
         assert self._path is not None, "the folder is used outside its with block"
         return self._path
 
-    def __enter__(self) -> AtomicFolder:
+    def __enter__(self) -> Self:
         check_replaceable(self.target, self.force)
         try:
             self._make_parents()

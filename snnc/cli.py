@@ -14,7 +14,7 @@ import click
 from snnc.codes import exit_code
 from snnc.console import Console
 from snnc.diagnostics import CompileError, error
-from snnc.version import VERSION
+from snnc.version import __version__
 
 #: Every command: module, function, and its line in ``snnc --help``; imported when called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -57,7 +57,7 @@ class Commands(click.Group):
     "Exit codes: 0 ok, 1 bug in snnc, 2 usage, 3 input refused, 4 model not supported, 5 numbers, "
     "6 target limits, 7 verify mismatch, 8 missing tool, 9 files and disk, 130 stopped.",
 )
-@click.version_option(VERSION, message="snnc %(version)s")
+@click.version_option(__version__, message="snnc %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Compile trained spiking neural networks to integer-only code, proven and verified."""
@@ -76,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line; the value is the exit code."""
-    flags = {name: f"--{name}" in argv for name in ("json", "quiet", "debug")}
-    console = Console(**flags)
+    console = Console("--json" in argv, "--quiet" in argv, "--debug" in argv)
     console.command = next((a for a in argv if a in COMMANDS), "")
     code = _guarded(argv, console)
     if code is None:

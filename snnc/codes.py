@@ -43,19 +43,9 @@ CODES: dict[str, Code] = {
         "`snnc targets` lists them.",
     ),
     "E003": Code(
-        "unknown numeric profile",
-        "A profile fixes the arithmetic (decay precision, rounding, compare and reset).",
-        "Use `default`.",
-    ),
-    "E004": Code(
-        "input width out of range",
-        "Inputs that show no grid are rounded to 1 to 16 bits.",
-        "Choose --input-bits 1 to 16; 8 is usual.",
-    ),
-    "E005": Code(
         "number of steps out of range",
-        "A sequence has at least one step; 0 asks for a proof for any length.",
-        "Choose --max-steps 0 or more.",
+        "A sequence has at least one step.",
+        "Choose --max-steps 1 or more, or leave it out to prove as many as possible.",
     ),
     "E006": Code(
         "unknown layer or word",
@@ -98,10 +88,16 @@ CODES: dict[str, Code] = {
     ),
     # numbers
     "E320": Code(
-        "weight width out of range",
+        "width out of range",
         "Weights are symmetric integers of 2 to 16 bits with their sign; 2 bits are ternary "
         "(-1, 0, 1), and one bit would hold a sign and no value.",
-        "Choose --bits 2 to 16; 8 is usual.",
+        "Choose 2 to 16; 8 is usual.",
+        exit=2,
+    ),
+    "E325": Code(
+        "unknown numeric profile",
+        "A profile fixes the arithmetic: precision of decays, rounding, compare and reset.",
+        "Use `default`.",
         exit=2,
     ),
     # artifacts, data and verification
@@ -144,6 +140,12 @@ CODES: dict[str, Code] = {
         "a backend differs from the definition",
         "The backend gave another integer than the NumPy simulator, which defines the arithmetic. "
         "The first differing word names sample, step, layer and neuron.",
+        "Report it: this is a fault of snnc or of the target's tools, not of your model.",
+        exit=7,
+    ),
+    "E411": Code(
+        "results that cannot be compared",
+        "A backend left out a word or output, or gave it another shape or no integers.",
         "Report it: this is a fault of snnc or of the target's tools, not of your model.",
         exit=7,
     ),

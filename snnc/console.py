@@ -14,7 +14,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TextIO
 
 from snnc.diagnostics import Diagnostic, Severity
 
@@ -32,7 +32,9 @@ def visible(text: str) -> str:
     a\x1b[31mb\u202ec
     """
     return "".join(
-        c if unicodedata.category(c) not in _HIDDEN else c.encode("unicode_escape").decode()
+        c
+        if unicodedata.category(c) not in _HIDDEN
+        else c.encode("unicode_escape").decode()
         if not 0xD800 <= ord(c) <= 0xDFFF
         else f"\\u{ord(c):04x}"
         for c in text
@@ -174,7 +176,9 @@ def _plain_table(
     widths = [max(len(r[i]) for r in (columns, *rows)) for i in range(len(columns))]
     lines = []
     for row in (columns, *rows):
-        cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)]
+        cells = [
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)
+        ]
         lines.append(("  " + "  ".join(cells)).rstrip() + "\n")
     return "".join(lines)
 
@@ -187,7 +191,7 @@ def _rich_table(
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name, is_right in zip(columns, right):
+    for name, is_right in zip(columns, right, strict=True):
         table.add_column(name, justify="right" if is_right else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
@@ -205,12 +209,3 @@ def number(value: float | None, digits: int = 2, percent: bool = False) -> str:
     if value is None:
         return ""
     return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
-
-
-def as_json(value: Any) -> Any:
-    """Numpy scalars and tuples as JSON values."""
-    if isinstance(value, dict):
-        return {str(k): as_json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(v) for v in value]
-    return value.item() if hasattr(value, "item") else value

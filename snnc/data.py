@@ -183,14 +183,14 @@ def _read_archive(path: Path) -> dict[str, Array]:
 
 def _check_header(f: IO[bytes], size: int, path: Path) -> None:
     """Raise before any memory is asked for if a header promises more than its member holds."""
-    version = np.lib.format.read_magic(f)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(f)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
     if read is None:
         raise ValueError(f"unknown .npy version {version}")
-    shape, _, dtype = read(f)  # type: ignore[no-untyped-call]
+    shape, _, dtype = read(f)
     count = 1
     for extent in shape:
         count *= extent

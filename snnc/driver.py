@@ -11,17 +11,17 @@ from pathlib import Path
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import BACKENDS, check_names, load_backend
-from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.container import load_from_source, read_model
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, Source, dump_manifest
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.observers import DumpIR, Progress
+from snnc.passes.pipeline import integer_pipeline
+from snnc.profile import PROFILES
 from snnc.storage import dump_graph
-from snnc.version import VERSION
-
-#: Numeric profiles, by name (architecture section 5).
-PROFILES = ("default",)
+from snnc.version import __version__
 
 #: Called after every stage with its name, what it did, and its seconds.
 Report = Callable[[str, str, float], None]
@@ -37,7 +37,7 @@ class Options:
         input_bits: Of an input whose values show no grid.
         calibration: Data file whose inputs set the input range.
         profile: Numeric profile.
-        max_steps: Longest sequence that ranges are proven for; None leaves it to the model.
+        max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
@@ -56,17 +56,17 @@ class Options:
     def check(self) -> Options:
         """Return the options in normal form, or raise CompileError with all that is wrong."""
         found: list[Diagnostic] = []
-        if not 2 <= self.bits <= 16:
-            why = "one bit holds a sign and no value" if self.bits == 1 else ""
-            text = f"--bits must be 2 to 16, got {self.bits}"
-            found.append(error("E320", text, None, *filter(None, [why]), help="8 is usual"))
-        if not 1 <= self.input_bits <= 16:
-            found.append(error("E004", f"--input-bits must be 1 to 16, got {self.input_bits}"))
-        if self.max_steps is not None and self.max_steps < 0:
-            found.append(error("E005", f"--max-steps must be 0 or more, got {self.max_steps}"))
+        for flag, value in (("--bits", self.bits), ("--input-bits", self.input_bits)):
+            if not 2 <= value <= 16:
+                why = ("1 bit holds a sign and no value",) if value == 1 else ()
+                text = f"{flag} is {value}, possible are 2 to 16"
+                found.append(error("E320", text, None, *why, help="8 is usual"))
+        if self.max_steps is not None and self.max_steps < 1:
+            text = f"--max-steps is {self.max_steps}, possible are 1 and more"
+            found.append(error("E003", text))
         if self.profile not in PROFILES:
-            text = f"there is no profile {self.profile!r}"
-            found.append(error("E003", text, help=f"profiles are {', '.join(PROFILES)}"))
+            text = f"unknown numeric profile {self.profile!r}"
+            found.append(error("E325", text, help=f"known: {', '.join(sorted(PROFILES))}"))
         try:
             check_names(self.targets)
         except CompileError as e:
@@ -102,8 +102,8 @@ def compile_model(
         program, fakequant = lower(graph, options, ctx, report)
         graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
         files = {f"{PROGRAM}/program.txt": f"{program}\n".encode()}
-        for name, content in graphs.items():
-            files |= _stored(name, content)
+        for name, stored in graphs.items():
+            files |= _stored(name, stored)
         files |= emit(program, options.targets, ctx, report)
         start = time.perf_counter()
         manifest = describe(program, options, ctx, source, layouts, files)
@@ -123,8 +123,6 @@ def read(model: Path, options: Options) -> tuple[Graph, Source, dict[str, str]]:
     else:
         loaded = load_from_source(model, options.module)
     graph = loaded.graph
-    if options.max_steps is not None:
-        graph.max_steps = options.max_steps
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     return graph, Source(model.name, digest, ""), {}
 
@@ -140,13 +138,17 @@ def lower(
     observers: list[Observer] = [Progress(note)]
     if options.dump_ir is not None:
         observers.append(DumpIR(options.dump_ir))
-    passes = integer_pipeline(bits=options.bits)
-    return run_passes(graph, passes, ctx, observers), None
+    passes = integer_pipeline(
+        bits=options.bits,
+        input_bits=options.input_bits,
+        profile=options.profile,
+        max_steps=options.max_steps or 0,
+    )
+    program = run_passes(graph, passes, ctx, observers)
+    return program, ctx.fake_quantized
 
 
-def emit(
-    program: Graph, targets: Iterable[str], ctx: Context, report: Report
-) -> dict[str, bytes]:
+def emit(program: Graph, targets: Iterable[str], ctx: Context, report: Report) -> dict[str, bytes]:
     """Emit all targets after all have checked the program, so that all problems show at once."""
     backends = {name: load_backend(name) for name in targets}
     found = [d for backend in backends.values() for d in backend.check(program)]
@@ -175,7 +177,7 @@ def describe(
     """The manifest of an artifact with these files."""
     return Manifest(
         format=FORMAT,
-        snnc=VERSION,
+        snnc=__version__,
         name=program.name,
         source=source,
         profile=options.profile,
@@ -199,7 +201,7 @@ def _stored(folder: str, graph: Graph) -> dict[str, bytes]:
     return {f"{folder}/graph.json": text, f"{folder}/tensors.safetensors": tensors}
 
 
-def compile(  # noqa: A001: the public name is snnc.compile
+def compile(  # the public name is snnc.compile
     model: Path | str,
     out: Path | str,
     *,

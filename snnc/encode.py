@@ -63,4 +63,5 @@ def classes(value: Array, sequence: bool) -> Array | None:
         value = value.sum(1)
     if value.ndim != 2 or value.shape[1] < 2:
         return None
-    return np.argmax(value, 1)
+    best: Array = np.argmax(value, 1)
+    return best

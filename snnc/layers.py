@@ -15,9 +15,7 @@ from snnc.types import Clock, Int
 _SILENT = (IntInput, IntOutput, IntReshape)
 
 
-def layer_table(
-    graph: Graph, facts: Mapping[str, Mapping[str, object]]
-) -> tuple[LayerEntry, ...]:
+def layer_table(graph: Graph, facts: Mapping[str, Mapping[str, object]]) -> tuple[LayerEntry, ...]:
     """Describe every layer of an integer program; ``facts`` is ``Context.layers``."""
     return tuple(_layer(n, facts.get(n.name, {})) for n in graph if not isinstance(n.op, _SILENT))
 

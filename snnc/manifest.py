@@ -23,14 +23,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all parts of the manifest: immutable, and strict when read."""
 
 
-class FileEntry(Record):
+class FileEntry(Record, frozen=True):
     """What a file of the artifact must be."""
 
     sha256: str
     size: int
 
 
-class Source(Record):
+class Source(Record, frozen=True):
     """The model file that was compiled: its name and hash, and who wrote it."""
 
     file: str
@@ -38,7 +38,7 @@ class Source(Record):
     producer: str = ""
 
 
-class InputEntry(Record):
+class InputEntry(Record, frozen=True):
     """A network input: integers in ``[lo, hi]``, the real value is ``scale * n``.
 
     ``shape`` has neither batch nor time.  Arrays at our boundary are (N, T, *shape) for a clock
@@ -55,7 +55,7 @@ class InputEntry(Record):
     layout: str
 
 
-class OutputEntry(Record):
+class OutputEntry(Record, frozen=True):
     """A network output: the real value is ``scale * n``, divided by T if ``per_step``.
 
     ``scale`` holds one number or as many as ``scale_shape`` says, row by row; it broadcasts to
@@ -71,7 +71,7 @@ class OutputEntry(Record):
     per_step: bool
 
 
-class Word(Record):
+class Word(Record, frozen=True):
     """A stored integer, e.g. a membrane: its proven interval and the bits it needs."""
 
     name: str
@@ -80,7 +80,7 @@ class Word(Record):
     bits: int
 
 
-class LayerEntry(Record):
+class LayerEntry(Record, frozen=True):
     """A layer of the integer program.
 
     ``words`` are a neuron's states, ``range`` is the proven interval of what the layer hands on
@@ -101,7 +101,7 @@ class LayerEntry(Record):
     facts: dict[str, Fact]
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True):
     """Everything a reader needs to know before it opens any other file."""
 
     format: str
@@ -168,9 +168,9 @@ def load_manifest(raw: bytes) -> Manifest:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a relative path is plain: no absolute, hidden, ``..`` or odd parts.
+    r"""Whether a relative path is plain: no absolute, hidden, ``..`` or odd parts.
 
-    >>> [is_safe(n) for n in ("c/net.c", "../x", "/etc/x", ".git/x", "a\\\\b")]
+    >>> [is_safe(n) for n in ("c/net.c", "../x", "/etc/x", ".git/x", "a\\b")]
     [True, False, False, False, False]
     """
     return bool(name) and all(_PART.fullmatch(part) for part in name.split("/"))

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from snnc.commands.options import common, names, pass_console
 from snnc.commands.tables import layer_rows
-from snnc.console import Console, as_json, visible
+from snnc.console import Console, visible
 from snnc.driver import Options, compile_model
-from snnc.version import VERSION
+from snnc.version import __version__
 
 
 @click.command("compile")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Artifact to write [MODEL.snnc].")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Artifact to write [MODEL.snnc]."
+)
 @click.option("--target", default="numpy", show_default=True, help="numpy, c, lava: a comma list.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight, 2 to 16.")
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
@@ -54,7 +57,7 @@ def compile_command(
         force=force,
     )
     out = out or Path(f"{model.stem or 'model'}.snnc")
-    console.note(f"snnc {VERSION} · {visible(str(model))} → {visible(str(out))}\n")
+    console.note(f"snnc {__version__} · {visible(str(model))} → {visible(str(out))}\n")
     compiled = compile_model(model, out, options, console.stage)
     console.report(*compiled.diagnostics)
     manifest = compiled.artifact.manifest
@@ -69,5 +72,5 @@ def compile_command(
         "tree_sha256": tree,
         "targets": list(manifest.targets),
         "bits": manifest.bits,
-        "layers": as_json([{f: getattr(x, f) for f in x.__struct_fields__} for x in ()]),
+        "layers": msgspec.to_builtins(manifest.layers),
     }

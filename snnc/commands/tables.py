@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from snnc.console import number
 from snnc.manifest import LayerEntry, Word
+from snnc.report import Report
 
-Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Row = tuple[str, ...]
+Rows = tuple[Row, list[Row]]
 
 
 def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
     """Columns and rows: one row for each layer with weights, state or an accumulator."""
     columns = ("layer", "operator", "shape", "weights", "bits", "rms err", "guard", "acc")
-    rows = [
+    rows: list[Row] = [
         (
             layer.name,
             layer.op.removeprefix("Int"),
@@ -28,6 +31,32 @@ def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
         for layer in layers
     ]
     return (*columns, "state bits", "source"), rows
+
+
+def agreement_rows(report: Report) -> Rows:
+    """One row for each spiking layer: agreement with the float model, and rates."""
+    columns = ("layer", "spikes as float", "as float, same weights", "rate")
+    rows: list[Row] = [
+        (
+            layer,
+            number(report.spikes.get(layer), 3, percent=True),
+            number(report.quantized_spikes.get(layer), 3, percent=True),
+            number(rate, 4),
+        )
+        for layer, rate in report.rates.items()
+    ]
+    return columns, rows
+
+
+def backend_rows(report: Report) -> Rows:
+    """One row for each backend: whether every integer was equal."""
+    columns = ("backend", "every integer equal", "samples", "integers compared")
+    verdicts = {True: "yes", False: "NO", None: "did not run"}
+    rows: list[Row] = [
+        (name, verdicts[c.equal], str(c.samples), f"{c.words_compared:,}")
+        for name, c in report.backends.items()
+    ]
+    return columns, rows
 
 
 def _percent(value: object) -> str:

@@ -1,0 +1,101 @@
+"""``snnc run``."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import click
+import numpy as np
+
+from snnc.artifact import Artifact
+from snnc.atomic import write_file
+from snnc.backends.base import Arrays
+from snnc.commands.options import common, names, pass_console
+from snnc.console import Console, number, visible
+from snnc.data import load_data
+from snnc.diagnostics import fail
+from snnc.encode import classes
+
+
+@click.command("run")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help=".npy or .npz: x, y.")
+@click.option("--backend", default="numpy", show_default=True, help="Which backend runs it.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Results, .npz.")
+@click.option("--record", default="", help="Layers whose spikes and states to keep: a comma list.")
+@click.option("--samples", type=click.IntRange(1), help="First samples only.")
+@click.option("--steps", type=click.IntRange(1), help="Time steps, if the input is static.")
+@click.option(
+    "--integers",
+    type=click.Path(path_type=Path),
+    help="Also write the integer inputs, for the artifact's own run programs (.npy, or .npz).",
+)
+@common
+@pass_console
+def run_command(
+    console: Console,
+    folder: Path,
+    data: Path,
+    backend: str,
+    out: Path,
+    record: str,
+    samples: int | None,
+    steps: int | None,
+    integers: Path | None,
+) -> None:
+    """Run an artifact on data and write the outputs of every sample.
+
+    OUT.npz holds each output as real numbers under its name and as integers under `raw:NAME`,
+    `class` if the first output is a vector, and `record:LAYER.WORD` for recorded words.
+    """
+    artifact = Artifact.open(folder)
+    for path in filter(None, (out, integers)):
+        if not path.absolute().parent.is_dir():
+            raise fail("E432", f"cannot write {path}: its folder does not exist")
+    artifact.check_backend(backend)
+    loaded = load_data(data, artifact.manifest.inputs).first(samples)
+    words = artifact.words(names(record))
+    encoded, found = artifact.encode_data(loaded)
+    console.report(*found)
+    result = artifact.run_encoded(encoded, backend, words, steps)
+    arrays = dict(result.outputs)
+    arrays |= {f"raw:{name}": a for name, a in result.raw.items()}
+    arrays |= {f"record:{name}": a for name, a in result.words.items()}
+    first = artifact.manifest.outputs[0]
+    predicted = classes(result.outputs[first.name], first.sequence)
+    accuracy = None
+    if predicted is not None:
+        arrays["class"] = predicted
+        if loaded.labels is not None and len(loaded):
+            accuracy = float(np.mean(predicted == loaded.labels))
+    if integers is not None:
+        write_file(integers, _stored(encoded))
+    write_file(out, _archive(arrays))
+    console.say(f"{len(loaded)} samples of {result.steps} steps on {backend}")
+    if accuracy is not None:
+        console.say(f"  accuracy  {number(accuracy, percent=True)}")
+    console.say(f"  written   {visible(str(out))}: {visible(', '.join(arrays))}")
+    console.result = {
+        "artifact": str(folder),
+        "backend": backend,
+        "samples": len(loaded),
+        "steps": result.steps,
+        "accuracy": accuracy,
+        "out": str(out),
+        "arrays": {name: list(a.shape) for name, a in arrays.items()},
+    }
+
+
+def _archive(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _stored(arrays: Arrays) -> bytes:
+    if len(arrays) > 1:
+        return _archive(arrays)
+    buffer = io.BytesIO()
+    np.save(buffer, next(iter(arrays.values())))
+    return buffer.getvalue()

@@ -1,0 +1,153 @@
+"""Verify an artifact: float model ↔ integer program ↔ every backend, on the user's data.
+
+The integer program is run by the definition (``backends/numpy/simulator.py``).  With the float
+model it agrees statistically: accuracy, labels and spikes are compared.  With every backend it
+agrees exactly: each spike, each state word after each step and each output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from snnc.artifact import Artifact
+from snnc.backends import load_backend
+from snnc.backends.float_sim import FloatSimulator
+from snnc.compare import Comparison, batches
+from snnc.data import Data
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph
+from snnc.intops import IntNeuron
+from snnc.passes.base import run_passes
+from snnc.passes.pipeline import real_pipeline
+from snnc.report import Report, Tally, mismatches
+from snnc.types import SPIKE
+
+Array = npt.NDArray[Any]
+
+#: Samples that a slow backend gets unless the user says otherwise.
+DEFAULT_SAMPLES: dict[str, int] = {"lava": 50}
+
+#: Memory for the words of one batch.
+BATCH_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class _Float:
+    """A float model to compare with: its simulator and the spikes it shares with the program."""
+
+    simulator: FloatSimulator
+    words: dict[str, str]
+
+    @classmethod
+    def of(cls, graph: Graph, spikes: dict[str, str]) -> _Float:
+        simulator = FloatSimulator(graph)
+        known = set(simulator.words())
+        return cls(simulator, {layer: w for layer, w in spikes.items() if w in known})
+
+
+def verify(
+    artifact: Artifact,
+    data: Data,
+    backends: Iterable[str] | None = None,
+    *,
+    model: Graph | None = None,
+    samples: int | None = None,
+    steps: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Compare on data.
+
+    Args:
+        artifact: What to verify.
+        data: Checked samples, with labels if accuracy shall be known.
+        backends: Which; all that the artifact holds if None.
+        model: Float model; the artifact's own if None.
+        samples: How many for every backend; None: all, and ``DEFAULT_SAMPLES`` for slow ones.
+        steps: T of a network without per-step input.
+        progress: Called with the number of samples done since.
+
+    Raises:
+        CompileError: For unfit data and unknown backends.  Mismatches (E410, E411) and missing
+            tools (E6xx) are in the report.
+    """
+    names = artifact.manifest.targets if backends is None else tuple(backends)
+    for name in names:
+        artifact.check_backend(name)
+    data = data.first(samples)
+    encoded, found = artifact.encode_data(data.first(0))
+    count = artifact.steps_of(encoded, steps)
+    program = artifact.graph()
+    spikes = spike_words(program)
+    floats = {"spikes": _Float.of(float_graph(model or artifact.model()), spikes)}
+    if (fakequant := artifact.fakequant()) is not None:
+        floats["quantized_spikes"] = _Float.of(fakequant, spikes)
+    comparisons = {name: Comparison(name) for name in names}
+    limits = {n: len(data) if samples else DEFAULT_SAMPLES.get(n, len(data)) for n in names}
+    tally = Tally(artifact.manifest.outputs, spikes)
+    for start, stop in batches(len(data), _batch_size(program, count)):
+        part = data.part(start, stop)
+        encoded, clipped = artifact.encode_data(part)
+        found = found or clipped
+        expected = artifact.simulator.run(encoded, count, artifact.simulator.words())
+        tally.add_integer(expected, artifact.decode(expected[0], count), part.labels)
+        for kind, reference in floats.items():
+            words = tuple(reference.words.values())
+            real, kept = reference.simulator.run(dict(part.arrays), count, words)
+            tally.add_float(kind, real, {k: kept[w] for k, w in reference.words.items() if kept})
+        for name, comparison in comparisons.items():
+            if comparison.error is None and (start < limits[name] or not len(data)):
+                _compare(artifact, comparison, part.first(limits[name] - start), expected, count)
+        progress(stop - start)
+    report = tally.report(len(data), count, comparisons)
+    report.diagnostics = [*mismatches(report, program), *found]
+    return report
+
+
+def spike_words(program: Graph) -> dict[str, str]:
+    """The spikes of a program: by layer (or by word, if a layer has several), the word."""
+    found: dict[str, str] = {}
+    for node in program:
+        if isinstance(node.op, IntNeuron):
+            outputs = zip(node.op.kernel.outputs, node.types, strict=True)
+            words = dict.fromkeys(f"{node.name}.{o}" for o, t in outputs if t.dtype == SPIKE)
+            found |= {node.name if len(words) == 1 else word: word for word in words}
+    return found
+
+
+def float_graph(model: Graph) -> Graph:
+    """The float model with its neurons raised, so that its spikes have the program's names."""
+    return run_passes(model, real_pipeline())
+
+
+def _compare(
+    artifact: Artifact,
+    comparison: Comparison,
+    part: Data,
+    expected: tuple[dict[str, Array], dict[str, Array]],
+    steps: int,
+) -> None:
+    """Run one batch on a backend and compare it with the first samples of what is expected."""
+    encoded, _ = artifact.encode_data(part)
+    size = len(part)
+    outputs, words = ({k: a[:size] for k, a in arrays.items()} for arrays in expected)
+    sequences = [e.name for e in artifact.manifest.outputs if e.sequence]
+    try:
+        backend = load_backend(comparison.backend)
+        result = backend.run(artifact.folder / comparison.backend, encoded, steps, tuple(words))
+    except CompileError as e:
+        comparison.error = e
+        return
+    comparison.add((outputs, words), result, sequences)
+
+
+def _batch_size(program: Graph, steps: int) -> int:
+    """Samples whose words, as the definition and a backend give them, fit ``BATCH_BYTES``."""
+    values = sum(t.size for n in program for t in n.types)
+    states = sum(
+        n.type.size * len(n.op.kernel.states) for n in program if isinstance(n.op, IntNeuron)
+    )
+    return max(1, BATCH_BYTES // (2 * 8 * max(steps, 1) * max(values + states, 1)))
