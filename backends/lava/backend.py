@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from snnc import lava_env
 from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.lava.execute import execute
 from snnc.backends.lava.plan import plan
 from snnc.backends.lava.printer import layers_json, processes_py
 from snnc.backends.numpy.backend import program, unsupported
@@ -63,4 +65,5 @@ class LavaBackend(Backend):
             CompileError: E601 without a Lava environment, E401 if the inputs do not fit, E611 if
                 Lava fails, E612 if it does not end.
         """
-        raise NotImplementedError
+        env = lava_env.require()
+        return execute(env.python, folder, inputs, steps, record, self.timeout, self.limit)

@@ -150,4 +150,3 @@ def needs_int64(type_: TensorType) -> bool:
 def lava_shape(type_: TensorType) -> tuple[int, ...]:
     """Shape of a port; Lava has no scalars."""
     return type_.shape or (1,)
-

@@ -110,9 +110,9 @@ def _words(port: InPort | OutPort) -> str:
 
 
 def escaped(name: str) -> str:
-    """A name of the user's model, safe in a comment: printable ASCII on one line.
+    r"""A name of the user's model, safe in a comment: printable ASCII on one line.
 
-    >>> escaped("fc1"), escaped("x\\nimport os")
-    ("'fc1'", "'x\\\\nimport os'")
+    >>> escaped("fc1"), escaped("x\nimport os")
+    ("'fc1'", "'x\\nimport os'")
     """
     return ascii(name)

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="import-not-found,misc"
+# (Lava, and the files that stand beside this one in an artifact, are not installed in snnc)
 """What every Lava process of this network does in a step, and how the network is built.
 
 A process computes a few nodes of the integer program with the simulator beside this file, so its
@@ -25,6 +27,8 @@ from __future__ import annotations
 import python311  # isort: skip  # noqa: F401  (must come before lava)
 
 import json
+import math
+import mmap
 import traceback
 from collections import deque
 from collections.abc import Iterable
@@ -59,6 +63,15 @@ class Wire:
         return np.broadcast_to(start, self.shape)
 
 
+def shared(shape: tuple[int, ...]) -> Array:
+    """Zeros in memory that this process shares with the workers that it forks later.
+
+    Nothing is left of it when they have ended, however they end.
+    """
+    size = 8 * math.prod(shape)
+    return np.frombuffer(mmap.mmap(-1, max(size, 8)), np.int64)[: size // 8].reshape(shape)
+
+
 @dataclass
 class Job:
     """The task of one process.
@@ -66,11 +79,9 @@ class Job:
     Attributes:
         part: The nodes of this process as a program; what enters by a port is an input of it.
         steps: Steps of one sample.
-        samples: Number of samples; only needed for recording.
         feed: For a source: input name -> samples, (N, T, ...) or (N, ...).
-        folder: Where to put what is recorded, or None.
-        results: Outputs to record, by name, with the stem of their file.
-        words: Words to record, by name, with the stem of their file.
+        results: Output name -> where to put it, (N, ...); shared memory.
+        words: Word -> where to put it, (N, T, ...); shared memory.
         progress: One counter of finished steps, shared with the supervisor.
     """
 
@@ -79,12 +90,10 @@ class Job:
     inputs: list[Wire]
     outputs: list[Wire]
     steps: int
-    samples: int = 0
     feed: dict[str, Array] = field(default_factory=dict)
-    folder: Path | None = None
-    results: dict[str, str] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
-    progress: Array = field(default_factory=lambda: np.zeros(1, np.int64))
+    results: dict[str, Array] = field(default_factory=dict)
+    words: dict[str, Array] = field(default_factory=dict)
+    progress: Array = field(default_factory=lambda: shared((1,)))
 
 
 class LayerProcess(AbstractProcess):
@@ -102,7 +111,6 @@ class LayerModel(PyLoihiProcessModel):
         self._job: Job = proc_params["job"]
         self._part: Any = None
         self._past: dict[str, deque[Array]] = {}
-        self._files: dict[str, Array] = {}
 
     def run_spk(self) -> None:
         """One step. Lava would swallow an exception and hang, so it is printed first."""
@@ -159,17 +167,11 @@ class LayerModel(PyLoihiProcessModel):
         return values
 
     def _record(self, sample: int) -> None:
-        """At the end of a sample: one row of every file."""
-        job = self._job
-        rows = {stem: self._part.values[name, 0][0] for name, stem in job.results.items()}
-        rows |= {stem: np.stack(self._part.records[w], 1)[0] for w, stem in job.words.items()}
-        for stem, row in rows.items():
-            if stem not in self._files:
-                assert job.folder is not None
-                self._files[stem] = np.lib.format.open_memmap(
-                    job.folder / f"{stem}.npy", "w+", np.int64, (job.samples, *row.shape)
-                )
-            self._files[stem][sample] = row
+        """Keep what is wanted of a sample that ends."""
+        for name, store in self._job.results.items():
+            store[sample] = self._part.values[name, 0][0]
+        for word, store in self._job.words.items():
+            store[sample] = np.stack(self._part.records[word], 1)[0]
 
 
 @dataclass
@@ -188,13 +190,22 @@ class Network:
     inputs: dict[str, list[Any]]
     outputs: dict[str, Any]
 
+    @property
+    def results(self) -> dict[str, Array]:
+        """Outputs after a run: by name, (N, ...), or (N, T, ...) for a sequence."""
+        return {name: x for job in self.jobs.values() for name, x in job.results.items()}
+
+    @property
+    def words(self) -> dict[str, Array]:
+        """Recorded words after a run: by name, (N, T, ...)."""
+        return {name: x for job in self.jobs.values() for name, x in job.words.items()}
+
 
 def build(
     folder: Path = FOLDER,
     steps: int | None = None,
     feed: dict[str, Array] | None = None,
     record: Iterable[str] = (),
-    results: Path | None = None,
 ) -> Network:
     """Make and connect the Lava processes of an emitted folder.
 
@@ -202,37 +213,35 @@ def build(
         folder: Where graph.json, tensors.safetensors and layers.json are.
         steps: Steps of one sample; every ``steps`` steps all state starts anew.
         feed: Inputs, (N, T, ...) or (N, ...): then the network has source processes of its own.
-            Otherwise connect your own processes to ``inputs``.
-        record: Words to write below ``results``.
-        results: Folder for ``output<i>.npy`` and ``word<i>.npy``, in the order of the network's
-            outputs and of ``record``; only together with ``feed``.
+            and keeps its results in ``Network.results``.  Otherwise connect your own processes
+            to ``inputs`` and ``outputs``.
+        record: Words to keep in ``Network.words``; only together with ``feed``.
     """
     from snnc_layers.processes import PROCESSES  # needs LayerProcess of this module
 
     document = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
     entries = json.loads((folder / "layers.json").read_text(encoding="utf-8"))["processes"]
+    wanted = set(record)
     tensors = read_safetensors(folder / "tensors.safetensors")
     nodes = {n["name"]: n for n in document["nodes"]}
     sources = {e["name"]: e["nodes"][0] for e in entries if _is_source(e, nodes)}
-    words = {word: f"word{i}" for i, word in enumerate(record)}
-    stems = {
-        name: f"output{i}"
-        for i, name in enumerate(n for n, node in nodes.items() if node["op"] == "IntOutput")
-    }
+    steps = document["steps"] if steps is None else steps
     jobs: dict[str, Job] = {}
     for entry in entries:
         if entry["name"] in sources and feed is None:
             continue
-        job = _job(document, tensors, entry, nodes, steps or document["steps"])
-        known = set(job.part.words())
-        job.words = {word: stem for word, stem in words.items() if word in known}
-        if feed is not None:
-            job.samples = len(next(iter(feed.values())))
-            job.feed = {n: feed[n] for n in entry["nodes"] if entry["name"] in sources}
-        if results is not None:
-            job.folder = results
-            job.results = {name: stems[name] for name in entry["nodes"] if name in stems}
-        jobs[entry["name"]] = job
+        job = jobs[entry["name"]] = _job(document, tensors, entry, nodes, steps)
+        if feed is None:
+            continue
+        if entry["name"] in sources:
+            job.feed = {sources[entry["name"]]: feed[sources[entry["name"]]]}
+        samples = len(next(iter(feed.values())))
+        shapes = {
+            node["name"]: _result_shape(node, nodes, steps) for node in _outputs(entry, nodes)
+        }
+        job.results = {name: shared((samples, *shape)) for name, shape in shapes.items()}
+        for word in wanted.intersection(job.part.words()):
+            job.words[word] = shared((samples, steps, *_word_shape(word, entry, nodes)))
     processes = {name: PROCESSES[name](job) for name, job in jobs.items()}
     inputs: dict[str, list[Any]] = {}
     outputs: dict[str, Any] = {}
@@ -243,10 +252,24 @@ def build(
                 getattr(processes[wire["process"]], wire["sender"]).connect(port)
             else:
                 inputs.setdefault(sources[wire["process"]], []).append(port)
-        for name in stems.keys() & set(entry["nodes"]):
-            last = entry["outputs"][-1]["port"]
-            outputs[name] = getattr(processes[entry["name"]], last)
+        for node in _outputs(entry, nodes):
+            port = entry["outputs"][-1]["port"]  # an output has no other
+            outputs[node["name"]] = getattr(processes[entry["name"]], port)
     return Network(processes, jobs, inputs, outputs)
+
+
+def _outputs(entry: Record, nodes: dict[str, Record]) -> list[Record]:
+    return [nodes[n] for n in entry["nodes"] if nodes[n]["op"] == "IntOutput"]
+
+
+def _result_shape(output: Record, nodes: dict[str, Record], steps: int) -> tuple[int, ...]:
+    is_sequence = nodes[output["inputs"][0]["src"]]["op"] == "IntTimeStack"
+    return (*((steps,) if is_sequence else ()), *output["types"][0]["shape"])
+
+
+def _word_shape(word: str, entry: Record, nodes: dict[str, Record]) -> tuple[int, ...]:
+    owner = next(n for n in entry["nodes"] if n == word.rpartition(".")[0])
+    return tuple(nodes[owner]["types"][0]["shape"])
 
 
 def _is_source(entry: Record, nodes: dict[str, Record]) -> bool:

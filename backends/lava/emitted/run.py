@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +60,14 @@ def _on_lava(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Outputs and records, as ``Simulator.run`` gives them."""
     import layer  # type: ignore[import-not-found]
-    import numpy as np
     import supervise  # type: ignore[import-not-found]
 
-    with tempfile.TemporaryDirectory(prefix="snnc-lava-") as folder:
-        results = Path(folder)
-        built = layer.build(FOLDER, steps, inputs, words, results)
-        progress = {}
-        for name, job in built.jobs.items():  # memory that survives a fork
-            job.progress = np.frombuffer(mmap.mmap(-1, 8), np.int64)
-            progress[name] = job.progress
-        first = next(iter(built.processes.values()))
-        supervise.Supervisor(first, progress, timeout).run(samples * steps)
-        outputs = {name: np.load(results / f"output{i}.npy") for i, name in enumerate(network.outputs)}
-        records = {word: np.load(results / f"word{i}.npy") for i, word in enumerate(words)}
-    return outputs, records
+    built = layer.build(FOLDER, steps, inputs, words)
+    progress = {name: job.progress for name, job in built.jobs.items()}
+    first = next(iter(built.processes.values()))
+    supervise.Supervisor(first, progress, timeout).run(samples * steps)
+    outputs, records = built.results, built.words
+    return {k: outputs[k] for k in network.outputs}, {k: records[k] for k in words}
 
 
 if __name__ == "__main__":

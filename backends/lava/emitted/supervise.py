@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 #: Exit status after a dead worker or a time-out.
 FAILED = 1
 _TICK = 0.1
-_SHM = Path("/dev/shm")  # noqa: S108  (where Linux shows POSIX shared memory)
+_SHM = Path("/dev/shm")
 
 
 def segments(pid: int | str = "self") -> set[str]:
@@ -129,7 +130,11 @@ class Supervisor:
         for pid in self._workers():
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        unlink(segments())
+        for name in segments():
+            unlink([name])
+            with suppress(OSError):
+                # else the tracker of multiprocessing complains that somebody did its work
+                resource_tracker.unregister(f"/{name}", "shared_memory")
         sys.stderr.write(f"error: {reason}\n")
         sys.stderr.flush()
         # Not sys.exit: Lava's and multiprocessing's exit handlers would wait for the dead.  The
