@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     start()
     x, y, x_test, y_test = digits = mnist5k()
     net = Net(num_steps=8)  # learn in half the time; look twice as long afterwards
-    fit(net, x, y, epochs=10, lr=1e-2, augment=shifted)
+    fit(net, x, y, epochs=10, lr=1e-2, augment=shifted, quiet=0.5)
     net.num_steps = 16
     print(f"float accuracy {accuracy(net, x_test, y_test):.1f} %")
     snnc.export(net, x_test[:4], folder / "model.pt")

@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     start()
     x, y, x_test, y_test = digits = mnist5k()
     net = Net()
-    fit(net, x, y, epochs=16, lr=2e-3, augment=shifted)
+    fit(net, x, y, epochs=16, lr=2e-3, augment=shifted, quiet=0.5)
     print(f"float accuracy {accuracy(net, x_test, y_test):.1f} %")
     snnc.export(net, x_test[:4], folder / "model.pt")
     save(folder, digits)
