@@ -1,0 +1,90 @@
+"""What one layer adds to the network: its section of ``snn.c``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from snnc.backends.c.names import comment
+from snnc.backends.c.plan import Buffer, Plan
+from snnc.backends.c.tables import Tables
+from snnc.backends.c.words import SIZES, index_type
+from snnc.backends.c.writer import CWriter
+from snnc.graph import Node
+from snnc.intops import IntNeuron
+from snnc.printer import kernel_lines
+
+
+@dataclass
+class Layer:
+    """The section being written.
+
+    Attributes:
+        data: Declarations of static arrays.
+        code: Functions ``event`` and ``tick``.
+        reset: Statements that establish the initial state.
+        states: Arrays of a population's states, by name.
+        bytes: Static memory of ``data``.
+    """
+
+    plan: Plan
+    tables: Tables
+    node: Node
+    data: CWriter = field(default_factory=CWriter)
+    code: CWriter = field(default_factory=CWriter)
+    reset: CWriter = field(default_factory=CWriter)
+    states: dict[str, Buffer] = field(default_factory=dict)
+    bytes: int = 0
+
+    def id(self, part: str) -> str:
+        """Identifier of a part."""
+        return self.plan.id(self.node, part)
+
+    @property
+    def tick(self) -> str:
+        """Name of the function that advances this layer."""
+        return self.id("tick")
+
+    def array(self, name: str, ctype: str, size: int, note: str = "") -> None:
+        """Declare a static array."""
+        self.data(f"static {ctype} {name}[{size}];{' ' + comment(note) if note else ''}")
+        self.bytes += SIZES[ctype] * size
+
+    def output(self, out: int = 0) -> Buffer:
+        """Declare and return the array of an output, with its spike list if it has one."""
+        buffer = self.plan.value(self.node.name, out)
+        lo, hi = buffer.bounds
+        self.array(buffer.name, buffer.ctype, buffer.size, f"in [{lo}, {hi}]")
+        if buffer.ids:
+            self.array(buffer.ids, index_type(buffer.size), buffer.size, "spikes of the last step")
+            self.data(f"static uint32_t {buffer.ids}_n;")
+            self.bytes += 4
+        return buffer
+
+    def list_spikes(self, buffer: Buffer) -> None:
+        """Bring the spike list of ``buffer`` up to date."""
+        if buffer.ids:
+            bits = 16 if index_type(buffer.size) == "uint16_t" else 32
+            call = f"snn_list_{bits}({buffer.name}, {buffer.size}u, {buffer.ids})"
+            self.code(f"{buffer.ids}_n = {call};")
+
+    def header(self) -> list[str]:
+        """Comment lines that say what the layer is."""
+        index = self.plan.index[self.node.name]
+        types = ", ".join(map(str, self.node.types))
+        lines = [comment(f"---- layer {index}: {self.node.name}")]
+        lines += [comment(f"{type(self.node.op).__name__}, {types}"), comment(str(self.node.loc))]
+        if isinstance(self.node.op, IntNeuron):
+            lines += [comment(line) for line in kernel_lines(self.node.op.kernel)]
+        return lines
+
+
+def load(buffer: Buffer, index: str, word: str) -> str:
+    """Element of an array, in ``word``."""
+    text = f"{buffer.name}[{index}]"
+    return text if buffer.ctype == word else f"({word}){text}"
+
+
+def store(buffer: Buffer, index: str, value: str, word: str) -> str:
+    """Assignment of an expression of type ``word`` to an element."""
+    cast = value if buffer.ctype == word else f"({buffer.ctype})({value})"
+    return f"{buffer.name}[{index}] = {cast};"

@@ -1,0 +1,221 @@
+"""The network as a whole: ``snn.h`` and ``snn.c`` from the sections of its layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from snnc.backends.c import names
+from snnc.backends.c.layer import Layer
+from snnc.backends.c.layers import EMITTERS
+from snnc.backends.c.neuron import fill
+from snnc.backends.c.plan import Buffer, Delay, Plan, inputs, is_sequence, outputs, phase
+from snnc.backends.c.tables import Tables
+from snnc.backends.c.words import SIZES
+from snnc.backends.c.writer import CWriter
+from snnc.graph import Graph, Node
+from snnc.intops import IntInput, IntNeuron, IntTimeMax, IntTimeSum
+from snnc.types import Clock
+
+STATUS = (
+    ("SNN_OK", "done"),
+    ("SNN_RANGE", "an input element is outside its range; nothing has changed"),
+    ("SNN_ORDER", "call snn_begin first; nothing has changed"),
+    ("SNN_TOO_LONG", "more than SNN_MAX_STEPS steps; nothing has changed"),
+    ("SNN_NULL", "an input pointer is null; nothing has changed"),
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A value that verification compares: ``node.output`` or ``node.state``."""
+
+    name: str
+    buffer: Buffer
+
+
+class Network:
+    """Everything that is generated from a graph that ``check`` has accepted."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.plan = Plan(graph)
+        self.tables = Tables()
+        self.words: list[Word] = []
+        self.layers = {n.name: self._layer(n) for n in self.plan.nodes}
+        self.inputs = inputs(self.plan)
+        self.outputs = outputs(self.plan)
+        self.static_inputs = [n for n in self.inputs if n.type.clock is Clock.ONCE]
+        self.step_inputs = [n for n in self.inputs if n.type.clock is Clock.STEP]
+        self.sequences = [n for n in self.outputs if is_sequence(self.plan, n)]
+        self.finals = [n for n in self.outputs if n not in self.sequences]
+
+    @property
+    def bytes(self) -> int:
+        """Static memory that is written."""
+        return sum(layer.bytes for layer in self.layers.values()) + 8
+
+    def header(self) -> str:
+        """Return ``snn.h``."""
+        w = CWriter()
+        w(names.comment(f"network {self.graph.name}"))
+        w("#ifndef SNN_H", "#define SNN_H", "", "#include <stddef.h>", "#include <stdint.h>", "")
+        if self.graph.max_steps:
+            w("/* The ranges of all words are proven for at most so many steps. */")
+            w(f"#define SNN_MAX_STEPS {self.graph.max_steps}u", "")
+        for kind, nodes in (("INPUT", self.inputs), ("OUTPUT", self.outputs)):
+            for i, n in enumerate(nodes):
+                shape = "x".join(map(str, n.type.shape)) or "1"
+                w(names.comment(f"{n.name}: {shape}, {n.type.dtype}"))
+                w(f"#define SNN_{kind}_{i}_SIZE {prod(n.type.shape)}u")
+        w("")
+        with w.block("typedef enum", " snn_status;"):
+            last = len(STATUS) - 1
+            for i, (name, text) in enumerate(STATUS):
+                w(f"{name} = {i}{'' if i == last else ','} {names.comment(text)}")
+        w("", "/* Forget everything; snn_begin does it, too. */", "void snn_reset(void);")
+        w("", "/* Start a sample: static inputs, and what depends only on them. */")
+        w(f"snn_status snn_begin({self._parameters(self.static_inputs)});")
+        w("", "/* One time step. */")
+        w(f"snn_status snn_step({self._parameters(self.step_inputs)});")
+        if self.sequences:
+            w("", "/* Outputs of the last step; a null pointer skips one. */")
+            w(f"snn_status snn_sequence({self._results(self.sequences)});")
+        w(
+            "",
+            "/* Outputs after the steps so far; a null pointer skips one. The sample may go on. */",
+        )
+        w(f"snn_status snn_finish({self._results(self.finals)});")
+        w("", "#ifdef SNN_TRACE", "/* Arrays of the words of info.c, for verification. */")
+        w("extern const void *const snn_word_data[];", "#endif", "", "#endif")
+        return w.text
+
+    def source(self) -> str:
+        """Return ``snn.c``."""
+        w = CWriter()
+        w(names.comment(f"network {self.graph.name}: integers only, static memory, no libc but"))
+        w("/* string.h; tables are in weights.c, the interface in snn.h. */")
+        w('#include "snn.h"', "", "#include <string.h>", "")
+        w('#include "snn_math.h"', '#include "tables.h"', "")
+        w("static uint32_t snn_steps;", "static uint8_t snn_running;", "")
+        for layer in self.layers.values():
+            if body := layer.data.text + layer.code.text:
+                w(*layer.header(), *body.splitlines(), "")
+        self._reset(w)
+        self._begin(w)
+        self._step(w)
+        self._finish(w)
+        w("", "#ifdef SNN_TRACE")
+        rows = ",\n    ".join(word.buffer.name for word in self.words) or "NULL"
+        w(f"const void *const snn_word_data[] = {{\n    {rows}}};", "#endif")
+        return w.text
+
+    def _layer(self, node: Node) -> Layer:
+        layer = Layer(self.plan, self.tables, node)
+        if not self.plan.is_alias(node):
+            EMITTERS[type(node.op)](layer)
+        self._words(layer)
+        for delay in self.plan.delays.values():
+            if delay.edge.src == node.name:
+                depth, buffer = delay.edge.delay, delay.buffer
+                layer.data(f"static {buffer.ctype} {delay.name}[{depth}][{buffer.size}];")
+                layer.bytes += delay.bytes
+                with layer.reset.loop("q", depth):
+                    slot = replace(buffer, name=f"{delay.name}[q]")
+                    fill(layer, slot, delay.edge.init, buffer.shape)
+        return layer
+
+    def _words(self, layer: Layer) -> None:
+        """Append the layer's words in the order of ``Simulator.words``."""
+        node = layer.node
+        found: dict[str, Buffer] = {}
+        match node.op:
+            case IntNeuron(kernel=kernel):
+                for i, out in enumerate(kernel.outputs):
+                    found.setdefault(f"{node.name}.{out}", self.plan.value(node.name, i))
+                # a state that is also an output is recorded after the step
+                found |= {f"{node.name}.{name}": b for name, b in layer.states.items()}
+            case IntTimeSum() | IntTimeMax():
+                found[f"{node.name}.acc"] = self.plan.value(node.name)
+        self.words += [Word(name, buffer) for name, buffer in found.items()]
+
+    def _reset(self, w: CWriter) -> None:
+        with w.block("void snn_reset(void)"):
+            w("snn_steps = 0u;", "snn_running = 0u;")
+            for layer in self.layers.values():
+                w(*layer.reset.text.splitlines())
+        w("")
+
+    def _begin(self, w: CWriter) -> None:
+        with w.block(f"snn_status snn_begin({self._parameters(self.static_inputs)})"):
+            self._judge(w, self.static_inputs)
+            w("snn_reset();")
+            self._run(w, Clock.ONCE)
+            w("snn_running = 1u;", "return SNN_OK;")
+        w("")
+
+    def _step(self, w: CWriter) -> None:
+        with w.block(f"snn_status snn_step({self._parameters(self.step_inputs)})"):
+            w("if (snn_running == 0u) { return SNN_ORDER; }")
+            if self.graph.max_steps:
+                w("if (snn_steps >= SNN_MAX_STEPS) { return SNN_TOO_LONG; }")
+            self._judge(w, self.step_inputs)
+            self._run(w, Clock.STEP)
+            for delay in self.plan.delays.values():
+                self._shift(w, delay)
+            if self.graph.max_steps:
+                w("snn_steps++;")
+            else:
+                w("snn_steps = 1u; /* only the first step is special */")
+            w("return SNN_OK;")
+        w("")
+
+    def _shift(self, w: CWriter, delay: Delay) -> None:
+        depth, to = delay.edge.delay, delay.buffer
+        source = self.plan.value(delay.edge.src, delay.edge.out)
+        if depth > 1:
+            size = (depth - 1) * to.size * SIZES[to.ctype]
+            w(f"memmove({delay.name}[0], {delay.name}[1], {size}u);")
+        with w.loop("i", to.size):
+            cast = "" if source.ctype == to.ctype else f"({to.ctype})"
+            w(f"{delay.name}[{depth - 1}][i] = {cast}{source.name}[i];")
+
+    def _finish(self, w: CWriter) -> None:
+        if self.sequences:
+            with w.block(f"snn_status snn_sequence({self._results(self.sequences)})"):
+                w("if (snn_running == 0u || snn_steps == 0u) { return SNN_ORDER; }")
+                self._hand_out(w, self.sequences)
+            w("")
+        with w.block(f"snn_status snn_finish({self._results(self.finals)})"):
+            w("if (snn_running == 0u) { return SNN_ORDER; }")
+            self._run(w, Clock.END)
+            self._hand_out(w, self.finals)
+
+    def _judge(self, w: CWriter, nodes: list[Node]) -> None:
+        for n in nodes:
+            w(f"if ({self.plan.label(n)} == NULL) {{ return SNN_NULL; }}")
+        for n in nodes:
+            outside = self.plan.id(n, "outside")
+            w(f"if ({outside}({self.plan.label(n)}) != 0) {{ return SNN_RANGE; }}")
+
+    def _run(self, w: CWriter, clock: Clock) -> None:
+        for name, layer in self.layers.items():
+            node = self.graph[name]
+            if phase(node) is clock and not self.plan.is_alias(node):
+                frame = self.plan.label(node) if isinstance(node.op, IntInput) else ""
+                w(f"{layer.tick}({frame});")
+
+    def _hand_out(self, w: CWriter, nodes: list[Node]) -> None:
+        for n in nodes:
+            buffer, to = self.plan.value(n.name), self.plan.label(n)
+            size = buffer.size * SIZES[buffer.ctype]
+            w(f"if ({to} != NULL) {{ memcpy({to}, {buffer.name}, {size}u); }}")
+        w("return SNN_OK;")
+
+    def _parameters(self, nodes: list[Node]) -> str:
+        listed = (f"const {self.plan.value(n.name).ctype} *{self.plan.label(n)}" for n in nodes)
+        return ", ".join(listed) or "void"
+
+    def _results(self, nodes: list[Node]) -> str:
+        listed = (f"{self.plan.value(n.name).ctype} *{self.plan.label(n)}" for n in nodes)
+        return ", ".join(listed) or "void"

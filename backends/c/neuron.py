@@ -1,0 +1,100 @@
+"""``IntNeuron``: one function that advances a whole population by a step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnc.backends.c import names
+from snnc.backends.c.broadcast import Shape, element, elements
+from snnc.backends.c.kernel import Var, assignments, proven, used_leaves
+from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.plan import Buffer
+from snnc.backends.c.words import Bounds, computed, literal, stored
+from snnc.intops import IntNeuron
+from snnc.kernel import Const, State
+from snnc.params import Param
+
+
+def emit_neuron(layer: Layer) -> None:
+    """Write states, constants and ``tick`` of a population."""
+    op = layer.node.op
+    assert isinstance(op, IntNeuron), "dispatched by type"
+    kernel, shape = op.kernel, op.shape
+    used = used_leaves(kernel)
+    states = [_state(layer, i, s, shape) for i, s in enumerate(kernel.states)]
+    outputs = [layer.output(i) for i in range(len(kernel.outputs))]
+    leaves: list[tuple[str, Buffer]] = [
+        *zip(kernel.inputs, layer.plan.operands(layer.node), strict=True),
+        *zip((s.name for s in kernel.states), states, strict=True),
+    ]
+    leaves = [(name, buffer) for name, buffer in leaves if name in used]
+    consts = [(i, c) for i, c in enumerate(kernel.consts) if c.name in used]
+    shapes = [b.shape for _, b in leaves] + [c.shape for _, c in consts]
+    w = layer.code
+    with w.block(f"static void {layer.tick}(void)"):
+        with elements(w, shape, shapes) as nested:
+            env: dict[str, Var] = {}
+            for n, (name, buffer) in enumerate(leaves):
+                word = computed(buffer.bounds)
+                local = f"u{n}_{names.slug(name)}"
+                index = element(buffer.shape, shape, nested)
+                w(f"const {word} {local} = {load(buffer, index, word)};")
+                env[name] = Var(local, word, buffer.bounds)
+            for i, const in consts:
+                env[const.name] = _const(layer, i, const, shape, nested)
+            w(*assignments(kernel, env))
+            for state, buffer in zip(kernel.states, states, strict=True):
+                value = env[state.next]
+                if state.next != state.name:
+                    w(store(buffer, "i", value.text, value.word))
+            for name, buffer in zip(kernel.outputs, outputs, strict=True):
+                w(store(buffer, "i", env[name].text, env[name].word))
+        for buffer in outputs:
+            layer.list_spikes(buffer)
+
+
+def _state(layer: Layer, i: int, state: State, shape: Shape) -> Buffer:
+    bounds = proven(state)
+    buffer = Buffer(layer.id(f"s{i}_{state.name}"), stored(bounds), bounds, shape)
+    layer.array(buffer.name, buffer.ctype, buffer.size, f"in [{state.lo}, {state.hi}]")
+    fill(layer, buffer, state.init, shape)
+    layer.states[state.name] = buffer
+    return buffer
+
+
+def fill(layer: Layer, buffer: Buffer, init: Param | None, shape: Shape) -> None:
+    """Add to ``reset`` what sets an array to a constant that broadcasts to ``shape``."""
+    w = layer.reset
+    if init is None or not init.data.any():
+        w(f"memset({buffer.name}, 0, sizeof {buffer.name});")
+        return
+    bounds = (int(init.data.min()), int(init.data.max()))
+    word = computed(bounds)
+    if bounds[0] == bounds[1]:
+        with w.loop("i", buffer.size):
+            w(store(buffer, "i", literal(bounds[0], word), word))
+        return
+    origin = names.comment(f"{layer.node.name}: initial value")
+    table = layer.tables.add(f"{buffer.name.split('[')[0]}_0"[:30], init.data, origin)
+    source = Buffer(table.name, table.ctype, bounds, init.shape)
+    with elements(w, shape, [init.shape]) as nested:
+        w(store(buffer, "i", load(source, element(init.shape, shape, nested), word), word))
+
+
+def _const(layer: Layer, i: int, const: Const, shape: Shape, nested: bool) -> Var:
+    data = const.values.data
+    bounds: Bounds = (int(data.min()), int(data.max()))
+    word = computed(bounds)
+    if bounds[0] == bounds[1]:
+        return Var(literal(bounds[0], word), word, bounds)
+    origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
+    table = layer.tables.add(layer.id(f"c{i}_{const.name}"), data, origin)
+    where = element(const.shape, shape, nested)
+    if const.index is not None:
+        index = np.where(const.index.data < 0, const.index.data + data.size, const.index.data)
+        which = layer.tables.add(layer.id(f"c{i}i_{const.name}"), index, origin)
+        where = f"{which.name}[{where}]"
+    local = f"k{i}_{names.slug(const.name)}"
+    source = Buffer(table.name, table.ctype, bounds, const.shape)
+    layer.code(f"const {word} {local} = {load(source, where, word)};")
+    return Var(local, word, bounds)

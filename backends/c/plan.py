@@ -1,0 +1,216 @@
+"""Memory plan: which static array holds each value of the graph.
+
+``IntReshape``, ``IntRepeat``, ``IntTimeSum`` read at the end, and outputs of constant or final
+values are the arrays of their operands under another name; no code and no memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from snnc.backends.c import names
+from snnc.backends.c.sums import sum_bounds
+from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
+from snnc.graph import Edge, Graph, Node
+from snnc.intops import (
+    IntConv2d,
+    IntInput,
+    IntLinear,
+    IntMaxPool2d,
+    IntNeuron,
+    IntOutput,
+    IntRepeat,
+    IntReshape,
+    IntSumPool2d,
+    IntTimeLast,
+    IntTimeMax,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.types import Clock, Int
+
+#: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
+EVENT_OPS = (IntLinear, IntConv2d, IntSumPool2d, IntMaxPool2d)
+#: Operators that collect something in every step although their value is of clock END.
+COLLECTORS = (IntTimeSum, IntTimeMax, IntTimeLast, IntTimeStack)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A static array: C expression, element type, proven interval, shape.
+
+    ``ids`` is the stem of the spike list ``<ids>[]``, ``<ids>_n``, or None if there is none.
+    """
+
+    name: str
+    ctype: str
+    bounds: Bounds
+    shape: tuple[int, ...]
+    ids: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        n = 1
+        for extent in self.shape:
+            n *= extent
+        return n
+
+    @property
+    def is_spikes(self) -> bool:
+        """Whether every element is 0 or 1."""
+        return self.bounds[0] >= 0 and self.bounds[1] <= 1
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the array and its spike list."""
+        count = SIZES[self.ctype] * self.size
+        return count + (SIZES[index_type(self.size)] * self.size + 4 if self.ids else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A value seen ``edge.delay`` steps later: a queue ``name[delay][size]``, the oldest first."""
+
+    name: str
+    edge: Edge
+    buffer: Buffer
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the queue."""
+        return self.buffer.bytes * self.edge.delay
+
+
+class Plan:
+    """Names and arrays of everything in a graph that ``check`` has accepted."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes = list(graph)
+        self.index = {node.name: i for i, node in enumerate(self.nodes)}
+        self._values: dict[tuple[str, int], Buffer] = {}
+        self._listed = {
+            self._root(e.src, e.out)
+            for node in self.nodes
+            if isinstance(node.op, EVENT_OPS)
+            for e in graph.in_edges(node.name)
+            if not e.delay
+        }
+
+    def id(self, node: Node, part: str) -> str:
+        """Identifier of a part of a layer."""
+        return names.layer(self.index[node.name], part)
+
+    def label(self, node: Node) -> str:
+        """Identifier that reminds of the layer's own name."""
+        return self.id(node, node.name)
+
+    def operands(self, node: Node) -> list[Buffer]:
+        """Arrays that the node reads, by port."""
+        return [self.operand(e) for e in self.graph.in_edges(node.name)]
+
+    def operand(self, edge: Edge) -> Buffer:
+        """The array at the end of an edge."""
+        if edge.delay:
+            return self.delays[self._delay_key(edge)].buffer
+        return self.value(edge.src, edge.out)
+
+    def value(self, name: str, out: int = 0) -> Buffer:
+        """The array of a node's output."""
+        if (name, out) not in self._values:
+            self._values[name, out] = self._value(self.graph[name], out)
+        return self._values[name, out]
+
+    def _value(self, node: Node, out: int) -> Buffer:
+        if self.is_alias(node):
+            return replace(self.operands(node)[0], shape=node.type.shape)
+        bounds = bounds_of(node, out)
+        part, ctype = "y", stored(bounds)
+        match node.op:
+            case IntNeuron(kernel=kernel):
+                part = f"y{out}_{kernel.outputs[out]}"
+            case IntLinear() | IntSumPool2d():
+                # events add up in place, so the array also holds every partial sum
+                (source,) = self.operands(node)
+                ctype = computed(bounds, sum_bounds(node.op, source.bounds))
+            case IntTimeSum() | IntTimeMax() | IntTimeLast() | IntTimeStack():
+                part, bounds = "acc", hull(bounds, (0, 0))
+                ctype = stored(bounds)
+        found = Buffer(self.id(node, part), ctype, bounds, node.types[out].shape)
+        collected = isinstance(node.op, COLLECTORS)  # read once: not worth a list
+        if found.is_spikes and not collected and (node.name, out) in self._listed:
+            found = replace(found, ids=self.id(node, f"ids{out}"))
+        return found
+
+    @cached_property
+    def delays(self) -> dict[tuple[object, ...], Delay]:
+        """Queues of delayed values; edges with equal source, delay and start share one."""
+        found: dict[tuple[object, ...], Delay] = {}
+        count: dict[str, int] = {}
+        for node in self.nodes:
+            for e in self.graph.in_edges(node.name):
+                key = self._delay_key(e)
+                if e.delay and key not in found:
+                    n = count[e.src] = count.get(e.src, -1) + 1
+                    name = self.id(self.graph[e.src], f"d{n}")
+                    found[key] = self._delay(name, e)
+        return found
+
+    def _delay(self, name: str, edge: Edge) -> Delay:
+        # The producer's own type, not its array: that may depend on this queue.
+        producer = self.graph[edge.src]
+        start = (0, 0)
+        if edge.init is not None:
+            start = int(edge.init.data.min()), int(edge.init.data.max())
+        bounds = hull(bounds_of(producer, edge.out), start)
+        shape = producer.types[edge.out].shape
+        return Delay(name, edge, Buffer(f"{name}[0]", stored(bounds), bounds, shape))
+
+    def is_alias(self, node: Node) -> bool:
+        """Whether the node's value is its operand's array.
+
+        A value out of a queue is copied: the queue moves on before the next step.
+        """
+        if isinstance(node.op, IntOutput):
+            return node.type.clock is not Clock.STEP
+        if isinstance(node.op, IntReshape | IntRepeat):
+            return not self.graph.in_edges(node.name)[0].delay
+        return False
+
+    def _root(self, name: str, out: int) -> tuple[str, int]:
+        while self.is_alias(self.graph[name]):
+            edge = self.graph.in_edges(name)[0]
+            name, out = edge.src, edge.out
+        return name, out
+
+    def _delay_key(self, e: Edge) -> tuple[object, ...]:
+        return (e.src, e.out, e.delay, e.init)
+
+
+def bounds_of(node: Node, out: int = 0) -> Bounds:
+    """Proven interval of an output."""
+    dtype = node.types[out].dtype
+    assert isinstance(dtype, Int), "checked before"
+    return dtype.bounds
+
+
+def inputs(plan: Plan) -> list[Node]:
+    """Network inputs, in graph order."""
+    return [n for n in plan.nodes if isinstance(n.op, IntInput)]
+
+
+def outputs(plan: Plan) -> list[Node]:
+    """Network outputs, in graph order."""
+    return [n for n in plan.nodes if isinstance(n.op, IntOutput)]
+
+
+def is_sequence(plan: Plan, node: Node) -> bool:
+    """Whether an IntOutput has a value for every step."""
+    return isinstance(plan.graph.operands(node.name)[0].op, IntTimeStack)
+
+
+def phase(node: Node) -> Clock:
+    """When a layer runs: what collects over time runs in every step."""
+    return Clock.STEP if isinstance(node.op, COLLECTORS) else node.type.clock

@@ -1,0 +1,38 @@
+/* What host programs know of a network: names, shapes, types. */
+#ifndef SNN_INFO_H
+#define SNN_INFO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "snn.h"
+
+typedef struct {
+    const char *name;
+    const int64_t *shape; /* of one sample at one step */
+    size_t ndim;
+    size_t size;
+    size_t bytes; /* of one element */
+    int is_signed;
+    int per_step; /* one value per step, or one per sample */
+    int64_t lo;
+    int64_t hi;
+} snn_port;
+
+extern const char snn_network_name[];
+extern const uint32_t snn_default_steps;
+extern const uint32_t snn_max_steps; /* 0: any number */
+extern const size_t snn_input_count;
+extern const snn_port snn_inputs[];
+extern const size_t snn_output_count;
+extern const snn_port snn_outputs[];
+extern const size_t snn_word_count;
+extern const snn_port snn_words[];
+
+/* The functions of snn.h with one array of pointers, indexed as above. */
+snn_status snn_io_begin(void *const *in);
+snn_status snn_io_step(void *const *in);
+snn_status snn_io_sequence(void *const *out);
+snn_status snn_io_finish(void *const *out);
+
+#endif

@@ -1,0 +1,121 @@
+/* Integer helpers of generated networks: rounding shifts and spike lists.
+ *
+ * No helper shifts a negative number or overflows: magnitudes and complements
+ * are non-negative. Shifts are 1..30 for 32-bit words and 1..62 for 64-bit.
+ */
+#ifndef SNN_MATH_H
+#define SNN_MATH_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* x / 2**shift, toward minus infinity; ~x is non-negative for negative x. */
+static inline int32_t snn_floor_32(int32_t x, int shift) {
+    return (x < 0) ? ~(~x >> shift) : (x >> shift);
+}
+
+static inline int64_t snn_floor_64(int64_t x, int shift) {
+    return (x < 0) ? ~(~x >> shift) : (x >> shift);
+}
+
+/* Toward zero. */
+static inline int32_t snn_trunc_32(int32_t x, int shift) {
+    const uint32_t m = ((x < 0) ? 0u - (uint32_t)x : (uint32_t)x) >> shift;
+    return (x < 0) ? -(int32_t)m : (int32_t)m;
+}
+
+static inline int64_t snn_trunc_64(int64_t x, int shift) {
+    const uint64_t m = ((x < 0) ? (uint64_t)0 - (uint64_t)x : (uint64_t)x) >> shift;
+    return (x < 0) ? -(int64_t)m : (int64_t)m;
+}
+
+/* To nearest, halves away from zero. */
+static inline int32_t snn_half_away_32(int32_t x, int shift) {
+    const uint32_t m = (x < 0) ? 0u - (uint32_t)x : (uint32_t)x;
+    const uint32_t q = (m + ((uint32_t)1 << (shift - 1))) >> shift;
+    return (x < 0) ? -(int32_t)q : (int32_t)q;
+}
+
+static inline int64_t snn_half_away_64(int64_t x, int shift) {
+    const uint64_t m = (x < 0) ? (uint64_t)0 - (uint64_t)x : (uint64_t)x;
+    const uint64_t q = (m + ((uint64_t)1 << (shift - 1))) >> shift;
+    return (x < 0) ? -(int64_t)q : (int64_t)q;
+}
+
+/* To nearest, halves up. */
+static inline int32_t snn_half_up_32(int32_t x, int shift) {
+    const int32_t q = snn_floor_32(x, shift);
+    const int32_t rest = x - q * ((int32_t)1 << shift);
+    return q + (int32_t)(rest >= ((int32_t)1 << (shift - 1)));
+}
+
+static inline int64_t snn_half_up_64(int64_t x, int shift) {
+    const int64_t q = snn_floor_64(x, shift);
+    const int64_t rest = x - q * ((int64_t)1 << shift);
+    return q + (int64_t)(rest >= ((int64_t)1 << (shift - 1)));
+}
+
+/* To nearest, halves to even. */
+static inline int32_t snn_half_even_32(int32_t x, int shift) {
+    const int32_t q = snn_floor_32(x, shift);
+    const int32_t rest = x - q * ((int32_t)1 << shift);
+    const int32_t half = (int32_t)1 << (shift - 1);
+    return q + (int32_t)((rest > half) | ((rest == half) & ((q % 2) != 0)));
+}
+
+static inline int64_t snn_half_even_64(int64_t x, int shift) {
+    const int64_t q = snn_floor_64(x, shift);
+    const int64_t rest = x - q * ((int64_t)1 << shift);
+    const int64_t half = (int64_t)1 << (shift - 1);
+    return q + (int64_t)((rest > half) | ((rest == half) & ((q % 2) != 0)));
+}
+
+/* Numbers of the spikes in x[0..n-1], ascending; returns how many. Eight silent
+ * neurons cost one comparison. ids has room for n. */
+static inline uint32_t snn_list_16(const uint8_t *x, uint32_t n, uint16_t *ids) {
+    uint32_t count = 0u;
+    uint32_t i = 0u;
+    while (n - i >= 8u) {
+        uint64_t eight;
+        memcpy(&eight, x + i, sizeof eight);
+        if (eight != 0u) {
+            for (uint32_t k = i; k < i + 8u; k++) {
+                ids[count] = (uint16_t)k;
+                count += x[k];
+            }
+        }
+        i += 8u;
+    }
+    for (; i < n; i++) {
+        if (x[i] != 0u) {
+            ids[count] = (uint16_t)i;
+            count++;
+        }
+    }
+    return count;
+}
+
+static inline uint32_t snn_list_32(const uint8_t *x, uint32_t n, uint32_t *ids) {
+    uint32_t count = 0u;
+    uint32_t i = 0u;
+    while (n - i >= 8u) {
+        uint64_t eight;
+        memcpy(&eight, x + i, sizeof eight);
+        if (eight != 0u) {
+            for (uint32_t k = i; k < i + 8u; k++) {
+                ids[count] = k;
+                count += x[k];
+            }
+        }
+        i += 8u;
+    }
+    for (; i < n; i++) {
+        if (x[i] != 0u) {
+            ids[count] = i;
+            count++;
+        }
+    }
+    return count;
+}
+
+#endif

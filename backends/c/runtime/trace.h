@@ -1,0 +1,19 @@
+/* Whole samples as 64-bit integers, with every word of every step: for hosts and tests. */
+#ifndef SNN_TRACE_H
+#define SNN_TRACE_H
+
+#include "info.h"
+
+/* Element i of an array of a port's type. */
+int64_t snn_get(const snn_port *port, const void *array, size_t i);
+
+/* Run one sample.
+ *
+ * inputs[i] has size elements, times steps for a per-step input; outputs[i] likewise.
+ * words is null, or words[i] is null or gets (steps, size) values, after each step.
+ * Returns a status, or -1 if memory is short.
+ */
+int snn_trace(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+              int64_t *const *words);
+
+#endif

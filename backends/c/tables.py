@@ -1,0 +1,71 @@
+"""Constant tables at their smallest integer type: ``tables.h`` declares, ``weights.c`` defines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.backends.c.words import SIZES, stored
+
+_PER_LINE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named constant vector."""
+
+    name: str
+    ctype: str
+    values: npt.NDArray[np.int64]
+    origin: str
+
+
+@dataclass
+class Tables:
+    """The tables of one network, in order of definition."""
+
+    entries: list[Table] = field(default_factory=list)
+
+    def add(self, name: str, values: npt.NDArray[Any], origin: str) -> Table:
+        """Define a table in row-major order; ``origin`` is a comment, already escaped."""
+        flat = np.ascontiguousarray(values, np.int64).reshape(-1)
+        ctype = stored((int(flat.min()), int(flat.max())))
+        table = Table(name, ctype, flat, origin)
+        self.entries.append(table)
+        return table
+
+    @property
+    def bytes(self) -> int:
+        """Read-only memory that the tables take."""
+        return sum(SIZES[t.ctype] * t.values.size for t in self.entries)
+
+    def header(self) -> str:
+        """Return ``tables.h``."""
+        lines = ["#ifndef SNN_TABLES_H", "#define SNN_TABLES_H", "", "#include <stdint.h>", ""]
+        for t in self.entries:
+            lines += [t.origin, f"extern const {t.ctype} {t.name}[{t.values.size}];"]
+        return "\n".join([*lines, "", "#endif", ""])
+
+    def definitions(self) -> str:
+        """Return ``weights.c``."""
+        parts = ['#include "tables.h"\n']
+        for t in self.entries:
+            # INT64_MIN has no literal; every other value prints as itself.
+            words = list(map(str, t.values.tolist()))
+            if t.ctype in ("int32_t", "int64_t"):
+                words = [_wide(int(w)) for w in words]
+            rows = (", ".join(words[i : i + _PER_LINE]) for i in range(0, len(words), _PER_LINE))
+            body = ",\n    ".join(rows)
+            parts.append(f"const {t.ctype} {t.name}[{t.values.size}] = {{\n    {body}}};\n")
+        return "\n".join(parts)
+
+
+def _wide(value: int) -> str:
+    if value == -(1 << 63):
+        return "(-INT64_C(9223372036854775807) - 1)"
+    if value == -(1 << 31):
+        return "(-INT32_C(2147483647) - 1)"
+    return str(value) if abs(value) < 1 << 31 else f"INT64_C({value})"

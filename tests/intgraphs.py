@@ -1,0 +1,337 @@
+"""Small integer graphs with proven ranges, built by hand or at random, for tests of backends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from snnc.backends.numpy.simulator import Simulator
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph, Value
+from snnc.intops import (
+    IntConv2d,
+    IntInput,
+    IntLinear,
+    IntMaxPool2d,
+    IntNeuron,
+    IntOutput,
+    IntRepeat,
+    IntRescale,
+    IntReshape,
+    IntSum,
+    IntSumPool2d,
+    IntTimeLast,
+    IntTimeMax,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
+from snnc.params import Param
+from snnc.passes.base import Context, run_passes
+from snnc.passes.prove_ranges import ProveRanges
+from snnc.storage import dump_graph
+from snnc.types import Clock
+
+Array = np.ndarray[Any, Any]
+ONE = Param(np.array(1.0))
+
+
+def proven(graph: Graph, max_steps: int = 64) -> Graph:
+    """Fill in all ranges."""
+    return run_passes(graph, [ProveRanges(max_steps)], Context())
+
+
+def simulator(graph: Graph) -> Simulator:
+    """The definition, over the stored form of the graph."""
+    text, blob = dump_graph(graph)
+    return Simulator(json.loads(text), safetensors.numpy.load(blob))
+
+
+def random_inputs(
+    graph: Graph, rng: np.random.Generator, samples: int, steps: int
+) -> dict[str, Array]:
+    """Integers over the whole range of every input, extremes included; spikes at 30 %."""
+    found = {}
+    for node in graph:
+        if isinstance(op := node.op, IntInput):
+            head = (samples,) if op.clock is Clock.ONCE else (samples, steps)
+            x = rng.integers(op.lo, op.hi + 1, (*head, *op.shape))
+            if (op.lo, op.hi) == (0, 1):
+                x = (rng.random((*head, *op.shape)) < 0.3).astype(np.int64)
+            extreme = rng.random(samples)
+            x[extreme < 0.15] = op.hi
+            x[extreme > 0.85] = op.lo
+            found[node.name] = x
+    return found
+
+
+def has_steps(graph: Graph) -> bool:
+    """Whether an input gives the number of steps."""
+    return any(isinstance(n.op, IntInput) and n.op.clock is Clock.STEP for n in graph)
+
+
+def mlp(bits: int = 8, sizes: tuple[int, ...] = (12, 9, 5), seed: int = 0) -> Graph:
+    """Spikes -> (linear -> LIF)*; the output counts the spikes of the last layer."""
+    b = Builder(np.random.default_rng(seed), Graph("mlp", 6))
+    value = b.graph.add("image", IntInput((sizes[0],), Clock.STEP, 0, 1, 1.0)).name
+    for i, (fan_in, out) in enumerate(itertools.pairwise(sizes)):
+        top = (1 << (bits - 1)) - 1
+        weight = b.param((out, fan_in), -top, top)
+        value = b.graph.add(f"fc{i}", IntLinear(weight, b.param((out,), -top, top)), value).name
+        value = b.graph.add(f"lif{i}", IntNeuron(lif(b, (out,)), (out,)), value).name
+    b.graph.add("count", IntTimeSum(), value)
+    b.graph.add("out", IntOutput(ONE), "count")
+    return proven(b.graph)
+
+
+@dataclass
+class Builder:
+    """A graph and the random choices that make it."""
+
+    rng: np.random.Generator
+    graph: Graph
+    names: int = field(default=0)
+
+    def name(self, kind: str) -> str:
+        """A fresh node name."""
+        self.names += 1
+        return f"{kind}.{self.names}"
+
+    def param(self, shape: tuple[int, ...], lo: int, hi: int) -> Param:
+        """Random constants at the smallest type."""
+        values = self.rng.integers(lo, hi + 1, shape)
+        return Param(values.astype(np.min_scalar_type(min(lo, -hi - 1))))
+
+    def const(self, name: str, shape: tuple[int, ...], lo: int, hi: int) -> Const:
+        """A scalar, per-channel, full or table constant."""
+        kind = self.rng.integers(4)
+        if kind == 0:
+            return Const(name, self.param((), lo, hi))
+        channel = (shape[0], *(1,) * (len(shape) - 1))
+        if kind == 1:
+            return Const(name, self.param(channel, lo, hi))
+        if kind == 2:
+            return Const(name, self.param(shape, lo, hi))
+        index = self.param(shape if self.rng.integers(2) else channel, 0, 2)
+        return Const(name, self.param((3,), lo, hi), index, "decay of lif.tau")
+
+    def rounding(self) -> str:
+        """One of the rounding modes."""
+        return str(self.rng.choice(ROUNDINGS))
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        """Shape of a node's value."""
+        return self.graph[value].type.shape
+
+
+def _init(b: Builder, shape: tuple[int, ...]) -> Param:
+    kind = b.rng.integers(3)
+    if kind == 0:
+        return Param(np.array(0))
+    return b.param(() if kind == 1 else shape, -20, 20)
+
+
+def lif(b: Builder, shape: tuple[int, ...]) -> Kernel:
+    """``v' = rsh(v * alpha) + i; s = v' >= theta``; reset by subtraction or to a value."""
+    reset = b.rng.integers(2)
+    body = [
+        Line("p", "mul", ("v", "alpha")),
+        Line("d", "rsh", ("p",), shift=8, rounding=b.rounding()),
+        Line("u", "add", ("d", "i")),
+        Line("s", str(b.rng.choice(["ge", "gt"])), ("u", "theta")),
+    ]
+    if reset:
+        body += [Line("r", "mul", ("s", "theta")), Line("w", "sub", ("u", "r"))]
+    else:
+        body += [Line("w", "select", ("s", "rest", "u"))]
+    consts = (
+        b.const("alpha", shape, 100, 250),
+        b.const("theta", shape, 20, 400),
+        *(() if reset else (b.const("rest", shape, -10, 10),)),
+    )
+    return Kernel(("i",), (State("v", "w", _init(b, shape)),), consts, tuple(body), ("s",))
+
+
+def refractory(b: Builder, shape: tuple[int, ...]) -> Kernel:
+    """Integrate with leak unless a counter runs; two outputs, one of them graded."""
+    body = (
+        Line("a", "mul", ("v", "k")),
+        Line("b", "rsh", ("a",), shift=6, rounding=b.rounding()),
+        Line("c", "add", ("b", "i")),
+        Line("busy", "gt", ("n", "zero")),
+        Line("free", "not", ("busy",)),
+        Line("m", "select", ("busy", "zero", "c")),
+        Line("high", "ge", ("m", "theta")),
+        Line("spike", "and", ("high", "free")),
+        Line("w", "select", ("spike", "zero", "m")),
+        Line("low", "maximum", ("w", "floor_")),
+        Line("n1", "sub", ("n", "one")),
+        Line("n2", "maximum", ("n1", "zero")),
+        Line("n3", "select", ("spike", "hold", "n2")),
+        Line("unused", "neg", ("n3",)),
+        Line("graded", "mul", ("spike", "gain")),
+    )
+    consts = (
+        b.const("k", shape, 30, 60),
+        b.const("theta", shape, 10, 300),
+        b.const("hold", shape, 1, 3),
+        b.const("gain", shape, -7, 7),
+        b.const("floor_", shape, -200, -5),
+        Const("zero", Param(np.array(0))),
+        Const("one", Param(np.array(1))),
+    )
+    states = (State("v", "low", _init(b, shape)), State("n", "n3", Param(np.array(0))))
+    return Kernel(("i",), states, consts, body, ("spike", "graded"))
+
+
+def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
+    """Every integer function, in words beyond 32 bits; the state before the step is an output."""
+    wide = int(b.rng.integers(8, 34))
+    body = (
+        Line("x2", "shl", ("i",), shift=wide),
+        Line("x3", "add", ("x2", "big")),
+        Line("x4", "neg", ("x3",)),
+        Line("x5", "maximum", ("x3", "x4")),
+        Line("x6", "minimum", ("x5", "big")),
+        Line("e", "eq", ("i", "k")),
+        Line("f", "ne", ("x6", "big")),
+        Line("g", "le", ("x4", "k")),
+        Line("h", "lt", ("x3", "v")),
+        Line("j", "or", ("e", "f")),
+        Line("l", "and", ("g", "h")),
+        Line("m", "not", ("l",)),
+        Line("n", "select", ("j", "x3", "x4")),
+        Line("o", "rsh", ("n",), shift=int(b.rng.integers(1, 40)), rounding=b.rounding()),
+        Line("q", "copy", ("o",)),
+        Line("r", "minimum", ("q", "cap")),
+        Line("t", "maximum", ("r", "floor_")),
+        Line("w", "rsh", ("x3",), shift=int(b.rng.integers(0, 40)), rounding=b.rounding()),
+    )
+    consts = (
+        b.const("k", shape, -3, 3),
+        b.const("big", shape, -(1 << 35), 1 << 35),
+        Const("cap", Param(np.array(900))),
+        Const("floor_", Param(np.array(-1000))),
+    )
+    outputs = ("m", "v", "t", "i", "w") if b.rng.integers(2) else ("t", "v")
+    return Kernel(("i",), (State("v", "t", _init(b, shape)),), consts, body, outputs)
+
+
+def _neuron(b: Builder, value: str) -> str:
+    shape = b.shape(value)
+    kernel = [lif, lif, refractory, arithmetic][b.rng.integers(4)](b, shape)
+    operand = Value(value)
+    if b.rng.random() < 0.15 and b.graph[value].type.clock is Clock.STEP:
+        operand = Value(value, delay=int(b.rng.integers(1, 4)))
+    return b.graph.add(b.name("lif"), IntNeuron(kernel, shape), operand).name
+
+
+def _linear(b: Builder, value: str) -> str:
+    shape, out = b.shape(value), int(b.rng.integers(1, 9))
+    top = (1 << (int(b.rng.integers(2, 17)) - 1)) - 1
+    bias = b.param((out,), -100, 100) if b.rng.integers(2) else None
+    op = IntLinear(b.param((out, shape[-1]), -top, top), bias, int(b.rng.integers(3)))
+    return b.graph.add(b.name("fc"), op, value).name
+
+
+def _conv(b: Builder, value: str) -> str:
+    channels = b.shape(value)[0]
+    groups = int(b.rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+    out = groups * int(b.rng.integers(1, 4))
+    pair = lambda lo, hi: (int(b.rng.integers(lo, hi)), int(b.rng.integers(lo, hi)))  # noqa: E731
+    weight = b.param((out, channels // groups, *pair(1, 4)), -7, 7)
+    bias = b.param((out,), -50, 50) if b.rng.integers(2) else None
+    shift = int(b.rng.integers(3))
+    op = IntConv2d(weight, bias, shift, pair(1, 3), pair(0, 3), pair(1, 3), groups)
+    return b.graph.add(b.name("conv"), op, value).name
+
+
+def _pool(b: Builder, value: str) -> str:
+    kernel = int(b.rng.integers(1, 4)), int(b.rng.integers(1, 4))
+    stride = int(b.rng.integers(1, 4)), int(b.rng.integers(1, 4))
+    padding = int(b.rng.integers(0, kernel[0])), int(b.rng.integers(0, kernel[1]))
+    kind = [IntSumPool2d, IntMaxPool2d][b.rng.integers(2)]
+    return b.graph.add(b.name("pool"), kind(kernel, stride, padding), value).name
+
+
+def _reshape(b: Builder, value: str) -> str:
+    return b.graph.add(b.name("flat"), IntReshape((b.graph[value].type.size,)), value).name
+
+
+def _rescale(b: Builder, value: str) -> str:
+    shape = b.shape(value)
+    multiplier, bias = b.const("m", shape, -200, 200).values, None
+    if multiplier.shape == (3,) and shape != (3,):
+        multiplier = b.param((), -200, 200)
+    if b.rng.integers(2):
+        bias = b.param((shape[0], *(1,) * (len(shape) - 1)), -9, 9)
+    op = IntRescale(multiplier, int(b.rng.integers(0, 12)), b.rounding(), bias)
+    return b.graph.add(b.name("scale"), op, value).name
+
+
+def _sum(b: Builder, value: str) -> str:
+    others = [
+        n.name
+        for n in b.graph
+        if n.types[0].shape == b.shape(value) and n.types[0].clock is not Clock.END
+    ]
+    other: str | Value = others[int(b.rng.integers(len(others)))]
+    if b.rng.random() < 0.3 and b.graph[str(other)].type.clock is Clock.STEP:
+        init = b.param(b.shape(value), -5, 5) if b.rng.integers(2) else None
+        other = Value(str(other), delay=int(b.rng.integers(1, 4)), init=init)
+    return b.graph.add(b.name("sum"), IntSum(), value, other).name
+
+
+_SHAPELESS: list[Callable[[Builder, str], str]] = [_neuron, _neuron, _linear, _rescale, _sum]
+_SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
+
+
+def random_graph(seed: int, max_steps: int = 64) -> Graph:
+    """A small valid graph with proven ranges; equal seeds give equal graphs."""
+    for attempt in range(100):
+        try:
+            return proven(_draft(np.random.default_rng([seed, attempt])), max_steps)
+        except CompileError:
+            continue  # windows larger than the image, or words beyond 63 bits: draw again
+    raise AssertionError(f"no valid graph for seed {seed}")
+
+
+def _draft(rng: np.random.Generator) -> Graph:
+    b = Builder(rng, Graph("random", int(rng.integers(1, 8))))
+    spatial = bool(rng.integers(2))
+    shape = (
+        tuple(int(n) for n in rng.integers([1, 3, 3], [4, 8, 8]))
+        if spatial
+        else (int(rng.integers(1, 20)),)
+    )
+    lo, hi = [(0, 1), (0, 1), (-128, 127), (0, 255), (-3, 5)][rng.integers(5)]
+    clock = Clock.STEP if rng.random() < 0.7 else Clock.ONCE
+    value = b.graph.add("input", IntInput(shape, clock, lo, hi, 1.0)).name
+    for _ in range(int(rng.integers(1, 7))):
+        if b.graph[value].type.clock is Clock.ONCE and rng.random() < 0.4:
+            value = b.graph.add(b.name("repeat"), IntRepeat(), value).name
+        layers = _SHAPELESS + (_SPATIAL if len(b.shape(value)) == 3 else [])
+        value = layers[rng.integers(len(layers))](b, value)
+        if rng.random() < 0.2 and b.graph[value].type.clock is Clock.STEP:
+            _output(b, value)
+    _output(b, value)
+    return b.graph
+
+
+def _output(b: Builder, value: str) -> None:
+    clock = b.graph[value].type.clock
+    out = int(b.rng.integers(len(b.graph[value].types)))
+    operand = Value(value, out)
+    if clock is Clock.STEP:
+        kinds = [IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack]
+        kind = kinds[b.rng.integers(4)]
+        operand = Value(b.graph.add(b.name("time"), kind(), operand).name)
+        if kind is not IntTimeStack and b.rng.integers(2):
+            operand = Value(_linear(b, operand.src))
+    b.graph.add(b.name("out"), IntOutput(ONE), operand)
