@@ -23,7 +23,7 @@ class Artifacts:
     files: dict[str, str | bytes] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
-        """Write all files below ``directory``; text is UTF-8 with ``\\n`` line ends."""
+        """Write all files below ``directory``; text is UTF-8 with Unix line ends."""
         for name, content in self.files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,12 @@ class Context:
     Attributes:
         diagnostics: Everything reported without stopping.
         layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
+        fake_quantized: The real graph with quantized weights, once ``quantize`` has run.
     """
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     layers: dict[str, dict[str, object]] = field(default_factory=dict)
+    fake_quantized: Graph | None = None
 
     def emit(self, diagnostic: Diagnostic) -> None:
         """Report without stopping."""

@@ -35,9 +35,7 @@ def build_kernel(graph: Graph, members: list[Node]) -> BuiltKernel:
     builder = _Builder(graph, names)
     for node in ordered:
         builder.line(node)
-    outputs = [
-        n.name for n in ordered if any(e.dst not in names for e in graph.out_edges(n.name))
-    ]
+    outputs = [n.name for n in ordered if any(e.dst not in names for e in graph.out_edges(n.name))]
     states = tuple(
         State(name, builder.names[edge.src] if depth == 1 else chain, init)
         for (edge, depth, chain, init), name in builder.states.values()
@@ -57,7 +55,9 @@ class _Builder:
         self.graph, self.members = graph, members
         self.names: dict[str, str] = {}
         self.inputs: dict[Value, str] = {}
-        self.states: dict[tuple[str, int, Param | None], tuple[tuple[Edge, int, str, Param], str]] = {}
+        self.states: dict[
+            tuple[str, int, Param | None], tuple[tuple[Edge, int, str, Param], str]
+        ] = {}
         self.consts: list[Const] = []
         self.lines: list[Line] = []
         self._used: set[str] = set()

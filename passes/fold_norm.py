@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from snnc.diagnostics import Diagnostic, Loc, error, remark
+from snnc.diagnostics import CompileError, Diagnostic, Loc, error, remark
 from snnc.graph import Graph, Node, Value
 from snnc.ops import BatchNorm, Constant, Conv2d, Linear, Pointwise, Sum
 from snnc.params import Param
@@ -36,8 +36,6 @@ class FoldNorm(Pass):
     def requires(self, graph: Graph) -> None:
         problems = [p for n in graph if isinstance(n.op, BatchNorm) for p in _bad(n, n.op)]
         if problems:
-            from snnc.diagnostics import CompileError
-
             raise CompileError(problems)
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
@@ -92,7 +90,9 @@ def _push(
                 graph.disconnect(edge)
                 graph.connect(replace(edge, src=new.src, out=new.out))
         return value
-    why = "its input has other users" if not sole else f"its input is a {type(producer.op).__name__}"
+    why = (
+        "its input has other users" if not sole else f"its input is a {type(producer.op).__name__}"
+    )
     ctx.emit(remark("W201", f"{norm.name} is not folded into weights", norm.loc, why))
     return _pointwise(graph, value, scale, shift, norm)
 

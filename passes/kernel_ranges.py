@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.interval import Interval, RangeOverflowError
 from snnc.kernel import Kernel, Line
@@ -34,7 +35,9 @@ class KernelRanges:
     bounded: bool
 
 
-def kernel_ranges(kernel: Kernel, inputs: list[Interval], shape: tuple[int, ...], max_steps: int) -> KernelRanges:
+def kernel_ranges(
+    kernel: Kernel, inputs: list[Interval], shape: tuple[int, ...], max_steps: int
+) -> KernelRanges:
     """Analyse a kernel of ``shape`` whose inputs lie in ``inputs``.
 
     Raises:
@@ -114,9 +117,10 @@ class _Analysis:
         return {k: states[k].join(new[k]) for k in states}
 
     def _widened(self, states: Env, previous: Env) -> Env | None:
-        """Extrapolate the last growth, doubling, until one step stays inside; None if it never does."""
+        """Extrapolate the last growth, doubling, until one step stays inside, or give up."""
         grow = {
-            k: (states[k].hi - previous[k].hi + 1, previous[k].lo - states[k].lo + 1) for k in states
+            k: (states[k].hi - previous[k].hi + 1, previous[k].lo - states[k].lo + 1)
+            for k in states
         }
         settled = None
         for exponent in range(48):
@@ -203,7 +207,7 @@ class _Analysis:
         for branch, truth in ((a, True), (b, False)):
             assumed = {**known, **self._assume(cond, truth, env, known)}
             value = self._value(branch, env, assumed)
-            empty = np.logical_or.reduce([v.lo > v.hi for v in assumed.values()] or [False])
+            empty = _any_empty(list(assumed.values()))
             shape = np.broadcast_shapes(value.lo.shape, np.shape(empty))
             value, empty = value.broadcast(shape), np.broadcast_to(empty, shape)
             results.append(Interval(np.where(empty, 1, value.lo), np.where(empty, 0, value.hi)))
@@ -252,3 +256,10 @@ def _refined(x: Interval, fn: str, const: Interval) -> Interval:
 
 def _equal(a: Env, b: Env) -> bool:
     return all(np.array_equal(a[k].lo, b[k].lo) and np.array_equal(a[k].hi, b[k].hi) for k in a)
+
+
+def _any_empty(intervals: list[Interval]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = np.zeros((), np.bool_)
+    for interval in intervals:
+        found = found | (interval.lo > interval.hi)
+    return found

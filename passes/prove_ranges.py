@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc import intops
-from snnc.diagnostics import Diagnostic, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Graph, Node
 from snnc.interval import Interval, RangeOverflowError, guard
 from snnc.ops import Op
@@ -28,7 +28,7 @@ from snnc.passes.kernel_ranges import annotate, kernel_ranges
 from snnc.types import Clock, Int
 
 #: Steps for which sums over time are proven if the user names no number.
-SUM_STEPS = 1 << 20
+SUM_STEPS = 1 << 16
 #: Steps for which states without a bound for all T (integrators without leak) are proven.
 INTEGRATOR_STEPS = 4096
 
@@ -38,7 +38,7 @@ class ProveRanges(Pass):
     """Fill every integer type, kernel line and state with its proven interval.
 
     Attributes:
-        max_steps: Longest sequence to prove; 0 chooses 2**20, or 4096 with leakless integrators.
+        max_steps: Longest sequence to prove; 0 chooses 2**16, or 4096 with leakless integrators.
     """
 
     name: ClassVar[str] = "prove-ranges"
@@ -62,13 +62,14 @@ class ProveRanges(Pass):
             except RangeOverflowError:
                 problems.append(_overflow(node))
         if problems:
-            raise fail_all(problems)
+            raise CompileError(problems)
         if missing := [n for n in nodes if (n.name, 0) not in ranges]:
             why = "a value that is fed back through a delay has no bound yet"
             raise fail("E311", f"cannot bound the range of {missing[0].name}", missing[0].loc, why)
         for node in nodes:
             types = tuple(
-                replace(t, dtype=Int(*ranges[node.name, i].bounds)) for i, t in enumerate(node.types)
+                replace(t, dtype=Int(*ranges[node.name, i].bounds))
+                for i, t in enumerate(node.types)
             )
             graph.replace(replace(graph[node.name], types=types))
             ctx.note(node.name, types=", ".join(map(str, types)))
@@ -95,13 +96,6 @@ class ProveRanges(Pass):
     def ensures(self, graph: Graph) -> None:
         for node in graph:
             assert all(isinstance(t.dtype, Int) and t.dtype.lo is not None for t in node.types)
-
-
-def fail_all(problems: list[Diagnostic]) -> Exception:
-    """The exception for several errors."""
-    from snnc.diagnostics import CompileError
-
-    return CompileError(problems)
 
 
 def _is_late(node: Node, graph: Graph) -> bool:

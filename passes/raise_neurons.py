@@ -201,7 +201,9 @@ def _replace(graph: Graph, members: list[Node], owner: dict[str, int], group: in
     shape = np.broadcast_shapes(*(m.type.shape for m in members))
     built = build_kernel(graph, members)
     primary = next((m for m in members if _is_core(graph, m.name)), members[0])
-    states = [m for m in members if any(e.delay and e.src in names for e in graph.out_edges(m.name))]
+    states = [
+        m for m in members if any(e.delay and e.src in names for e in graph.out_edges(m.name))
+    ]
     anchor = states[0] if states else primary
     name = graph.fresh(anchor.loc.path or "neuron")
     loc = Loc(name, anchor.loc.file, anchor.loc.line)

@@ -87,5 +87,5 @@ def remark(code: str, message: str, loc: Loc | None = None, *notes: str) -> Diag
 def fail(
     code: str, message: str, loc: Loc | None = None, *notes: str, help: str | None = None
 ) -> CompileError:
-    """Build the exception for a single error: ``raise fail("E110", ...)``."""
+    """Build the exception for a single error, to be raised by the caller."""
     return CompileError([error(code, message, loc, *notes, help=help)])

@@ -8,12 +8,13 @@ round to the same integer.  No float transcendental of any CPU or library decide
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
@@ -290,11 +291,7 @@ def _fraction(fn: str, x: list[Fraction]) -> Fraction:
         case "where":
             return x[1] if x[0] != 0 else x[2]
         case "ge" | "gt" | "le" | "lt" | "eq" | "ne":
-            truth = {
-                **{"ge": x[0] >= x[-1], "gt": x[0] > x[-1], "le": x[0] <= x[-1]},
-                **{"lt": x[0] < x[-1], "eq": x[0] == x[-1], "ne": x[0] != x[-1]},
-            }
-            return Fraction(truth[fn])
+            return Fraction(getattr(operator, fn)(x[0], x[1]))
         case "pow" if x[1].denominator == 1 and abs(x[1]) <= 64:
             return x[0] ** int(x[1])
         case "sqrt" if x[0] >= 0:

@@ -123,7 +123,7 @@ class Graph:
         return new
 
     def fresh(self, name: str) -> str:
-        """A name that is not taken: ``name``, ``name#2``, ``name#3``, …"""
+        """Return a name that is not taken: ``name``, ``name#2``, ``name#3`` and so on."""
         candidate, i = name, 1
         while candidate in self._g:
             i += 1
@@ -158,7 +158,8 @@ class Graph:
 
     def connect(self, edge: Edge) -> None:
         """Add an edge between existing nodes."""
-        assert edge.src in self and edge.dst in self, f"{edge} has no such end"
+        assert edge.src in self, f"{edge} starts nowhere"
+        assert edge.dst in self, f"{edge} ends nowhere"
         self._g.add_edge(edge.src, edge.dst, edge=edge)
 
     def disconnect(self, edge: Edge) -> None:

@@ -168,7 +168,7 @@ class IntRescale(Op):
 
 @dataclass(frozen=True, slots=True)
 class IntNeuron(Op):
-    """A population: an integer elementwise program with state, one node output per kernel output."""
+    """A population: an integer elementwise program with state; one output per kernel output."""
 
     kernel: Kernel
     shape: tuple[int, ...]

@@ -38,11 +38,13 @@ PREDICATES = frozenset({"ge", "gt", "le", "lt", "eq", "ne", "and", "or", "xor", 
 #: Rounding of ``rsh`` (definitions: ``snnc.rounding``).
 ROUNDINGS = ("half_away", "trunc", "floor", "half_up", "half_even")
 
-_INFIX = {
-    **{"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"},
-    **{"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "eq": "==", "ne": "!="},
-    **{"and": "&", "or": "|", "xor": "^"},
-}
+_INFIX = dict(
+    zip(
+        ["add", "sub", "mul", "div", "pow", "ge", "gt", "le", "lt", "eq", "ne", "and", "or", "xor"],
+        ["+", "-", "*", "/", "**", ">=", ">", "<=", "<", "==", "!=", "&", "|", "^"],
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

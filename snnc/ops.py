@@ -48,7 +48,10 @@ def pooled(shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) ->
         raise ValueError(f"needs (channels, height, width), got {shape}")
     if min(*kernel, *stride) < 1 or min(padding) < 0:
         raise ValueError(f"window {kernel}, stride {stride}, padding {padding}")
-    size = [(n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding)]
+    size = [
+        (n + 2 * p - k) // s + 1
+        for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True)
+    ]
     if min(size) < 1:
         raise ValueError(f"window {kernel} is larger than the padded input {shape}")
     return (shape[0], *size)
@@ -230,7 +233,7 @@ class Sum(Op):
 
 @dataclass(frozen=True, slots=True)
 class Neuron(Op):
-    """A population of neurons: an elementwise program with state, one node output per kernel output.
+    """A population of neurons: an elementwise program with state; one output per kernel output.
 
     Inputs are the kernel's, in order.
     """

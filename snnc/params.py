@@ -53,3 +53,18 @@ class Param:
         kind = {"f": "f", "i": "i", "u": "u", "b": "u"}[self.data.dtype.kind]
         width = 1 if self.data.dtype.kind == "b" else 8 * self.data.dtype.itemsize
         return f"{kind}{width}[{','.join(map(str, self.data.shape))}]"
+
+
+def compact(data: npt.NDArray[Any], signed: bool = True) -> npt.NDArray[Any]:
+    """Integers in the smallest type that holds them.
+
+    >>> compact(np.array([-1, 200])).dtype, compact(np.array([200]), signed=False).dtype
+    (dtype('int16'), dtype('uint8'))
+    """
+    lo, hi = (int(data.min()), int(data.max())) if data.size else (0, 0)
+    for width in (8, 16, 32, 64):
+        kind = np.dtype(f"{'int' if signed else 'uint'}{width}")
+        info = np.iinfo(kind)
+        if info.min <= lo and hi <= info.max:
+            return data.astype(kind)
+    raise AssertionError("wider than 64 bits")

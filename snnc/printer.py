@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-
 from snnc.kernel import Const, Kernel
 from snnc.params import Param
 from snnc.types import TensorType

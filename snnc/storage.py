@@ -82,11 +82,7 @@ def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
 def load_graph(text: bytes, blob: bytes) -> Graph:
     """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else."""
     try:
-        tensors = safetensors.numpy.load(blob)
-        document = json.loads(text)
-        if document["format"] != FORMAT:
-            raise ValueError(f"format is {document['format']!r}, this snnc reads {FORMAT!r}")
-        graph = _build(document, tensors)
+        graph = _build(json.loads(text), safetensors.numpy.load(blob))
     except CompileError:
         raise
     except RecursionError as e:
@@ -98,6 +94,8 @@ def load_graph(text: bytes, blob: bytes) -> Graph:
 
 
 def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -> Graph:
+    if document["format"] != FORMAT:
+        raise ValueError(f"format is {document['format']!r}, this snnc reads {FORMAT!r}")
     decoder = _Decoder(tensors)
     steps, max_steps = (_typed(document[k], int) for k in ("steps", "max_steps"))
     if steps < 1 or max_steps < 0:

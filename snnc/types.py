@@ -47,7 +47,8 @@ class Int:
     @property
     def bounds(self) -> tuple[int, int]:
         """The proven interval; an assertion fails if there is none yet."""
-        assert self.lo is not None and self.hi is not None, "the range is not proven yet"
+        assert self.lo is not None, "the range is not proven yet"
+        assert self.hi is not None, "the range is not proven yet"
         return self.lo, self.hi
 
     @property

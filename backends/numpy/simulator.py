@@ -53,12 +53,12 @@ def rsh(x: Array, shift: int, rounding: str) -> Array:
     if rounding == "half_even":
         q = x >> shift
         r = x - (q << shift)
-        return q + ((r > half) | ((r == half) & (q & 1 == 1)))
+        return np.asarray(q + ((r > half) | ((r == half) & (q & 1 == 1))))
     raise ValueError(f"unknown rounding {rounding!r}")
 
 
 #: The functions of integer kernels; predicates give 0 or 1.
-FUNCTIONS: dict[str, Callable[..., Array]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
@@ -94,17 +94,17 @@ class Simulator:
         self._tensors = tensors
         self.steps: int = document["steps"]
         self.max_steps: int = document["max_steps"]
-        self._nodes: list[Record] = document["nodes"]
-        self._clock = {n["name"]: n["types"][0]["clock"] for n in self._nodes}
-        self._types = {n["name"]: n["types"] for n in self._nodes}
+        self.nodes: list[Record] = document["nodes"]
+        self.clock = {n["name"]: n["types"][0]["clock"] for n in self.nodes}
+        self.types = {n["name"]: n["types"] for n in self.nodes}
         self.inputs: dict[str, tuple[tuple[int, ...], str, int, int]] = {}
-        for n in self._nodes:
+        for n in self.nodes:
             if n["op"] == "IntInput":
                 a = n["attributes"]
                 self.inputs[n["name"]] = (tuple(a["shape"]), a["clock"], a["lo"], a["hi"])
-        self.outputs = [n["name"] for n in self._nodes if n["op"] == "IntOutput"]
-        self._exact = {
-            n["name"]: self._weights(n) for n in self._nodes if "weight" in n["attributes"]
+        self.outputs = [n["name"] for n in self.nodes if n["op"] == "IntOutput"]
+        self.exact: dict[str, Array] = {
+            n["name"]: self._weights(n) for n in self.nodes if "weight" in n["attributes"]
         }
 
     @classmethod
@@ -116,7 +116,7 @@ class Simulator:
     def words(self) -> list[str]:
         """Names of everything ``record`` can hold: ``node.output`` and ``node.state`` words."""
         names = []
-        for n in self._nodes:
+        for n in self.nodes:
             if n["op"] == "IntNeuron":
                 k = n["attributes"]["kernel"]
                 names += [f"{n['name']}.{o}" for o in dict.fromkeys(k["outputs"])]
@@ -201,7 +201,7 @@ class Simulator:
         """The weight in the cheapest type in which ``weight @ x`` is exact."""
         w = self.param(node["attributes"]["weight"])
         src = node["inputs"][0]
-        t = self._types[src["src"]][src["out"]]["dtype"]
+        t = self.types[src["src"]][src["out"]]["dtype"]
         if t.get("lo") is None:
             return w
         largest = max(abs(t["lo"]), abs(t["hi"]))
@@ -221,22 +221,23 @@ class _Run:
         self.records: dict[str, list[Array]] = {name: [] for name in sorted(wanted)}
         self._stacks: dict[str, list[Array]] = {}
         self._history: dict[tuple[str, int], list[Array]] = {}
-        self._delayed = {
-            (e["src"], e["out"], e["delay"]) for n in sim._nodes for e in n["inputs"] if e["delay"]
-        }
+        self._longest: dict[tuple[str, int], int] = {}
+        for e in (e for n in sim.nodes for e in n["inputs"] if e["delay"]):
+            key = (e["src"], e["out"])
+            self._longest[key] = max(e["delay"], self._longest.get(key, 0))
         self._consts: dict[str, dict[str, Array]] = {}
         self._start()
 
     def phase(self, clock: str, inputs: dict[str, Array]) -> None:
         """Evaluate the nodes of one clock, in order; ``step`` once per step."""
-        for node in self.sim._nodes:
+        for node in self.sim.nodes:
             name, op = node["name"], node["op"]
             if op in PER_STEP:
                 if clock == "step":
                     self._collect(node)
                 elif clock == "end":
                     self.values[name, 0] = self._collected(node)
-            elif self.sim._clock[name] == clock or (op == "IntRepeat" and clock == "once"):
+            elif self.sim.clock[name] == clock or (op == "IntRepeat" and clock == "once"):
                 if op == "IntInput":
                     self.values[name, 0] = inputs[name]
                 elif op == "IntNeuron":
@@ -245,17 +246,11 @@ class _Run:
                     operands = [self._operand(e) for e in node["inputs"]]
                     self.values[name, 0] = OPERATORS[op](self.sim, node, operands)
         if clock == "step":
-            for src, out, delay in self._delayed:
-                past = self._history.setdefault((src, out), [])
-                past.append(self.values[src, out])
-                del past[
-                    : max(
-                        0, len(past) - max(d for s, o, d in self._delayed if (s, o) == (src, out))
-                    )
-                ]
+            for key, longest in self._longest.items():
+                self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
 
     def _start(self) -> None:
-        for node in self.sim._nodes:
+        for node in self.sim.nodes:
             if node["op"] == "IntNeuron":
                 kernel, shape = node["attributes"]["kernel"], node["attributes"]["shape"]
                 self._consts[node["name"]] = {
@@ -271,8 +266,8 @@ class _Run:
             return self.values[key]
         past = self._history.get(key, [])
         if len(past) >= edge["delay"]:
-            return past[-edge["delay"]]
-        shape = self.sim._types[edge["src"]][edge["out"]]["shape"]
+            return np.asarray(past[-edge["delay"]])
+        shape = self.sim.types[edge["src"]][edge["out"]]["shape"]
         init = 0 if edge["init"] is None else self.sim.param(edge["init"])
         return np.broadcast_to(np.asarray(init, np.int64), (self.batch, *shape))
 
@@ -331,16 +326,16 @@ class _Run:
 
 def _finish(acc: Array, node: Record, sim: Simulator, spatial: bool) -> Array:
     a = node["attributes"]
-    y = acc.astype(np.int64) << a["shift"]
+    y: Array = acc.astype(np.int64) << a["shift"]
     if a["bias"] is None:
         return y
     bias = sim.param(a["bias"])
-    return y + (bias[:, None, None] if spatial else bias)
+    return np.asarray(y + (bias[:, None, None] if spatial else bias))
 
 
 def linear(sim: Simulator, node: Record, operands: list[Array]) -> Array:
     """``((weight @ x) << shift) + bias``."""
-    w = sim._exact[node["name"]]
+    w = sim.exact[node["name"]]
     return _finish(operands[0].astype(w.dtype) @ w.T, node, sim, spatial=False)
 
 
@@ -355,7 +350,7 @@ def _windows(x: Array, kernel: tuple[int, int], a: Record, fill: int) -> Array:
 
 def conv2d(sim: Simulator, node: Record, operands: list[Array]) -> Array:
     """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch."""
-    a, w = node["attributes"], sim._exact[node["name"]]
+    a, w = node["attributes"], sim.exact[node["name"]]
     out, per_group, kh, kw = w.shape
     groups = a["groups"]
     x = _windows(operands[0].astype(w.dtype), (kh, kw), a, 0)
@@ -368,7 +363,8 @@ def conv2d(sim: Simulator, node: Record, operands: list[Array]) -> Array:
 
 def sum_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:
     """Sum over windows."""
-    return _windows(operands[0], node["attributes"]["kernel"], node["attributes"], 0).sum((4, 5))
+    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], 0)
+    return np.asarray(windows.sum((4, 5)))
 
 
 def max_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:

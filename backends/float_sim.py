@@ -1,0 +1,275 @@
+"""Reference interpreter of the real-valued operators, in NumPy, batched.
+
+It answers "what does the float network do" without torch: for accuracy, for per-layer comparison
+with the integers, and for tests that a pass keeps the meaning.  Same calling convention and the
+same names of words as the integer simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc import ops
+from snnc.graph import Edge, Graph, Node
+from snnc.kernel import Kernel
+from snnc.params import Param
+from snnc.types import Clock, TensorType
+
+Array = npt.NDArray[Any]
+
+
+def _softplus(x: Array) -> Array:
+    out: Array = np.logaddexp(0.0, x)
+    return out
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": np.power,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "ge": lambda a, b: np.greater_equal(a, b).astype(np.float64),
+    "gt": lambda a, b: np.greater(a, b).astype(np.float64),
+    "le": lambda a, b: np.less_equal(a, b).astype(np.float64),
+    "lt": lambda a, b: np.less(a, b).astype(np.float64),
+    "eq": lambda a, b: np.equal(a, b).astype(np.float64),
+    "ne": lambda a, b: np.not_equal(a, b).astype(np.float64),
+    "and": lambda a, b: np.logical_and(a, b).astype(np.float64),
+    "or": lambda a, b: np.logical_or(a, b).astype(np.float64),
+    "xor": lambda a, b: np.logical_xor(a, b).astype(np.float64),
+    "neg": np.negative,
+    "not": lambda a: np.logical_not(a).astype(np.float64),
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "sigmoid": lambda a: np.exp(-np.logaddexp(0.0, -a)),
+    "tanh": np.tanh,
+    "softplus": _softplus,
+    "relu": lambda a: np.maximum(a, 0.0),
+    "abs": np.abs,
+    "round": np.rint,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "sin": np.sin,
+    "cos": np.cos,
+    "reciprocal": np.reciprocal,
+    "square": np.square,
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+}
+
+_PER_STEP = (ops.TimeSum, ops.TimeMean, ops.TimeMax, ops.TimeLast, ops.TimeStack)
+
+
+class FloatSimulator:
+    """Runs a real-valued graph on batches, in ``dtype``.
+
+    Attributes:
+        inputs: Name -> type of every input.
+        outputs: Names of the outputs.
+    """
+
+    def __init__(self, graph: Graph, dtype: type[np.floating[Any]] = np.float64) -> None:
+        self.graph, self.dtype = graph, dtype
+        self.nodes = list(graph)
+        self.edges = {n.name: graph.in_edges(n.name) for n in self.nodes}
+        self.inputs = {n.name: n.op.type for n in self.nodes if isinstance(n.op, ops.Input)}
+        self.outputs = [n.name for n in self.nodes if isinstance(n.op, ops.Output)]
+
+    def words(self) -> list[str]:
+        """Names of what ``record`` can hold: ``node.output`` and ``node.state`` of neurons."""
+        names = []
+        for n in self.nodes:
+            if isinstance(n.op, ops.Neuron):
+                names += [f"{n.name}.{o}" for o in n.op.kernel.outputs]
+                names += [f"{n.name}.{s.name}" for s in n.op.kernel.states]
+        return list(dict.fromkeys(names))
+
+    def run(
+        self, x: Array | dict[str, Array], steps: int | None = None, record: Iterable[str] = ()
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Run a batch of samples from the initial state.
+
+        Args:
+            x: Real inputs, (N, T, ...) per step or (N, ...) static; a dict if there are several.
+            steps: T, needed only without a per-step input (default: as the model was traced).
+            record: Words to keep; each becomes (N, T, ...), states after the step.
+
+        Returns:
+            Outputs by name and the records.
+        """
+        arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
+        arrays = {k: np.asarray(v, self.dtype) for k, v in arrays.items()}
+        stepped = [v.shape[1] for k, v in arrays.items() if self.inputs[k].clock is Clock.STEP]
+        count = stepped[0] if stepped else self.graph.steps if steps is None else steps
+        batch = len(next(iter(arrays.values())))
+        run = _Run(self, batch, set(record), count)
+        run.phase(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
+        for t in range(count):
+            run.phase(Clock.STEP, {k: v[:, t] for k, v in arrays.items() if not self._static(k)})
+            run.remember()
+        run.phase(Clock.END, {})
+        records = {k: np.stack(v, 1) for k, v in run.records.items() if v}
+        return {name: run.values[name, 0] for name in self.outputs}, records
+
+    def _static(self, name: str) -> bool:
+        return self.inputs[name].clock is Clock.ONCE
+
+
+class _Run:
+    def __init__(self, sim: FloatSimulator, batch: int, wanted: set[str], steps: int) -> None:
+        self.sim, self.batch, self.steps = sim, batch, steps
+        self.values: dict[tuple[str, int], Array] = {}
+        self.state: dict[str, Array] = {}
+        self.records: dict[str, list[Array]] = {w: [] for w in sorted(wanted)}
+        self.past: dict[tuple[str, int], list[Array]] = {}
+        self.longest: dict[tuple[str, int], int] = {}
+        for e in (e for edges in sim.edges.values() for e in edges if e.delay):
+            self.longest[e.src, e.out] = max(e.delay, self.longest.get((e.src, e.out), 0))
+
+    def phase(self, clock: Clock, inputs: dict[str, Array]) -> None:
+        for node in self.sim.nodes:
+            op = node.op
+            if isinstance(op, _PER_STEP):
+                if clock is Clock.STEP:
+                    self._collect(node)
+                elif clock is Clock.END:
+                    self.values[node.name, 0] = self._collected(node)
+            elif node.type.clock is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
+                if isinstance(op, ops.Input):
+                    self.values[node.name, 0] = inputs[node.name]
+                elif isinstance(op, ops.Neuron):
+                    self._neuron(node, op.kernel)
+                else:
+                    x = [self._operand(e) for e in self.sim.edges[node.name]]
+                    self.values[node.name, 0] = self._apply(op, x, node.type)
+
+    def remember(self) -> None:
+        for key, longest in self.longest.items():
+            self.past[key] = [*self.past.get(key, []), self.values[key]][-longest:]
+
+    def _operand(self, edge: Edge) -> Array:
+        key = (edge.src, edge.out)
+        if not edge.delay:
+            return self.values[key]
+        kept = self.past.get(key, [])
+        if len(kept) >= edge.delay:
+            return kept[-edge.delay]
+        init = np.zeros(()) if edge.init is None else edge.init.data
+        shape = self.sim.graph[edge.src].types[edge.out].shape
+        return np.broadcast_to(init.astype(self.sim.dtype), (self.batch, *shape))
+
+    def _param(self, param: Param) -> Array:
+        return param.data.astype(self.sim.dtype)
+
+    def _neuron(self, node: Node, kernel: Kernel) -> None:
+        name = node.name
+        env: dict[str, Array] = {}
+        for c in kernel.consts:
+            env[c.name] = self._param(
+                c.values if c.index is None else Param(c.values.data[c.index.data])
+            )
+        for operand, edge in zip(kernel.inputs, self.sim.edges[name], strict=True):
+            env[operand] = self._operand(edge)
+        for s in kernel.states:
+            env[s.name] = self.state.get(f"{name}.{s.name}", self._param(s.init))
+        for line in kernel.body:
+            env[line.name] = FUNCTIONS[line.fn](*(env[a] for a in line.args))
+        shape = (self.batch, *node.type.shape)
+        for i, out in enumerate(kernel.outputs):
+            self.values[name, i] = np.broadcast_to(env[out], shape)
+            self._note(f"{name}.{out}", self.values[name, i])
+        for s in kernel.states:
+            self.state[f"{name}.{s.name}"] = np.broadcast_to(env[s.next], shape)
+            self._note(f"{name}.{s.name}", self.state[f"{name}.{s.name}"])
+
+    def _note(self, word: str, value: Array) -> None:
+        if word in self.records:
+            self.records[word].append(value)
+
+    def _collect(self, node: Node) -> None:
+        x = self._operand(self.sim.edges[node.name][0])
+        op, old = node.op, self.state.get(node.name)
+        if isinstance(op, ops.TimeStack):
+            self.past.setdefault((node.name, -1), []).append(x)
+        elif old is None or isinstance(op, ops.TimeLast):
+            self.state[node.name] = x
+        elif isinstance(op, ops.TimeMax):
+            self.state[node.name] = np.maximum(old, x)
+        else:
+            self.state[node.name] = old + x
+
+    def _collected(self, node: Node) -> Array:
+        if isinstance(node.op, ops.TimeStack):
+            return np.stack(self.past[node.name, -1], 1)
+        total = self.state[node.name]
+        return total / self.steps if isinstance(node.op, ops.TimeMean) else total
+
+    def _apply(self, op: ops.Op, x: list[Array], type_: TensorType) -> Array:
+        match op:
+            case ops.Constant():
+                return np.broadcast_to(self._param(op.value), (self.batch, *op.value.shape))
+            case ops.Pointwise():
+                rank = max(v.ndim for v in x)
+                x = [v.reshape(len(v), *[1] * (rank - v.ndim), *v.shape[1:]) for v in x]
+                return np.asarray(FUNCTIONS[op.fn](*x))
+            case ops.Linear():
+                y: Array = x[0] @ self._param(op.weight).T
+                return y if op.bias is None else y + self._param(op.bias)
+            case ops.Conv2d():
+                return self._conv2d(op, x[0])
+            case ops.BatchNorm():
+                return self._batch_norm(op, x[0])
+            case ops.SumPool2d():
+                return np.asarray(_windows(x[0], op, 0.0).sum((4, 5)))
+            case ops.AvgPool2d():
+                return np.asarray(_windows(x[0], op, 0.0).mean((4, 5)))
+            case ops.MaxPool2d():
+                peak: Array = _windows(x[0], op, -np.inf).max((4, 5))
+                return peak
+            case ops.Reshape():
+                return x[0].reshape(len(x[0]), *op.shape)
+            case ops.Sum():
+                return np.asarray(np.add.reduce(x))
+            case ops.Repeat() | ops.Output():
+                return x[0]
+        raise AssertionError(f"no rule for {type(op).__name__}")
+
+    def _conv2d(self, op: ops.Conv2d, x: Array) -> Array:
+        w = self._param(op.weight)
+        out, _, kh, kw = w.shape
+        pad = [(0, 0), (0, 0), *((p, p) for p in op.padding)]
+        reach = [d * (k - 1) + 1 for d, k in zip(op.dilation, (kh, kw), strict=True)]
+        view = np.lib.stride_tricks.sliding_window_view(np.pad(x, pad), reach, (2, 3))
+        (sh, sw), (dh, dw) = op.stride, op.dilation
+        view = view[:, :, ::sh, ::sw, ::dh, ::dw]
+        n, _, height, width = view.shape[:4]
+        rows = view.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, op.groups, -1)
+        parts = [rows[:, g] @ p.reshape(len(p), -1).T for g, p in enumerate(np.split(w, op.groups))]
+        y = np.concatenate(parts, 1).reshape(n, height, width, out).transpose(0, 3, 1, 2)
+        return y if op.bias is None else y + self._param(op.bias)[:, None, None]
+
+    def _batch_norm(self, op: ops.BatchNorm, x: Array) -> Array:
+        shape = (-1, *[1] * (x.ndim - 2))
+        y = (x - self._param(op.mean).reshape(shape)) / np.sqrt(
+            self._param(op.var).reshape(shape) + op.eps
+        )
+        if op.weight is not None:
+            y = y * self._param(op.weight).reshape(shape)
+        return y if op.bias is None else y + self._param(op.bias).reshape(shape)
+
+
+def _windows(x: Array, op: ops.SumPool2d | ops.AvgPool2d | ops.MaxPool2d, fill: float) -> Array:
+    pad = [(0, 0), (0, 0), *((p, p) for p in op.padding)]
+    view = np.lib.stride_tricks.sliding_window_view(
+        np.pad(x, pad, constant_values=fill), op.kernel, (2, 3)
+    )
+    return view[:, :, :: op.stride[0], :: op.stride[1]]

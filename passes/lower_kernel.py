@@ -1,0 +1,400 @@
+"""Lower a scale-free kernel to integers.
+
+The membrane lives in units of its own row: with ``U`` the real value of one integer step,
+
+* an input arrives as an integer in units of ``U`` (its gain is part of ``U``);
+* a decay ``a`` becomes ``rsh(round(a * 2**P) * v, P)``, from a table of distinct values;
+* a threshold becomes the smallest integer that is at or above it, so comparing loses nothing:
+  ``v >= theta  <=>  V >= ceil(theta/U)``  and  ``v > theta  <=>  V >= floor(theta/U) + 1``;
+* what a reset subtracts or sets is ``round(c/U)``.
+
+All constants are rounded with proof (``snnc.exact``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
+from snnc.kernel import Const, Kernel, Line, State
+from snnc.params import Param, compact
+from snnc.passes.kernel_form import (
+    Analysis,
+    Branch,
+    Compare,
+    Extreme,
+    Form,
+    Linear,
+    Logic,
+    NotScaleFreeError,
+    leaves,
+)
+from snnc.profile import Profile
+
+Ints = npt.NDArray[np.int64]
+_FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}
+
+
+def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
+    """The magnitude of each input's first coefficient; it becomes part of the unit."""
+    found: dict[str, Expr] = {}
+    for value in (*(s.value for s in analysis.steps), *analysis.values.values()):
+        for x in leaves(value):
+            for atom, c in x.coefs:
+                if atom in inputs and atom not in found:
+                    found[atom] = _magnitude(c)
+    return {name: found.get(name, ONE) for name in inputs}
+
+
+def thresholds(analysis: Analysis) -> list[Expr]:
+    """Magnitudes that values are compared with, in real units."""
+    compared = [s.value for s in analysis.steps if isinstance(s.value, Compare)]
+    found = [x for value in compared for x in leaves(value) if x.coefs and x.const != ZERO]
+    return [_magnitude(x.const / x.coefs[0][1]) for x in found]
+
+
+def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
+    """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14."""
+    found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
+    values = np.concatenate(found) if found else np.zeros(0)
+    values = np.sort(values[values > 0])
+    if not len(values):
+        return 8 if _has_decay(analysis) else 0
+    median = float(values[(len(values) - 1) // 2])
+    exponent = int(np.frexp(median)[1]) - 1  # floor(log2(median)), exactly
+    return min(max(0, profile.threshold_bits - exponent), profile.max_guard)
+
+
+def _has_decay(analysis: Analysis) -> bool:
+    values = (*(s.value for s in analysis.steps), *analysis.values.values())
+    coefs = [c for v in values for x in leaves(v) for _, c in x.coefs]
+    return any(c not in (ONE, -ONE) for c in coefs)
+
+
+def _magnitude(c: Expr) -> Expr:
+    """``|c|``, and 1 where it is zero (the term vanishes there)."""
+    if c.number is not None:
+        return leaf(float(abs(c.number))) if c.number else ONE
+    sign = signs(c)
+    if (sign > 0).all():
+        return c
+    if (sign < 0).all():
+        return -c
+    return apply("where", leaf(sign), apply("abs", c), ONE)
+
+
+@dataclass
+class LoweredKernel:
+    """The integer kernel, the unit of each output, and what was found wrong."""
+
+    kernel: Kernel
+    units: list[Expr]
+    problems: list[tuple[str, str, str]] = field(default_factory=list)  # code, message, help
+
+
+def lower_kernel(
+    real: Kernel, analysis: Analysis, gain: dict[str, Expr], unit: Expr, profile: Profile
+) -> LoweredKernel:
+    """Write the integer kernel; every input is in units of ``unit``.
+
+    Raises:
+        NotScaleFreeError: If an output mixes units.
+    """
+    return _Lowering(real, analysis, gain, unit, profile).go()
+
+
+class _Lowering:
+    def __init__(
+        self, real: Kernel, analysis: Analysis, gain: dict[str, Expr], unit: Expr, profile: Profile
+    ) -> None:
+        self.real, self.analysis, self.profile = real, analysis, profile
+        self.gain, self.unit = gain, unit
+        self.lines: list[Line] = []
+        self.consts: dict[tuple[Param, Param | None], Const] = {}
+        self.problems: list[tuple[str, str, str]] = []
+        self.numeric = {s.name for s in real.states} - analysis.predicates
+        self._taken = {*real.leaves(), *(line.name for line in real.body)}
+
+    def go(self) -> LoweredKernel:
+        for step in self.analysis.steps:
+            match step.value:
+                case Compare():
+                    self._compare(step.name, step.value)
+                case Logic():
+                    self._emit(step.name, step.value.fn, *step.value.args)
+                case Extreme():
+                    a, b = (self._form(x) for x in step.value.args)
+                    self._emit(step.name, step.value.fn, a, b)
+                case _:
+                    self._define(step.name, step.value)
+        self._check_decays()
+        states = tuple(self._state(s) for s in self.real.states)
+        outputs, units = [], []
+        for name in self.real.outputs:
+            value, unit = self._output(name)
+            outputs.append(self._named(name, value))
+            units.append(unit)
+        kernel = Kernel(
+            self.real.inputs,
+            states,
+            tuple(self.consts.values()),
+            tuple(self.lines),
+            tuple(outputs),
+        )
+        return LoweredKernel(kernel, units, self.problems)
+
+    # -- names, lines and constants -----------------------------------------------------------
+
+    def _emit(self, name: str, fn: str, *args: str, shift: int = 0) -> str:
+        rounding = self.profile.rounding if fn == "rsh" else ""
+        self.lines.append(Line(name, fn, args, shift, rounding))
+        return name
+
+    def _fresh(self, base: str) -> str:
+        name, i = base, 0
+        while name in self._taken:
+            i += 1
+            name = f"{base}{i}"
+        self._taken.add(name)
+        return name
+
+    def _named(self, name: str, value: str) -> str:
+        """Give ``value`` the name that the real kernel uses; the simulators' records then match."""
+        if value == name and any(line.name == name for line in self.lines):
+            return name
+        if name in self.real.leaves() or any(line.name == name for line in self.lines):
+            name = self._fresh(f"{name}_out")
+        return self._emit(name, "copy", value)
+
+    def _const(self, base: str, data: Ints) -> str:
+        values, index = Param(compact(data)), None
+        if data.size > 1:
+            distinct, inverse = np.unique(data, return_inverse=True)
+            if len(distinct) == 1:
+                values = Param(compact(distinct.reshape(())))
+            elif len(distinct) <= data.size // 4:
+                values = Param(compact(distinct))
+                index = Param(compact(inverse.reshape(data.shape), signed=False))
+        elif data.shape:
+            values = Param(compact(data.reshape(())))
+        key = (values, index)
+        if key not in self.consts:
+            self.consts[key] = Const(self._fresh(base), values, index)
+        return self.consts[key].name
+
+    # -- forms --------------------------------------------------------------------------------
+
+    def _coefficient(self, atom: str, c: Expr) -> Expr:
+        return c / self.gain[atom] if atom in self.gain else c
+
+    def _define(self, name: str, form: Form) -> None:
+        value = self._form(form)
+        if self.lines and self.lines[-1].name == value and value.startswith("_"):
+            last = self.lines.pop()
+            self._emit_line(name, last)
+        else:
+            self._emit(name, "copy", value)
+
+    def _emit_line(self, name: str, line: Line) -> None:
+        self.lines.append(Line(name, line.fn, line.args, line.shift, line.rounding))
+
+    def _form(self, form: Form) -> str:
+        if isinstance(form, Branch):
+            yes, no = self._form(form.yes), self._form(form.no)
+            return self._emit(self._fresh("_b0"), "select", form.cond, yes, no)
+        return self._linear(form)
+
+    def _linear(self, x: Linear) -> str:
+        total: str | None = None
+        for atom, coefficient in x.coefs:
+            c = self._coefficient(atom, coefficient)
+            term, minus = self._term(atom, c)
+            if term is None:
+                continue
+            if total is None:
+                total = self._emit(self._fresh("_n0"), "neg", term) if minus else term
+            else:
+                total = self._emit(self._fresh("_a0"), "sub" if minus else "add", total, term)
+        if x.const != ZERO or total is None:
+            k = nearest(x.const / self.unit)
+            if total is None:
+                return self._const("k", k)
+            if k.any():
+                total = self._emit(self._fresh("_a0"), "add", total, self._const("k", k))
+        return total
+
+    def _term(self, atom: str, c: Expr) -> tuple[str | None, bool]:
+        """The atom times ``c``; the flag asks to subtract it."""
+        plain = self._unit_sign(c)
+        if plain is not None:
+            return (None, False) if plain == 0 else (atom, plain < 0)
+        bits = self.profile.decay_bits
+        raw = nearest(c * leaf(float(1 << bits)))
+        if not raw.any():
+            return None, False
+        if int(np.abs(raw).max()) >= 1 << 31:
+            self.problems.append(
+                ("E324", f"a coefficient of {atom} is as large as {_worst(c)}", "rescale the model")
+            )
+        if atom in self.numeric:
+            rounded_up = (raw >= 1 << bits) & (signs(c - ONE) < 0)
+            if rounded_up.any():
+                text = f"a decay of {atom} is so close to 1 that it rounds to 1 in {bits} bits"
+                why = f"the longest time constant is 2**{bits + 1} steps"
+                self.problems.append(("E323", text, why))
+        product = self._emit(self._fresh("_m0"), "mul", self._const("a", raw), atom)
+        return self._emit(self._fresh("_d0"), "rsh", product, shift=bits), False
+
+    @staticmethod
+    def _unit_sign(c: Expr) -> int | None:
+        """0, 1 or -1 if every element is exactly that, else None."""
+        if c.number is not None:
+            return int(c.number) if c.number in (-1, 0, 1) else None
+        near = floats(c)
+        for value, one in ((1, ONE), (-1, -ONE)):
+            if (near == value).all() and not signs(c - one).any():
+                return value
+        return 0 if not near.any() and not signs(c).any() else None
+
+    # -- predicates ---------------------------------------------------------------------------
+
+    def _compare(self, name: str, compare: Compare) -> None:
+        form, fn = compare.form, compare.fn
+        if isinstance(form, Branch) or not form.coefs or fn in ("eq", "ne"):
+            if fn in ("eq", "ne"):
+                raise NotScaleFreeError(f"{name}: equality of membranes is not defined in integers")
+            zero = self._const("zero", np.zeros((), np.int64))
+            self._emit(name, fn, self._form(form), zero)
+            return
+        atom, first = form.coefs[0]
+        c = self._coefficient(atom, first)
+        if len(form.coefs) == 1:
+            sign = signs(c)
+            if not ((sign > 0).all() or (sign < 0).all()):
+                raise NotScaleFreeError(f"{name}: a compared value has a factor of mixed sign")
+            value, fn = atom, fn if sign.flat[0] > 0 else _FLIPPED[fn]
+            bound = -form.const / (c * self.unit)
+        else:
+            size = _magnitude(c)
+            coefs = tuple((a, self._coefficient(a, k) / size) for a, k in form.coefs)
+            own = dict.fromkeys(self.gain, ONE)
+            gain, self.gain = self.gain, own
+            value = self._linear(Linear(coefs))
+            self.gain = gain
+            bound = -form.const / (size * self.unit)
+        if fn in ("ge", "gt"):
+            k = ceiling(bound) if fn == "ge" else flooring(bound) + 1
+            self._check_threshold(name, bound)
+        else:
+            k = flooring(bound) if fn == "le" else ceiling(bound) - 1
+        self._emit(name, "ge" if fn in ("ge", "gt") else "le", value, self._const("theta", k))
+
+    def _check_threshold(self, name: str, bound: Expr) -> None:
+        if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
+            return
+        low = np.argwhere(signs(bound) <= 0)
+        if not len(low):
+            return
+        real = floats(bound * self.unit)
+        shape = np.broadcast_shapes(real.shape, bound.shape)
+        real = np.broadcast_to(real, shape)
+        some = ", ".join(f"{_index(i)}: {real[tuple(i)]:g}" for i in low[:5])
+        text = f"threshold is not positive for {len(low)} of {bound_size(bound)} neurons ({some})"
+        self.problems.append(
+            ("E321", text, "such a neuron fires on silence; train a threshold > 0")
+        )
+
+    def _check_decays(self) -> None:
+        chains = {s.name: self._chain(s.next) for s in self.real.states if s.name in self.numeric}
+        for step in self.analysis.steps:
+            if not isinstance(step.value, Compare):
+                self._check_leaves(step.name, list(leaves(step.value)), chains)
+        for name, form in self.analysis.values.items():
+            self._check_leaves(name, list(leaves(form)), chains)
+
+    def _check_leaves(self, name: str, found: list[Linear], chains: dict[str, set[str]]) -> None:
+        for x in found:
+            for atom, c in x.coefs:
+                if atom not in self.numeric or name not in chains[atom]:
+                    continue
+                alone = len(self.numeric) == 1
+                bad = signs(c - ONE) > 0 if not alone else (signs(c - ONE) > 0) | (signs(c) < 0)
+                if np.any(bad):
+                    self._bad_decay(atom, c, np.argwhere(bad))
+                    return
+
+    def _bad_decay(self, atom: str, c: Expr, where: npt.NDArray[Any]) -> None:
+        values = floats(c)
+        some = ", ".join(f"{_index(i)}: {values[tuple(i)]:g}" for i in where[:5])
+        text = (
+            f"decay of {atom} is outside [0, 1] for {len(where)} of {values.size} neurons ({some})"
+        )
+        self.problems.append(("E322", text, "such a state grows without bound; clamp the decay"))
+
+    def _chain(self, name: str) -> set[str]:
+        """Names of the values that the new state is made of."""
+        seen, stack = {name}, [name]
+        steps = {s.name: s.value for s in self.analysis.steps}
+        while stack:
+            value = self.analysis.values.get(stack[-1]) or steps.get(stack[-1])
+            stack.pop()
+            if value is None or isinstance(value, Compare | Logic):
+                continue
+            for x in leaves(value):
+                for atom, _ in x.coefs:
+                    if atom not in seen:
+                        seen.add(atom)
+                        stack.append(atom)
+        return seen
+
+    # -- states and outputs -------------------------------------------------------------------
+
+    def _state(self, state: State) -> State:
+        if state.name in self.analysis.predicates:
+            init = state.init.data.astype(np.int64)
+            return State(state.name, self.analysis.aliases[state.next], Param(compact(init)))
+        init = nearest(leaf(state.init.data) / self.unit)
+        return State(state.name, self._value(state.next), Param(compact(init)))
+
+    def _value(self, name: str) -> str:
+        """The line for a number that is a state update or an output."""
+        if any(line.name == name for line in self.lines) or name in self.real.inputs:
+            return name
+        form = self.analysis.values[name]
+        if isinstance(form, Linear) and len(form.coefs) == 1 and form.const == ZERO:
+            atom, c = form.coefs[0]
+            if self._unit_sign(self._coefficient(atom, c)) == 1:
+                return atom
+        if name in self.real.leaves():
+            return self._form(form)
+        self._define(name, form)
+        return name
+
+    def _output(self, name: str) -> tuple[str, Expr]:
+        if name in self.analysis.aliases:
+            return self.analysis.aliases[name], ONE
+        form = self.analysis.values[name]
+        match form:
+            case Branch(cond, Linear() as yes, Linear() as no):
+                if yes.is_constant and no == Linear():
+                    return cond, yes.const
+        if all(x.is_constant for x in leaves(form)):
+            raise NotScaleFreeError(f"output {name} takes several fixed levels")
+        return self._value(name), self.unit
+
+
+def bound_size(expr: Expr) -> int:
+    """Number of elements."""
+    return int(np.prod(expr.shape, dtype=np.int64))
+
+
+def _index(index: npt.NDArray[Any]) -> str:
+    return "[" + ",".join(str(int(i)) for i in index) + "]"
+
+
+def _worst(c: Expr) -> float:
+    return float(np.abs(floats(c)).max())

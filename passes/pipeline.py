@@ -1,0 +1,33 @@
+"""The pipelines: which passes run, in which order, and why."""
+
+from __future__ import annotations
+
+from snnc.passes.base import Pass
+from snnc.passes.fold_norm import FoldNorm
+from snnc.passes.prove_ranges import ProveRanges
+from snnc.passes.prune_dead import PruneDead
+from snnc.passes.quantize import Quantize
+from snnc.passes.raise_neurons import RaiseNeurons
+from snnc.passes.sink_mean import SinkMean
+
+
+def real_pipeline() -> tuple[Pass, ...]:
+    """From a traced graph to layers and neurons, still in real numbers."""
+    return (
+        PruneDead(),  # what no output needs must not make the model unsupported
+        FoldNorm(),  # before raising: what cannot be folded is taken in by the neurons
+        SinkMean(),  # a bias behind a mean would need the number of steps
+        RaiseNeurons(),
+    )
+
+
+def integer_pipeline(
+    bits: int = 8, input_bits: int = 8, profile: str = "default", max_steps: int = 0
+) -> tuple[Pass, ...]:
+    """From a traced graph to proven integers."""
+    return (
+        *real_pipeline(),
+        Quantize(bits, input_bits, profile),
+        PruneDead(),
+        ProveRanges(max_steps),
+    )

@@ -1,0 +1,79 @@
+"""Integer weights of one layer, once its scale and guard bits are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc import intops, ops
+from snnc.exact import Expr, floats, leaf, nearest
+from snnc.graph import Edge, Graph
+from snnc.params import Param, compact
+from snnc.passes.quantized_value import Lowered, QValue, Root
+from snnc.passes.row_scale import quantized, row_scales, stored
+
+Floats = npt.NDArray[np.float64]
+#: Weight and guard bits together of a layer that feeds no neuron: what its bias is rounded to.
+READOUT_BITS = 16
+
+
+def fold_unit(
+    op: ops.Linear | ops.Conv2d, unit: Expr, edge: Edge, graph: Graph
+) -> tuple[Floats, Floats] | None:
+    """Weights times input units, and those units; None if a unit changes within a channel."""
+    shape = graph[edge.src].types[edge.out].shape
+    weight = op.weight.data.astype(np.float64)
+    per_input = np.broadcast_to(floats(unit), shape)
+    if isinstance(op, ops.Linear):
+        columns = per_input.reshape(-1, shape[-1])
+        if not (columns == columns[:1]).all():
+            return None
+        return weight * columns[0], columns[0]
+    channels = per_input[:, 0, 0]
+    if not (per_input == channels[:, None, None]).all():
+        return None
+    group = np.repeat(np.arange(op.groups), len(weight) // op.groups)
+    columns = channels.reshape(op.groups, -1)[group][:, :, None, None]
+    return weight * columns, columns
+
+
+def settle(low: Lowered, v: QValue) -> QValue:
+    """Quantize waiting weights for a consumer that is no neuron."""
+    assert v.root is not None, "nothing waits"
+    scales = row_scales(v.root.rows, low.bits)
+    shift = max(0, READOUT_BITS - low.bits)
+    place(low, v.root, scales, np.ones_like(scales), shift)
+    return v.resolved(v.root.per_row(scales) / leaf(float(1 << shift)))
+
+
+def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -> None:
+    """Write the integers of ``ratio * (W x + b)`` in units of ``scales * 2**-shift``.
+
+    ``scales`` and ``ratio`` have one entry per row.
+    """
+    node, op = root.node, root.op
+    rows = root.rows * ratio[:, None]
+    codes = quantized(rows, scales, low.bits)
+    weight = Param(stored(codes.reshape(root.weights.shape), low.bits))
+    bias = None
+    if op.bias is not None:
+        step = leaf(scales) / leaf(float(1 << shift))
+        bias = Param(compact(nearest(leaf(op.bias.data) * leaf(ratio) / step)))
+    old = low.out[node.name]
+    assert isinstance(old.op, intops.IntLinear | intops.IntConv2d), f"{node.name} has no weights"
+    low.out.replace(replace(old, op=replace(old.op, weight=weight, bias=bias, shift=shift)))
+    back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
+    safe = np.where(root.columns == 0, 1.0, root.columns)
+    low.fake.replace(replace(node, op=replace(op, weight=Param(back / safe))))
+    error = rows - codes * scales[:, None]
+    size = float(np.sqrt(np.mean(rows * rows))) or 1.0
+    low.ctx.note(
+        node.name,
+        weights=int(codes.size),
+        weight_bits=low.bits,
+        zero_weights=int((codes == 0).sum()),
+        rms_error=float(np.sqrt(np.mean(error * error))) / size,
+        guard_bits=shift,
+    )

@@ -1,0 +1,132 @@
+"""What ``quantize`` knows of a value while it lowers the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc import ops
+from snnc.diagnostics import Diagnostic
+from snnc.exact import Expr, apply, floats, leaf, nearest, signs
+from snnc.graph import Graph, Node, Value
+from snnc.intops import IntRescale
+from snnc.params import Param, compact
+from snnc.passes.base import Context
+from snnc.profile import Profile
+
+Transform = Callable[[Expr], Expr]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """Weights that wait for their neuron to choose scale and guard bits.
+
+    Attributes:
+        node: The real Linear or Conv2d.
+        weights: Its weights times the units of its inputs, float64, in the weight's shape.
+        columns: Those units, broadcasting to the weight.
+    """
+
+    node: Node
+    op: ops.Linear | ops.Conv2d
+    weights: Floats
+    columns: Floats
+
+    @property
+    def rows(self) -> Floats:
+        """(rows, columns) view of the weights."""
+        return self.weights.reshape(len(self.weights), -1)
+
+    def per_row(self, values: Floats) -> Expr:
+        """One number per row, shaped to broadcast against the layer's output."""
+        return leaf(values[:, None, None] if isinstance(self.op, ops.Conv2d) else values)
+
+
+@dataclass(frozen=True, eq=False)
+class QValue:
+    """An integer value: the real value is ``unit * n``, divided by T if ``per_step``.
+
+    With a ``root`` the unit is not known yet; ``transforms`` are what will happen to it.
+    """
+
+    value: Value
+    unit: Expr
+    per_step: bool = False
+    root: Root | None = None
+    transforms: tuple[Transform, ...] = ()
+
+    def moved(self, value: Value, transform: Transform) -> QValue:
+        """The value behind an operator that changes the unit by ``transform``."""
+        if self.root is not None:
+            return replace(self, value=value, transforms=(*self.transforms, transform))
+        return replace(self, value=value, unit=transform(self.unit))
+
+    def resolved(self, unit: Expr) -> QValue:
+        """The value once its root has ``unit``."""
+        for transform in self.transforms:
+            unit = transform(unit)
+        return replace(self, unit=unit, root=None, transforms=())
+
+
+@dataclass
+class Lowered:
+    """The lowering in progress: the real graph, the integer graph, and the values between them."""
+
+    real: Graph
+    out: Graph
+    ctx: Context
+    bits: int
+    profile: Profile
+    values: dict[tuple[str, int], QValue] = field(default_factory=dict)
+    problems: list[Diagnostic] = field(default_factory=list)
+    fake: Graph = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fake = self.real.copy()
+
+    def add(self, node: Node, op: ops.Op, *operands: QValue) -> None:
+        """Put the integer operator for ``node``."""
+        self.out.add(node.name, op, *(v.value for v in operands), loc=node.loc)
+
+    def constant(self, name: str) -> Expr:
+        """The exact value of a constant node."""
+        op = self.real[name].op
+        if isinstance(op, ops.Constant):
+            return leaf(op.value.data)
+        assert isinstance(op, ops.Pointwise), f"{name} is not constant"
+        return apply(op.fn, *(self.constant(e.src) for e in self.real.in_edges(name)))
+
+    def settled(self, v: QValue) -> QValue:
+        """The value with its unit decided, for consumers that leave no choice."""
+        from snnc.passes.quantize_weights import settle
+
+        return v if v.root is None else settle(self, v)
+
+    def passed(self, node: Node, v: QValue) -> QValue:
+        """The operand of ``node``; it may keep waiting if ``node`` alone decides about it."""
+        return v if len(self.real.out_edges(node.name)) == 1 else self.settled(v)
+
+    def rescaled(self, node: Node, v: QValue, target: Expr) -> QValue:
+        """The value in units of ``target``, through an IntRescale unless they are equal."""
+        ratio = v.unit / target
+        if ratio.number == 1:
+            return v
+        smallest = float(np.abs(floats(ratio)).min())
+        exponent = int(np.frexp(smallest)[1])  # ratio < 2**exponent
+        shift = min(max(0, 15 - exponent), 40)
+        multiplier = nearest(ratio * leaf(float(1 << shift)))
+        if shift and not (multiplier & ((1 << shift) - 1)).any():
+            multiplier, shift = multiplier >> shift, 0
+        name = self.out.fresh(f"{node.name}.unit")
+        op = IntRescale(Param(compact(multiplier)), shift, self.profile.rounding)
+        self.out.add(name, op, v.value, loc=node.loc)
+        return QValue(Value(name), target, v.per_step)
+
+
+def is_positive(expr: Expr) -> bool:
+    """Whether every element is above zero."""
+    return bool((signs(expr) > 0).all())

@@ -1,0 +1,56 @@
+"""Per-row weight scales: symmetric integers with the clip that minimises the squared error.
+
+A row ``w`` becomes ``s * q`` with integers ``|q| <= 2**(bits-1) - 1``.  Candidates are
+``s = c * max|w| / qmax`` for ``c = 0.25, 0.26, … 1``; the one with the smallest sum of squares
+wins, the largest ``c`` on ties.  Errors are accumulated as integers, so the choice does not depend
+on the order or width of a CPU's float additions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def largest(bits: int) -> int:
+    """Largest magnitude of a symmetric integer weight."""
+    return (1 << (bits - 1)) - 1
+
+
+def row_scales(rows: Floats, bits: int) -> Floats:
+    """The scale of each row of a (rows, columns) matrix; 1 for a row of zeros.
+
+    >>> row_scales(np.array([[127.0, -3.0], [0.0, 0.0]]), 8).tolist()
+    [1.0, 1.0]
+    """
+    top = largest(bits)
+    peak = np.abs(rows).max(1, initial=0.0)
+    normal = peak >= np.finfo(np.float64).tiny
+    safe = np.where(normal, peak, 1.0)
+    unit_rows = rows / safe[:, None]
+    best = np.full(len(rows), np.iinfo(np.int64).max)
+    clip = np.ones(len(rows))
+    weight = float(1 << (60 - max(1, rows.shape[1]).bit_length()))
+    for percent in range(100, 24, -1):
+        step = percent / 100 / top
+        error = unit_rows - np.clip(np.rint(unit_rows / step), -top, top) * step
+        total = np.rint(error * error * weight).astype(np.int64).sum(1)
+        better = total < best
+        best = np.where(better, total, best)
+        clip = np.where(better, percent / 100, clip)
+    return np.where(normal, clip * safe / top, 1.0)
+
+
+def quantized(rows: Floats, scales: Floats, bits: int) -> Ints:
+    """Integers of the rows, ties to even, clipped to the symmetric range."""
+    top = largest(bits)
+    out: Ints = np.clip(np.rint(rows / scales[:, None]), -top, top).astype(np.int64)
+    return out
+
+
+def stored(weights: Ints, bits: int) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:
+    """In the smallest type that holds ``bits``."""
+    return weights.astype(np.int8) if bits <= 8 else weights.astype(np.int16)
