@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
-from snnc.graph import Graph, Node
+from snnc.graph import Edge, Graph, Node
 from snnc.interval import Interval, RangeOverflowError, guard
 from snnc.ops import Op
 from snnc.params import Param
@@ -50,7 +50,7 @@ class ProveRanges(Pass):
         nodes = list(graph)
         limit = self.max_steps or SUM_STEPS
         for node in sorted(nodes, key=lambda n: _is_late(n, graph)):
-            operands = [ranges.get((e.src, e.out)) for e in graph.in_edges(node.name)]
+            operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
             known = [x for x in operands if x is not None]
             if len(known) != len(operands):
                 continue  # the producer failed, or its range is not known yet: reported below
@@ -96,6 +96,15 @@ class ProveRanges(Pass):
     def ensures(self, graph: Graph) -> None:
         for node in graph:
             assert all(isinstance(t.dtype, Int) and t.dtype.lo is not None for t in node.types)
+
+
+def _arriving(edge: Edge, ranges: dict[tuple[str, int], Interval]) -> Interval | None:
+    """What the consumer sees: a delayed edge also brings its initial value."""
+    found = ranges.get((edge.src, edge.out))
+    if found is None or not edge.delay:
+        return found
+    start = Interval.of(0, 0) if edge.init is None else Interval.exactly(edge.init)
+    return found.join(start.broadcast(found.lo.shape))
 
 
 def _is_late(node: Node, graph: Graph) -> bool:
