@@ -18,11 +18,9 @@ for net in mlp_digits conv_digits; do
 
     bold "$net: compile, verify, run on Lava"
     snnc compile "$out/model.pt" -o "$out/artifact" --target numpy,c,lava --bits 8 --force
-    snnc verify "$out/artifact" --data "$out/test.npz" --backend numpy,c --json > "$out/verify.json"
-    snnc verify "$out/artifact" --data "$out/test.npz" --backend lava --samples 50 --json \
-        > "$out/verify_lava.json"
+    snnc verify "$out/artifact" --data "$out/test.npz" --json > "$out/verify.json"  # Lava: 50
     snnc run "$out/artifact" --data "$out/test.npz" --backend lava --samples 10 \
-        --record lif1,lif2 -o "$out/lava.npz" --force
+        --record lif1,lif2 -o "$out/lava.npz"
 done
 
-python examples/summary.py build
+python examples/show.py build

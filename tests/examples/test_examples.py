@@ -10,7 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {"from_snntorch": "snntorch", "from_spikingjelly": "spikingjelly"}
-NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem != "models")
+NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem not in ("models", "show"))
 
 
 def test_there_are_examples() -> None:
