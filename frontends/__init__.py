@@ -1,1 +1,1 @@
-"""TODO"""
+"""Frontends: from the user's trained model to a graph of real-valued operators."""

@@ -1,0 +1,146 @@
+"""Compare a trace of T + 1 steps with one of T steps, from their outputs back.
+
+Both live in one table, so that what does not depend on the number of steps is the same term.
+Where they differ in the same way all along (the input of the step before, the value of the step
+before), ``image`` maps a term of the longer trace to its counterpart one step earlier.  The first
+place where the shapes of the computations part is the start of the loop: there the longer trace
+has a value computed in step 0, and the shorter one has the initial value of that state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from snnc.diagnostics import CompileError, Diagnostic, Loc, error
+from snnc.frontends.dag import COLLECTS, Dag
+
+#: Place of a number that depends on the number of steps: (term, operand).
+Place = tuple[int, int]
+
+
+@dataclass
+class Match:
+    """How the longer trace maps to the shorter one.
+
+    Attributes:
+        image: Term of the longer trace → the same computation one step earlier.
+        initial: Value computed in step 0 → the state's initial value.
+        scaled: Operands that are ``ratio * T**power``: (ratio, power).
+    """
+
+    image: dict[int, int] = field(default_factory=dict)
+    initial: dict[int, int] = field(default_factory=dict)
+    scaled: dict[Place, tuple[float, int]] = field(default_factory=dict)
+
+
+def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Match:
+    """Match the outputs of a trace of ``steps + 1`` with those of a trace of ``steps``.
+
+    Raises:
+        CompileError: E131, E132, E133 or E136, all that are found.
+    """
+    match = Match()
+    found: dict[str, Diagnostic] = {}
+    todo = list(zip(longer, shorter, strict=True))
+    while todo:
+        a, b = todo.pop()
+        if a == b or match.image.get(a) == b:
+            continue
+        conflict = _step(dag, match, a, b, steps, todo)
+        if conflict is not None:
+            found.setdefault(f"{conflict.code} {conflict.message} {conflict.loc}", conflict)
+    if found:
+        worst = sorted(found.values(), key=lambda d: d.code)
+        # one cause shows up in many places: keep the most specific kind
+        raise CompileError([d for d in worst if d.code == worst[0].code])
+    return match
+
+
+def _step(
+    dag: Dag, match: Match, a: int, b: int, steps: int, todo: list[tuple[int, int]]
+) -> Diagnostic | None:
+    """Match one pair, pushing the pairs of operands; return a conflict."""
+    x, y = dag[a], dag[b]
+    loc = x.source.loc
+    kinds = (x.form.kind, y.form.kind)
+    if kinds == ("input", "input") and x.form.attrs[0] == y.form.attrs[0]:
+        if x.form.attrs[1] is None or y.form.attrs[1] is None:
+            return error("E133", "an input is read both as static and per step", loc)
+        if x.form.attrs[1] - y.form.attrs[1] != 1:
+            return _non_causal(loc)
+        return _map(match, a, b, loc)
+    if kinds[0] in COLLECTS and x.form == y.form and len(x.args) == len(y.args) + 1:
+        todo += zip(x.args[1:], y.args, strict=True)
+        return _map(match, a, b, loc)
+    if kinds == ("param", "param"):
+        if x.form.attrs[0] == y.form.attrs[0]:
+            return error(
+                "E136",
+                f"the shape of {x.form.attrs[0]} as used depends on the number of steps",
+                loc,
+                help="a layer over the whole sequence cannot be computed step by step",
+            )
+        return _changes(f"step t uses {x.form.attrs[0]} where step t-1 uses {y.form.attrs[0]}", loc)
+    if "literal" == kinds[0] and kinds[1] in ("literal", "fill"):
+        values = f"{y.form.attrs[0]!r} becomes {x.form.attrs[0]!r}"
+        return _changes(f"a number changes from step to step: {values}", loc)
+    if x.form == y.form and len(x.args) == len(y.args) and x.args:
+        for i, (p, q) in enumerate(zip(x.args, y.args, strict=True)):
+            scale = _scale(dag, p, q, steps)
+            if scale is None:
+                todo.append((p, q))
+            else:
+                match.scaled[a, i] = scale
+        return _map(match, a, b, loc)
+    if x.args or kinds[0] == "input":
+        return _start(dag, match, a, b)
+    return error("E133", "the loop body is not the same at every step", loc)
+
+
+def _map(match: Match, a: int, b: int, loc: Loc) -> Diagnostic | None:
+    if match.image.setdefault(a, b) != b:
+        return error("E133", "a value belongs to two steps at once", loc)
+    return None
+
+
+def _start(dag: Dag, match: Match, a: int, b: int) -> Diagnostic | None:
+    """The pair (value after step 0, initial value)."""
+    known = match.initial.setdefault(a, b)
+    if known == b or (dag.value(known) is not None and dag.value(known) == dag.value(b)):
+        if dag.shape(b) != ():
+            match.initial[a] = b
+        return None
+    return error("E133", "a state starts from two different values", dag[a].source.loc)
+
+
+def _scale(dag: Dag, p: int, q: int, steps: int) -> tuple[float, int] | None:
+    """Whether two different literals are a multiple of T + 1 and T, or of their inverses."""
+    if p == q or dag.kind(p) != "literal" or dag.kind(q) != "literal":
+        return None
+    x, y = dag[p].form.attrs[0], dag[q].form.attrs[0]
+    if not x or not y:
+        return None
+    if abs(x * steps - y * (steps + 1)) <= 1e-12 * abs(x * steps):
+        return x / (steps + 1), 1
+    if abs(x * (steps + 1) - y * steps) <= 1e-12 * abs(y * steps):
+        return x * (steps + 1), -1
+    return None
+
+
+def _non_causal(loc: Loc) -> Diagnostic:
+    return error(
+        "E131",
+        "a step reads the input of a later step",
+        loc,
+        "bidirectional networks and time reversal need the whole sequence at once",
+    )
+
+
+def _changes(what: str, loc: Loc) -> Diagnostic:
+    return error(
+        "E132",
+        what,
+        loc,
+        "the compiled network executes the same step for every t",
+        help="make the changing value an input, or a state that the step updates",
+    )

@@ -1,0 +1,276 @@
+"""Run a graph of real-valued operators in torch: the float reference of what was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from snnc import ops
+from snnc.graph import Edge, Graph, Node
+from snnc.kernel import PREDICATES, Kernel
+from snnc.params import Param
+from snnc.types import Clock
+
+Tensor = torch.Tensor
+#: A tensor, or a number written in the model's source: torch rounds it to its partner's type.
+Value = Any
+
+
+def _predicate(fn: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: torch.as_tensor(fn(a, b)).to(torch.float32)
+
+
+def _as_tensor(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda *args: fn(*(torch.as_tensor(a) for a in args))
+
+
+def _where(mask: Value, a: Value, b: Value) -> Tensor:
+    return torch.where(torch.as_tensor(mask) != 0, a, b)
+
+
+#: The functions of ``REAL_FUNCTIONS`` in torch.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "pow": lambda a, b: a**b,
+    "neg": lambda a: -a,
+    "maximum": lambda a, b: torch.clamp(*_first_tensor(a, b)),
+    "minimum": lambda a, b: _minimum(*_first_tensor(a, b)),
+    "ge": _predicate(lambda a, b: a >= b),
+    "gt": _predicate(lambda a, b: a > b),
+    "le": _predicate(lambda a, b: a <= b),
+    "lt": _predicate(lambda a, b: a < b),
+    "eq": _predicate(lambda a, b: a == b),
+    "ne": _predicate(lambda a, b: a != b),
+    "and": _predicate(lambda a, b: (torch.as_tensor(a) != 0) & (torch.as_tensor(b) != 0)),
+    "or": _predicate(lambda a, b: (torch.as_tensor(a) != 0) | (torch.as_tensor(b) != 0)),
+    "xor": _predicate(lambda a, b: (torch.as_tensor(a) != 0) ^ (torch.as_tensor(b) != 0)),
+    "not": lambda a: torch.as_tensor(torch.as_tensor(a) == 0).to(torch.float32),
+    "where": _where,
+    "square": lambda a: a**2,
+    "relu": _as_tensor(torch.relu),
+    "softplus": _as_tensor(functional.softplus),
+    **{
+        name: _as_tensor(getattr(torch, name))
+        for name in (
+            *("exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "abs", "round"),
+            *("floor", "ceil", "sin", "cos", "reciprocal"),
+        )
+    },
+}
+
+
+def _first_tensor(a: Value, b: Value) -> tuple[Tensor, Value]:
+    return (a, b) if isinstance(a, Tensor) else (torch.as_tensor(b), a)
+
+
+def _minimum(a: Tensor, b: Value) -> Tensor:
+    return torch.clamp(a, max=b)
+
+
+def apply(fn: str, *args: Value) -> Value:
+    """One function of ``REAL_FUNCTIONS``."""
+    return FUNCTIONS[fn](*args)
+
+
+def number(param: Param) -> Value:
+    """A constant: double scalars are numbers of the source code, the rest are tensors."""
+    if param.data.dtype == np.float64 and param.data.ndim == 0:
+        return float(param.data)
+    return torch.from_numpy(param.data.copy())
+
+
+class Evaluator:
+    """Executes a graph on a batch.
+
+    Args:
+        graph: Of real-valued operators.
+        inputs: By input name: (batch, steps, …) or, for a static input, (batch, …).
+        steps: Needed if no input has steps.
+
+    Attributes:
+        outputs: By output name: (batch, …), with steps second where all steps are kept.
+        rates: Per comparison: for every element, how often it was true, averaged over batch and
+            steps.
+    """
+
+    def __init__(self, graph: Graph, inputs: dict[str, Tensor], steps: int | None = None) -> None:
+        self.graph = graph
+        self.inputs = inputs
+        self.batch = next(len(x) for x in inputs.values()) if inputs else 1
+        lengths = {
+            x.shape[1] for n, x in inputs.items() if graph[n].type.clock is Clock.STEP
+        }
+        self.steps = lengths.pop() if lengths else (steps or graph.steps)
+        self.outputs: dict[str, Tensor] = {}
+        self.rates: dict[str, Tensor] = {}
+        self._values: dict[tuple[str, int], Value] = {}
+        self._past: dict[tuple[str, int], list[Value]] = {}
+        self._collected: dict[str, Any] = {}
+        self._states: dict[tuple[str, str], Value] = {}
+        with torch.no_grad():
+            self._run()
+
+    def _run(self) -> None:
+        order = list(self.graph)
+        late = [n for n in order if n.type.clock is Clock.END]
+        collects = [n for n in late if isinstance(n.op, ops.Crossing)]
+        for node in order:
+            if node.type.clock is Clock.ONCE:
+                self._compute(node, 0)
+        delays: dict[tuple[str, int], int] = {}
+        for e in self.graph.edges:
+            if e.delay:
+                delays[e.src, e.out] = max(delays.get((e.src, e.out), 0), e.delay)
+        for t in range(self.steps):
+            for node in order:
+                if node.type.clock is Clock.STEP:
+                    self._compute(node, t)
+            for node in collects:
+                self._collect(node)
+            for key, depth in delays.items():
+                self._past[key] = [*self._past.get(key, []), self._values[key]][-depth:]
+        for node in late:
+            if isinstance(node.op, ops.Crossing):
+                self._values[node.name, 0] = self._finished(node)
+            else:
+                self._compute(node, 0)
+        for node in order:
+            if isinstance(node.op, ops.Output):
+                self.outputs[node.name] = self._whole(node)
+
+    def _whole(self, node: Node) -> Tensor:
+        y = torch.as_tensor(self._values[node.name, 0])
+        (edge,) = self.graph.in_edges(node.name)
+        stacked = isinstance(self.graph[edge.src].op, ops.TimeStack)
+        shape = (self.steps, *node.type.shape) if stacked else node.type.shape
+        return y.expand(self.batch, *shape) if y.dim() <= len(shape) else y
+
+    def _operand(self, e: Edge) -> Value:
+        key = (e.src, e.out)
+        if not e.delay:
+            return self._values[key]
+        past = self._past.get(key, [])
+        if len(past) >= e.delay:
+            return past[-e.delay]
+        shape = self.graph[e.src].types[e.out].shape
+        if e.init is None:
+            return torch.zeros(shape)
+        return torch.as_tensor(number(e.init), dtype=torch.float32).expand(shape)
+
+    def _compute(self, node: Node, t: int) -> None:
+        op, name = node.op, node.name
+        edges = self.graph.in_edges(name)
+        args = [self._operand(e) for e in edges]
+        match op:
+            case ops.Input():
+                x = self.inputs[name]
+                y: Value = x[:, t] if node.type.clock is Clock.STEP else x
+            case ops.Constant():
+                y = number(op.value)
+            case ops.Pointwise():
+                shapes = [self.graph[e.src].types[e.out].shape for e in edges]
+                y = apply(op.fn, *self._aligned(args, shapes, len(node.type.shape)))
+                if op.fn in PREDICATES and node.type.clock is Clock.STEP:
+                    rate = torch.as_tensor(y).expand(self.batch, *node.type.shape).mean(0)
+                    self.rates[name] = self.rates.get(name, 0) + rate / self.steps
+            case ops.Neuron():
+                self._neuron(node, args)
+                return
+            case _:
+                y = layer(op, *(self._batched(a, e) for a, e in zip(args, edges, strict=True)))
+        self._values[name, 0] = y
+
+    def _aligned(self, args: list[Value], shapes: list[tuple[int, ...]], rank: int) -> list[Value]:
+        """Batched operands with ones behind the batch, so that samples broadcast like arrays."""
+        out = []
+        for x, shape in zip(args, shapes, strict=True):
+            if isinstance(x, Tensor) and x.dim() == len(shape) + 1:
+                x = x.reshape(len(x), *(1,) * (rank - len(shape)), *shape)
+            out.append(x)
+        return out
+
+    def _batched(self, x: Value, e: Edge) -> Tensor:
+        shape = self.graph[e.src].types[e.out].shape
+        x = torch.as_tensor(x)
+        return x if x.dim() == len(shape) + 1 else x.expand(self.batch, *shape)
+
+    def _neuron(self, node: Node, args: list[Value]) -> None:
+        assert isinstance(node.op, ops.Neuron)
+        kernel: Kernel = node.op.kernel
+        shape = (self.batch, *node.op.shape)
+        env: dict[str, Value] = {c.name: number(c.values) for c in kernel.consts if not c.index}
+        for c in kernel.consts:
+            if c.index is not None:
+                env[c.name] = torch.from_numpy(c.values.data[c.index.data].copy())
+        shapes = [self.graph[e.src].types[e.out].shape for e in self.graph.in_edges(node.name)]
+        env |= dict(zip(kernel.inputs, self._aligned(args, shapes, len(node.op.shape)), strict=True))
+        for s in kernel.states:
+            first = torch.as_tensor(number(s.init), dtype=torch.float32)
+            env[s.name] = self._states.get((node.name, s.name), first.expand(shape))
+        for line in kernel.body:
+            env[line.name] = apply(line.fn, *(env[a] for a in line.args))
+        for i, out in enumerate(kernel.outputs):
+            self._values[node.name, i] = torch.as_tensor(env[out]).expand(shape)
+        for s in kernel.states:
+            self._states[node.name, s.name] = torch.as_tensor(env[s.next]).expand(shape)
+
+    def _collect(self, node: Node) -> None:
+        (edge,) = self.graph.in_edges(node.name)
+        x, old = self._batched(self._operand(edge), edge), self._collected.get(node.name)
+        match node.op:
+            case ops.TimeStack():
+                self._collected[node.name] = [*(old or []), x]
+            case ops.TimeSum() | ops.TimeMean():
+                self._collected[node.name] = x if old is None else old + x
+            case ops.TimeMax():
+                self._collected[node.name] = x if old is None else torch.maximum(old, x)
+            case _:
+                self._collected[node.name] = x
+
+    def _finished(self, node: Node) -> Value:
+        value = self._collected[node.name]
+        if isinstance(node.op, ops.TimeStack):
+            return torch.stack(value, 1)
+        return value / self.steps if isinstance(node.op, ops.TimeMean) else value
+
+
+def layer(op: ops.Op, *args: Tensor) -> Tensor:
+    """An operator without state on tensors with the batch first."""
+    x = args[0]
+
+    def tensor(p: Param | None) -> Tensor | None:
+        return None if p is None else torch.from_numpy(p.data.copy())
+
+    match op:
+        case ops.Linear():
+            return functional.linear(x, torch.from_numpy(op.weight.data.copy()), tensor(op.bias))
+        case ops.Conv2d():
+            w = torch.from_numpy(op.weight.data.copy())
+            attrs = (op.stride, op.padding, op.dilation, op.groups)
+            return functional.conv2d(x, w, tensor(op.bias), *attrs)
+        case ops.BatchNorm():
+            mean, var = tensor(op.mean), tensor(op.var)
+            return functional.batch_norm(
+                x, mean, var, tensor(op.weight), tensor(op.bias), eps=op.eps
+            )
+        case ops.AvgPool2d():
+            return functional.avg_pool2d(x, op.kernel, op.stride, op.padding)
+        case ops.SumPool2d():
+            return functional.avg_pool2d(x, op.kernel, op.stride, op.padding, divisor_override=1)
+        case ops.MaxPool2d():
+            return functional.max_pool2d(x, op.kernel, op.stride, op.padding)
+        case ops.Reshape():
+            return x.reshape(len(x), *op.shape)
+        case ops.Sum():
+            return torch.stack(args).sum(0)
+        case ops.Repeat() | ops.Output():
+            return x
+        case _:
+            raise AssertionError(f"{type(op).__name__} has no torch meaning")

@@ -1,0 +1,212 @@
+"""Export a PyTorch module: trace at two lengths, recover the loop, check three ways."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.frontends.admissibility import inadmissible
+from snnc.frontends.antiunify import antiunify
+from snnc.frontends.dag import Dag, Form
+from snnc.frontends.layout import TIME, Axes, Extents, timed
+from snnc.frontends.numeric_check import NumericCheck, compare
+from snnc.frontends.peel import Simplifier, unpeel
+from snnc.frontends.scalarize import Scalarizer
+from snnc.frontends.step import StepProgram, build_step
+from snnc.frontends.to_graph import InputFacts, to_graph
+from snnc.frontends.trace import Recipe, trace
+from snnc.graph import Graph
+from snnc.types import Clock
+
+#: Sizes that serve as batch while tracing.
+_PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
+
+
+@dataclass
+class Exported:
+    """A graph and what was checked about it.
+
+    Attributes:
+        graph: Of real-valued operators.
+        checks: Results of proof, admissibility and numeric comparison, as JSON values.
+        inputs: Per input: the axes of the module's own layout.
+        outputs: Per output: the axes of the module's own layout.
+        diagnostics: Warnings and remarks.
+    """
+
+    graph: Graph
+    checks: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+class Tracer:
+    """Traces of one module in one table."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.dag = Dag()
+        self.batch = _batch(recipe)
+        self.first = _length(recipe, self.batch)
+
+    def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
+        """Output terms and their axes, for a number of steps."""
+        program = trace(self.recipe, steps, self.batch)
+        extents = Extents(steps, self.batch)
+        outputs = Scalarizer(self.dag, extents, self.recipe.time_axes).run(program)
+        terms = []
+        for y in outputs:
+            if y.timed:
+                shape = self.dag.shape(y.terms[0])
+                terms.append(self.dag.make(Form("time_stack"), y.terms, shape))
+            else:
+                terms.append(y.terms[0])
+        return terms, [y.axes for y in outputs]
+
+
+def _extents(recipe: Recipe) -> set[int]:
+    """Sizes that already mean something else."""
+    tensors = [*recipe.module.parameters(), *recipe.module.buffers()]
+    found = {n for p in tensors for n in p.shape}
+    own = zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True)
+    for x, time, batch in own:
+        found |= {n for axis, n in enumerate(x.shape) if axis not in (time, batch)}
+    hooks = []
+
+    def remember(module: Any, args: Any, out: Any) -> None:
+        for y in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(y, torch.Tensor):
+                found.update(y.shape[2:])
+
+    from snnc.frontends.trace import Unrolled
+
+    steps = next(
+        (x.shape[a] for x, a in zip(recipe.inputs, recipe.time_axes) if a is not None), 4
+    )
+    unrolled = Unrolled(recipe, steps)
+    hooks += [m.register_forward_hook(remember) for m in unrolled.modules()]
+    try:
+        with torch.no_grad():
+            unrolled(*recipe.inputs)
+    except Exception:  # noqa: BLE001  tracing explains what is wrong
+        return found
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found - {steps}
+
+
+def _batch(recipe: Recipe) -> int | None:
+    """A batch size by which batch axes are recognised."""
+    if all(a is None for a in recipe.batch_axes):
+        return None
+    sizes = _extents(recipe)
+    return next((p for p in _PRIMES if all(n % p for n in sizes if n)), _PRIMES[-1])
+
+
+def _length(recipe: Recipe, batch: int | None) -> int:
+    """The smallest T such that neither T nor T + 1 nor the unseen length is another size."""
+    taken = _extents(recipe) | ({batch} if batch else set())
+    fits = (t for t in itertools.count(4) if not {t, t + 1, t + 3} & taken)
+    return next(fits)
+
+
+def export_module(
+    recipe: Recipe, names: list[str], name: str, steps: int, ranges: dict[str, Any]
+) -> Exported:
+    """Recover the loop of the module as a checked graph.
+
+    Args:
+        recipe: The module and how to run it.
+        names: Of the inputs.
+        name: Of the network.
+        steps: The user's own number of steps.
+        ranges: Per input: (lo, hi, step) of its values.
+
+    Raises:
+        CompileError: Everything that stands in the way.
+    """
+    tracer = Tracer(recipe)
+    dag, length = tracer.dag, tracer.first
+    shorter, _ = tracer.roots(length)
+    longer, layouts = tracer.roots(length + 1)
+    unseen, _ = tracer.roots(length + 3)
+    program, simplify = recover(dag, longer, shorter, length)
+    proof = {
+        str(t): _proved(dag, program, t, traced, simplify)
+        for t, traced in ((length, shorter), (length + 1, longer), (length + 3, unseen))
+    }
+    facts = [
+        InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *ranges[n])
+        for n, t in zip(names, recipe.time_axes, strict=True)
+    ]
+    graph = to_graph(dag, program, facts, recipe.names, name, steps)
+    numeric, found = compare(graph, recipe, names, layouts, steps)
+    if errors := [d for d in found if d.severity is Severity.ERROR]:
+        raise CompileError(errors)
+    checks = {
+        "proof": proof,
+        "admissible": True,
+        "numeric": _as_json(numeric),
+        "states": len(program.states),
+    }
+    sides = zip(names, recipe.time_axes, recipe.batch_axes, strict=True)
+    inputs = [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides]
+    outputs = [
+        {"name": n, "axes": _layout(a), "time_axis": _index(a)}
+        for n, a in zip(recipe.names, layouts, strict=True)
+    ]
+    return Exported(graph, checks, inputs, outputs, found)
+
+
+def recover(
+    dag: Dag, longer: list[int], shorter: list[int], length: int
+) -> tuple[StepProgram, Simplifier]:
+    """The loop behind two traces, of ``length + 1`` and ``length`` steps."""
+    if len(longer) != len(shorter):
+        text = "the number of outputs depends on the number of steps"
+        raise fail("E136", text, help="stack the list of results with torch.stack")
+    simplify = Simplifier(dag)
+    match = antiunify(dag, longer, shorter, length)
+    unpeel(dag, match, simplify)
+    program = build_step(dag, longer, match, length + 1)
+    if found := inadmissible(dag, program):
+        raise CompileError(found)
+    return program, simplify
+
+
+def _proved(
+    dag: Dag, program: StepProgram, steps: int, traced: list[int], simplify: Simplifier
+) -> str:
+    from snnc.frontends.unroll import proves
+
+    proof = proves(dag, program, steps, traced, simplify)
+    if proof is None:
+        raise CompileError(
+            [
+                error(
+                    "E133",
+                    f"the recovered step does not reproduce the network at {steps} steps",
+                    None,
+                    "the loop does something at some steps that it does not do at others",
+                )
+            ]
+        )
+    return proof
+
+
+def _as_json(check: NumericCheck) -> dict[str, Any]:
+    return asdict(check)
+
+
+def _layout(axes: Axes) -> list[list[int | str]]:
+    return [[f if isinstance(f, int) else f.value for f in axis] for axis in axes]
+
+
+def _index(axes: Axes) -> int | None:
+    return next((i for i, axis in enumerate(axes) if TIME in axis), None) if timed(axes) else None

@@ -1,0 +1,11 @@
+"""Every operator that the torch frontend understands, by its ATen name."""
+
+from __future__ import annotations
+
+from snnc.frontends.layer_rules import LAYER_RULES
+from snnc.frontends.pointwise_rules import POINTWISE_RULES
+from snnc.frontends.scalarize import Rule
+from snnc.frontends.shape_rules import SHAPE_RULES
+from snnc.frontends.time_rules import TIME_RULES
+
+RULES: dict[str, Rule] = {**POINTWISE_RULES, **SHAPE_RULES, **TIME_RULES, **LAYER_RULES}

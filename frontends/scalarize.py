@@ -1,0 +1,335 @@
+"""From an exported program to terms: batch is stripped, time becomes one term per step.
+
+Each tensor of the program is a :class:`Traced`: its axes say where batch and time are, its terms
+are one sample's computation at every step.  A rule per operator (see ``pointwise_rules``,
+``shape_rules`` and ``layer_rules``) acts on the slices.  A rule that cannot refuses; refusals are
+collected and reported together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from snnc.diagnostics import CompileError, Diagnostic, Loc, error
+from snnc.frontends.dag import CONSTANT, Dag, Form, Source
+from snnc.frontends.layout import Axes, Extents, inner, timed
+from snnc.frontends.trace import display, is_user_file
+
+
+class Refusal(Exception):
+    """A rule cannot handle a call; carries code, message and help."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help
+
+
+class Unknown:
+    """The result of a refused call; everything computed from it is unknown too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A tensor of the program.
+
+    Attributes:
+        axes: Factors of every axis.
+        terms: One per step if time is among the axes, else one.  A term has the shape
+            ``inner(axes)``, or ``()`` for a tensor with one value everywhere ("soft").
+        dtype: Of the tensor; comparisons are bool, as terms they are the numbers 0 and 1.
+    """
+
+    axes: Axes
+    terms: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def timed(self) -> bool:
+        """Whether time is among the axes."""
+        return timed(self.axes)
+
+    def at(self, step: int) -> int:
+        """The term of a step."""
+        return self.terms[step] if self.timed else self.terms[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call in the program."""
+
+    name: str
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any
+
+    def arg(self, index: int, name: str, default: Any = None) -> Any:
+        """Positional or keyword argument."""
+        if index < len(self.args):
+            return self.args[index]
+        return self.kwargs.get(name, default)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        return tuple(int(n) for n in self.result.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the result."""
+        dtype: torch.dtype = self.result.dtype
+        return dtype
+
+
+Rule = Callable[["Scalarizer", Call], Any]
+
+
+class Scalarizer:
+    """Interprets one exported program over a shared table of terms."""
+
+    def __init__(self, dag: Dag, extents: Extents, time_axes: tuple[int | None, ...]) -> None:
+        self.dag = dag
+        self.extents = extents
+        self.time_axes = time_axes
+        self.refusals: dict[tuple[str, str, str], Diagnostic] = {}
+
+    # ---- helpers for rules
+
+    def soft(self, x: Traced) -> bool:
+        """Whether the tensor has one value everywhere, so that its shape does not matter."""
+        return inner(x.axes) != () and all(self.dag.shape(t) == () for t in x.terms)
+
+    def solid(self, x: Traced) -> Traced:
+        """Give every term its full shape."""
+        shape = inner(x.axes)
+        return Traced(x.axes, tuple(self.dag.solid(t, shape) for t in x.terms), x.dtype)
+
+    def constant(self, x: Any) -> bool:
+        """Whether the tensor depends on parameters alone and has no batch or time axis."""
+        plain = all(isinstance(f, int) for axis in x.axes for f in axis)
+        return plain and all(self.dag[t].reach == CONSTANT for t in x.terms)
+
+    def per_step(
+        self, axes: Axes, dtype: torch.dtype, compute: Callable[[int], int]
+    ) -> Traced:
+        """A tensor from one term per step."""
+        count = self.extents.steps if timed(axes) else 1
+        return Traced(axes, tuple(compute(t) for t in range(count)), dtype)
+
+    def operand(self, x: Any) -> Traced:
+        """A tensor, or a Python number as a tensor."""
+        if isinstance(x, Traced):
+            return x
+        if isinstance(x, Unknown):
+            raise Refusal("", "")
+        if isinstance(x, bool | int | float):
+            kind = {bool: torch.bool, int: torch.int64, float: torch.float64}[type(x)]
+            return Traced((), (self.dag.literal(float(x)),), kind)
+        raise Refusal("E210", f"an operand is {type(x).__name__}")
+
+    # ---- the interpreter
+
+    def run(self, program: torch.export.ExportedProgram) -> list[Traced]:
+        """Return the outputs.
+
+        Raises:
+            CompileError: Everything that a rule refused, E135 for statistics that change.
+        """
+        env: dict[Any, Any] = self._placeholders(program)
+        outputs: list[Traced] = []
+        for node in program.graph.nodes:
+            if node.op == "call_function":
+                self.dag.source = source_of(node.meta)
+                env[node] = self._call(node, env)
+            elif node.op == "output":
+                outputs = self._outputs(program, node, env)
+        if self.refusals:
+            raise CompileError(self.refusals.values())
+        return outputs
+
+    def _placeholders(self, program: torch.export.ExportedProgram) -> dict[Any, Any]:
+        signature = program.graph_signature
+        named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        lifted = signature.inputs_to_lifted_tensor_constants
+        env: dict[Any, Any] = {}
+        index = 0
+        for node in program.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            value = node.meta.get("val")
+            if node.name in named:
+                key = named[node.name]
+                tensor = program.state_dict.get(key, program.constants.get(key))
+                env[node] = self._parameter(key.removeprefix("model."), tensor)
+            elif node.name in lifted:
+                tensor = program.constants[lifted[node.name]]
+                assert isinstance(tensor, torch.Tensor), "a lifted constant is a tensor"
+                # numbered per trace; equal contents must be equal terms in every trace
+                env[node] = self._parameter(self._constant_name(tensor), tensor)
+            elif isinstance(value, torch.Tensor):
+                env[node] = self._input(index, value)
+                index += 1
+            else:
+                env[node] = value
+        return env
+
+    def _constant_name(self, tensor: torch.Tensor) -> str:
+        count = 0
+        for name, known in self.dag.tensors.items():
+            if name.startswith("constant"):
+                if known.dtype == tensor.dtype and torch.equal(known, tensor):
+                    return name
+                count += 1
+        return f"constant{count}"
+
+    def _parameter(self, name: str, tensor: Any) -> Traced:
+        self.dag.tensors[name] = tensor.detach()
+        shape = tuple(tensor.shape)
+        self.dag.source = Source(Loc(name), owned=True)
+        return Traced(tuple((n,) for n in shape), (self.dag.param(name, shape),), tensor.dtype)
+
+    def _input(self, index: int, value: torch.Tensor) -> Traced:
+        shape = tuple(int(n) for n in value.shape)
+        axes = list(self.extents.classify(shape))
+        time = self.time_axes[index]
+        self.dag.source = Source(Loc(f"input{index}"), owned=True)
+        # classify() goes by size; the axes of inputs are known
+        for i, axis in enumerate(axes):
+            if timed((axis,)) and i != time:
+                axes[i] = (shape[i],)
+        sample = inner(tuple(axes))
+        steps = range(self.extents.steps) if time is not None else [None]
+        terms = tuple(self.dag.input(index, t, sample) for t in steps)
+        return Traced(tuple(axes), terms, value.dtype)
+
+    def _call(self, node: Any, env: dict[Any, Any]) -> Any:
+        def look(x: Any) -> Any:
+            return env[x] if isinstance(x, torch.fx.Node) else x
+
+        args, kwargs = (
+            pytree.tree_map(look, v, is_leaf=lambda x: isinstance(x, torch.fx.Node))
+            for v in (node.args, node.kwargs)
+        )
+        name = getattr(node.target, "overloadpacket", node.target)
+        name = getattr(name, "__name__", str(name))
+        call = Call(name, node.target, tuple(args), dict(kwargs), node.meta.get("val"))
+        leaves = pytree.tree_leaves((call.args, call.kwargs))
+        if any(isinstance(x, Unknown) for x in leaves):
+            if name == "getitem" and not isinstance(call.args[0], Unknown):
+                return self._apply(call)
+            return Unknown()
+        return self._apply(call)
+
+    def _apply(self, call: Call) -> Any:
+        from snnc.frontends.rules import RULES
+
+        tensors = [x for x in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(x, Traced)]
+        rule = RULES.get(call.name)
+        try:
+            if rule is None:
+                raise Refusal("E210", f"operator {call.target} is not supported")
+            return rule(self, call)
+        except Refusal as refusal:
+            if tensors and all(self.constant(x) for x in tensors) and call.name != "getitem":
+                return self._parameter_call(call)
+            if not refusal.code:
+                return Unknown()
+            return self._refuse(refusal)
+
+    def _parameter_call(self, call: Call) -> Any:
+        """Any operator on parameters alone, computed when the graph is built."""
+        if not isinstance(call.result, torch.Tensor):
+            return self._refuse(Refusal("E210", f"operator {call.target} on parameters"))
+        operands: list[int] = []
+
+        def strip(x: Any) -> Any:
+            if isinstance(x, Traced):
+                operands.append(self.solid(x).terms[0])
+                return _Operand(len(operands) - 1)
+            return x
+
+        args, kwargs = pytree.tree_map(strip, (call.args, call.kwargs))
+        form = Form("aten", (str(call.target), _frozen(args), _frozen(kwargs)))
+        term = self.dag.make(form, tuple(operands), call.shape)
+        return Traced(tuple((n,) for n in call.shape), (term,), call.dtype)
+
+    def _refuse(self, refusal: Refusal) -> Unknown:
+        loc = self.dag.source.loc
+        found = error(refusal.code, refusal.message, loc, help=refusal.help)
+        self.refusals.setdefault((refusal.code, refusal.message, str(loc)), found)
+        return Unknown()
+
+    def _outputs(
+        self, program: torch.export.ExportedProgram, node: Any, env: dict[Any, Any]
+    ) -> list[Traced]:
+        flat = pytree.tree_leaves(node.args, is_leaf=lambda x: isinstance(x, torch.fx.Node))
+        outputs = []
+        for spec, x in zip(program.graph_signature.output_specs, flat, strict=True):
+            if spec.kind.name == "USER_OUTPUT":
+                if isinstance(x, torch.fx.Node) and isinstance(env[x], Traced):
+                    outputs.append(self.solid(env[x]))
+            elif str(spec.target).rsplit(".", 1)[-1] in (
+                *("running_mean", "running_var", "num_batches_tracked"),
+            ):
+                path = str(spec.target).removeprefix("model.").rpartition(".")[0]
+                text = "BatchNorm updates its statistics while the network runs"
+                hint = "call .eval() where forward switches the layer to training mode"
+                found = error("E135", text, Loc(path), help=hint)
+                self.refusals[("E135", path, "")] = found
+        return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """Place of a tensor among the arguments of a call on parameters."""
+
+    index: int
+
+
+def _frozen(x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        return tuple(_frozen(y) for y in x)
+    if isinstance(x, dict):
+        return tuple(sorted((k, _frozen(v)) for k, v in x.items()))
+    return x
+
+
+def call_with(form: Form, operands: list[Any]) -> Any:
+    """Execute an ``aten`` form on tensors."""
+    target, args, kwargs = form.attrs
+    namespace, name, overload = target.split(".")
+    op = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+
+    def fill(x: Any) -> Any:
+        if isinstance(x, _Operand):
+            return operands[x.index]
+        return [fill(y) for y in x] if isinstance(x, tuple) else x
+
+    return op(*(fill(a) for a in args), **{k: fill(v) for k, v in kwargs})
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def source_of(meta: dict[str, Any]) -> Source:
+    """Module path and line of the innermost user frame of a traced call."""
+    stack = list((meta.get("nn_module_stack") or {}).values())
+    path, owned = "", False
+    if stack:
+        raw, kind = stack[-1][0], str(stack[-1][1])
+        path = re.sub(r"@\d+", "", raw).removeprefix("model").removeprefix(".")
+        owned = bool(path) and (
+            kind.startswith("torch.nn.modules.")
+            or (kind.startswith("spikingjelly.") and ".layer" in kind.rpartition(".")[0])
+        )
+    frames = _FRAME.findall(meta.get("stack_trace") or "")
+    for file, line in reversed(frames):
+        if is_user_file(file):
+            return Source(Loc(path, display(file), int(line)), owned)
+    return Source(Loc(path), owned)

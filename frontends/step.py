@@ -1,0 +1,179 @@
+"""One step with explicit state, and what is computed after the last step."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from snnc.diagnostics import CompileError, error, fail
+from snnc.frontends.antiunify import Match
+from snnc.frontends.dag import COLLECTS, TIMED, Dag, Form
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A value that survives the step: ``initial`` before step 0, then ``next``."""
+
+    initial: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgram:
+    """The recovered loop.
+
+    Attributes:
+        states: Read in ``next`` and in the outputs as ``slot(index, delay)``.
+        outputs: Roots; they use per-step terms through ``time_*`` terms of one operand.
+    """
+
+    states: tuple[State, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Values of one state: ``values[k]`` is the value after step k."""
+
+    initial: int
+    values: tuple[int, ...]
+
+
+def build_step(dag: Dag, longer: list[int], match: Match, length: int) -> StepProgram:
+    """Turn the matched trace of ``length`` steps into a program for one step.
+
+    Raises:
+        CompileError: E131 non-causal use, E133 what is not one loop.
+    """
+    return _Builder(dag, longer, match, length).build()
+
+
+class _Builder:
+    def __init__(self, dag: Dag, longer: list[int], match: Match, length: int) -> None:
+        self.dag, self.roots, self.match, self.length = dag, longer, match, length
+        self.cone = dag.cone(longer)
+        self.chains = self._chains()
+        # a late step where every state is still computed: dead updates at the end are not traced
+        self.step = min([length - 2, *(len(c.values) - 1 for c in self.chains)])
+        if self.step < 1:
+            hint = "the first steps differ from the later ones"
+            raise fail("E133", "no step repeats in the traced network", help=hint)
+        self._slots: dict[int, tuple[int, int]] = {}
+        for k, chain in enumerate(self.chains):
+            for delay in range(1, self.step + 1):
+                self._slots.setdefault(chain.values[self.step - delay], (k, delay))
+        self._template: dict[int, int] = {}
+
+    def _chains(self) -> list[_Chain]:
+        found: dict[_Chain, None] = {}
+        users: dict[int, list[int]] = defaultdict(list)
+        for a, b in self.match.image.items():
+            users[b].append(a)
+        for a0, initial in self.match.initial.items():
+            if self.dag[initial].reach == TIMED:
+                raise CompileError(
+                    [
+                        error(
+                            "E133",
+                            "time steps are not alike",
+                            self.dag[initial].source.loc,
+                            "a first step of its own, a second loop fed by the first, or values "
+                            "of other steps",
+                            help="start every state from zeros or from a parameter",
+                        )
+                    ]
+                )
+            stack = [(a0,)]
+            while stack:
+                path = stack.pop()
+                later = sorted(u for u in users[path[-1]] if u in self.cone)
+                stack += [(*path, u) for u in later]
+                if not later:
+                    shape = self.dag.shape(path[-1])
+                    found[_Chain(self._initial(initial, shape), path)] = None
+        return list(found)
+
+    def _initial(self, term: int, shape: tuple[int, ...]) -> int:
+        return self.dag.solid(term, shape) if self.dag.kind(term) == "fill" else term
+
+    def build(self) -> StepProgram:
+        """Assemble states and outputs."""
+        outputs = tuple(self._after(x) for x in self.roots)
+        states = tuple(
+            State(c.initial, self._inside(c.values[self.step])) for c in self.chains
+        )
+        return StepProgram(states, outputs)
+
+    def _inside(self, root: int) -> int:
+        """The template of a value computed in the reference step."""
+        dag = self.dag
+
+        def replace(x: int) -> int | None:
+            term = dag[x]
+            if x in self._slots:
+                return dag.slot(*self._slots[x], term.shape)
+            if any((x, i) in self.match.scaled for i in range(len(term.args))):
+                raise fail(
+                    "E132",
+                    "a number inside the step depends on the number of steps",
+                    term.source.loc,
+                    help="scale after the loop, or make the number an attribute of its own",
+                )
+            if term.form.kind == "input" and term.form.attrs[1] is not None:
+                index, step = term.form.attrs
+                if step != self.step:
+                    raise fail(
+                        "E131",
+                        f"step t reads the input of step t{step - self.step:+d}",
+                        term.source.loc,
+                        "the compiled network sees one input after the other, once",
+                    )
+                return dag.input(index, -1, term.shape)
+            return None
+
+        return dag.rewrite(root, self._template, replace)
+
+    def _after(self, root: int) -> int:
+        """The template of an output: collects and final values of the step, then the rest."""
+        dag, match = self.dag, self.match
+        steps_back = self.length - 1 - self.step
+
+        def replace(x: int) -> int | None:
+            term = dag[x]
+            if term.form.kind in COLLECTS:
+                return self._collect(x)
+            if term.reach == TIMED and (
+                (x in match.image and match.image[x] in self.cone)
+                or (term.form.kind == "input" and term.form.attrs[1] == self.length - 1)
+            ):
+                for _ in range(steps_back):
+                    if x not in match.image:
+                        raise fail("E133", "a result is not computed at every step", term.source.loc)
+                    x = match.image[x]
+                return dag.make(Form("time_last"), (self._inside(x),), term.shape, term.source)
+            scaled = {i: match.scaled[x, i] for i in range(len(term.args)) if (x, i) in match.scaled}
+            if scaled:
+                args = tuple(
+                    dag.make(Form("steps", scaled[i])) if i in scaled else self._after(a)
+                    for i, a in enumerate(term.args)
+                )
+                return dag.rebuild(x, args)
+            return None
+
+        return dag.rewrite(root, {}, replace)
+
+    def _collect(self, x: int) -> int:
+        dag, match, term = self.dag, self.match, self.dag[x]
+        items = term.args
+        aligned = len(items) == self.length and all(
+            b == a or match.image.get(b) == a or match.initial.get(b) == a
+            or (b in match.initial and dag.solid(match.initial[b], dag.shape(b)) == a)
+            for a, b in zip(items, items[1:], strict=False)
+        )
+        if not aligned:
+            text = "the collected values are not those of all steps in order"
+            raise fail("E133", text, term.source.loc)
+        value = self._inside(items[self.step])
+        return dag.make(term.form, (value,), term.shape, term.source)
+
+

@@ -1,0 +1,384 @@
+"""From the recovered step to a graph: states become delayed edges, parameters become constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from snnc import ops
+from snnc.diagnostics import Loc, fail
+from snnc.frontends.dag import CONSTANT, Dag
+from snnc.frontends.evaluate import apply
+from snnc.frontends.scalarize import call_with
+from snnc.frontends.step import StepProgram
+from snnc.graph import Edge, Graph, Value
+from snnc.params import Param
+from snnc.types import Clock, TensorType
+
+_LAYERS = frozenset(
+    ("linear", "conv2d", "batch_norm", "avg_pool", "max_pool", "sum_pool", "reshape")
+)
+_WEIGHTED = frozenset(("linear", "conv2d", "batch_norm"))
+_PARAMETERS = frozenset(("literal", "fill", "param", "expand", "aten", "transpose", "steps"))
+_COLLECT_OPS: dict[str, type[ops.Crossing]] = {
+    "time_sum": ops.TimeSum,
+    "time_mean": ops.TimeMean,
+    "time_max": ops.TimeMax,
+    "time_stack": ops.TimeStack,
+    "time_last": ops.TimeLast,
+}
+_POOLS = {"avg_pool": ops.AvgPool2d, "max_pool": ops.MaxPool2d, "sum_pool": ops.SumPool2d}
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What is known of an input besides its type."""
+
+    name: str
+    clock: Clock
+    lo: float
+    hi: float
+    step: float
+
+
+def to_graph(
+    dag: Dag,
+    program: StepProgram,
+    inputs: list[InputFacts],
+    outputs: list[str],
+    name: str,
+    steps: int,
+) -> Graph:
+    """Build and verify the graph.
+
+    Raises:
+        CompileError: E133 for a state that only moves older values around inconsistently.
+    """
+    builder = _Builder(dag, program, inputs, name, steps)
+    builder.reserve(outputs)
+    for root, output in zip(program.outputs, outputs, strict=True):
+        builder.output(root, output)
+    builder.close_loops()
+    graph = builder.finish()
+    graph.verify()
+    return graph
+
+
+class _Builder:
+    def __init__(
+        self, dag: Dag, program: StepProgram, inputs: list[InputFacts], name: str, steps: int
+    ) -> None:
+        self.dag, self.program, self.inputs = dag, program, inputs
+        self.graph = Graph(name, steps)
+        self._names: dict[int, str] = {}
+        self._reserved: set[str] = set()
+        self._types: dict[str, TensorType] = {}
+        self._edges: list[tuple[str, int, int | str]] = []
+        self._repeats: dict[str, str] = {}
+        self._folded: dict[int, torch.Tensor | float] = {}
+        self._pending: list[int] = []
+        self._outputs: list[str] = []
+        self.fixed_steps = False
+        #: what constants are called, so that no output takes the name
+        self._reserved |= {facts.name for facts in inputs}
+
+    def reserve(self, names: list[str]) -> None:
+        """Keep names for outputs."""
+        self._outputs = names
+
+    # ---- names
+
+    def _fresh(self, wanted: str) -> str:
+        candidate, i = wanted, 1
+        taken = {*self._types, *self._reserved, *self._outputs}
+        while candidate in taken:
+            i += 1
+            candidate = f"{wanted}#{i}"
+        return candidate
+
+    def _wanted(self, x: int) -> str:
+        term = self.dag[x]
+        kind, path = term.form.kind, term.source.loc.path
+        if kind == "pointwise":
+            kind = str(term.form.attrs[0])
+        elif kind in _WEIGHTED and self.dag.kind(term.args[1]) == "param":
+            # a functional layer is called after its weight
+            owner = self.dag[term.args[1]].form.attrs[0].rpartition(".")[0]
+            if owner and not term.source.owned and owner != path:
+                return str(owner)
+        if kind in _LAYERS and term.source.owned:
+            return path
+        return f"{path}.{kind}" if path else kind
+
+    # ---- constants
+
+    def fold(self, x: int) -> torch.Tensor | float:
+        """The value of an expression of parameters, in the model's own arithmetic."""
+        for y in self.dag.sorted_cone([x]):
+            if y in self._folded:
+                continue
+            term = self.dag[y]
+            args = [self._folded[a] for a in term.args]
+            match term.form.kind:
+                case "literal":
+                    value: torch.Tensor | float = term.form.attrs[0]
+                case "fill":
+                    value = torch.full(term.shape, term.form.attrs[0])
+                case "param":
+                    value = self.dag.tensors[term.form.attrs[0]].reshape(term.shape)
+                case "pointwise":
+                    value = apply(*term.form.attrs, *args)
+                case "reshape" | "expand":
+                    tensor = torch.as_tensor(args[0])
+                    reshape = term.form.kind == "reshape"
+                    value = tensor.reshape(term.shape) if reshape else tensor.expand(term.shape)
+                case "transpose":
+                    value = torch.as_tensor(args[0]).T
+                case "aten":
+                    value = call_with(term.form, [torch.as_tensor(a) for a in args])
+                case kind:
+                    raise fail("E133", f"{kind} of parameters alone", term.source.loc)
+            self._folded[y] = value
+        return self._folded[x]
+
+    def param(self, x: int) -> Param:
+        """The value as a constant: float32, or float64 for a number of the source code."""
+        value = self.fold(x)
+        if isinstance(value, float):
+            return Param(np.array(value, np.float64))
+        if value.dtype in (torch.bool, torch.int64, torch.int32, torch.uint8, torch.int8):
+            value = value.to(torch.float32)
+        return Param(value.detach().contiguous().cpu().numpy())
+
+    # ---- nodes
+
+    def _declare(self, wanted: str, op: ops.Op, operands: list[int | str], loc: Loc) -> str:
+        """Add a node; operands are terms or node names."""
+        types = []
+        resolved: list[int | str] = []
+        for x in operands:
+            resolved.append(x if isinstance(x, str) or self._is_slot(x) else self.node(x))
+            types.append(self._type(resolved[-1]))
+        clocks = {t.clock for t in types}
+        if isinstance(op, ops.Pointwise) and Clock.STEP in clocks:
+            resolved = [self._repeated(x) for x in resolved]
+        elif isinstance(op, ops.Crossing) and Clock.ONCE in clocks:
+            resolved = [self._repeat(str(x)) for x in resolved]
+        inferred = op.infer(tuple(self._type(x) for x in resolved))
+        name = self._fresh(wanted) if wanted not in self._outputs else wanted
+        self._types[name] = inferred[0]
+        self.graph.declare(name, op, inferred, loc)
+        for port, x in enumerate(resolved):
+            self._edges.append((name, port, x))
+        return name
+
+    def _is_slot(self, x: int) -> bool:
+        if self.dag.kind(x) == "slot":
+            self._pending.append(x)
+            return True
+        return False
+
+    def _type(self, x: int | str) -> TensorType:
+        if isinstance(x, str):
+            return self._types[x]
+        return TensorType(self.dag.shape(x), clock=Clock.STEP)
+
+    def _repeated(self, x: int | str) -> int | str:
+        """A static value (not a parameter) among per-step values is repeated explicitly."""
+        if isinstance(x, str) and self._types[x].clock is Clock.ONCE and x in self._dynamic():
+            return self._repeat(x)
+        return x
+
+    def _dynamic(self) -> set[str]:
+        return {n for x, n in self._names.items() if self.dag[x].reach != CONSTANT}
+
+    def _repeat(self, name: str) -> str:
+        if name not in self._repeats:
+            loc = self.graph[name].loc
+            self._repeats[name] = self._declare(f"{name}.repeat", ops.Repeat(), [name], loc)
+        return self._repeats[name]
+
+    def node(self, root: int) -> str:
+        """The node of a term, adding it and what it needs."""
+        stack = [root]
+        while stack:
+            x = stack[-1]
+            if x in self._names or self.dag.kind(x) == "slot":
+                stack.pop()
+            elif todo := [a for a in reversed(self._needs(x)) if not self._ready(a)]:
+                stack += todo
+            else:
+                self._names[x] = self._add(x)
+        return self._names[root]
+
+    def _ready(self, x: int) -> bool:
+        return x in self._names or self.dag.kind(x) == "slot"
+
+    def _needs(self, x: int) -> tuple[int, ...]:
+        """Operands that become nodes; weights are folded into their layers."""
+        term = self.dag[x]
+        if term.form.kind in _WEIGHTED:
+            return term.args[:1]
+        if term.form.kind in _PARAMETERS:
+            return ()
+        if term.form.kind == "pointwise" and (mean := self._mean(x)) is not None:
+            return (mean,)
+        return term.args
+
+    def _add(self, x: int) -> str:
+        dag, term = self.dag, self.dag[x]
+        form, loc = term.form, term.source.loc
+        wanted = self._wanted(x)
+        if not loc.path:
+            loc = Loc(wanted, loc.file, loc.line)
+        match form.kind:
+            case "input":
+                facts = self.inputs[form.attrs[0]]
+                kind = TensorType(term.shape, clock=facts.clock)
+                op: ops.Op = ops.Input(kind, facts.lo, facts.hi, facts.step)
+                self._reserved.discard(facts.name)
+                return self._declare(facts.name, op, [], Loc(facts.name))
+            case "literal" | "fill" | "param" | "expand" | "aten" | "transpose":
+                return self._constant(x)
+            case "steps":
+                self.fixed_steps = True
+                ratio, power = form.attrs
+                steps = self.graph.steps
+                value = ratio * steps if power > 0 else ratio / steps
+                return self._declare("steps", ops.Constant(Param(np.array(value))), [], loc)
+            case "pointwise":
+                mean = self._mean(x)
+                if mean is not None:
+                    return self._declare(wanted, ops.TimeMean(), [mean], loc)
+                return self._declare(wanted, ops.Pointwise(form.attrs[0]), list(term.args), loc)
+            case "reshape":
+                return self._declare(wanted, ops.Reshape(term.shape), list(term.args), loc)
+            case "linear":
+                weight, *bias = (self.param(a) for a in term.args[1:])
+                return self._declare(wanted, ops.Linear(weight, *bias), [term.args[0]], loc)
+            case "conv2d":
+                weight, *bias = (self.param(a) for a in term.args[1:])
+                conv = ops.Conv2d(weight, bias[0] if bias else None, *form.attrs)
+                return self._declare(wanted, conv, [term.args[0]], loc)
+            case "batch_norm":
+                statistics = [self.param(a) for a in term.args[1:]]
+                norm = ops.BatchNorm(*statistics, eps=form.attrs[0])
+                return self._declare(wanted, norm, [term.args[0]], loc)
+            case "avg_pool" | "max_pool" | "sum_pool":
+                return self._declare(wanted, _POOLS[form.kind](*form.attrs), [term.args[0]], loc)
+            case kind if kind in _COLLECT_OPS:
+                inner = self.dag[term.args[0]].source.loc
+                path = inner.path or wanted
+                wanted = f"{path}.{kind.removeprefix('time_')}"
+                return self._declare(wanted, _COLLECT_OPS[kind](), list(term.args), loc)
+            case kind:
+                raise AssertionError(f"no operator for {kind} {dag[x]}")
+
+    def _constant(self, x: int) -> str:
+        term = self.dag[x]
+        kind = term.form.kind
+        path = str(term.form.attrs[0]) if kind in ("param", "literal", "fill") else self._wanted(x)
+        loc = Loc(path, term.source.loc.file, term.source.loc.line)
+        return self._declare(path, ops.Constant(self.param(x)), [], loc)
+
+    def _mean(self, x: int) -> int | None:
+        """The summand, if ``x`` is a sum over the steps divided by their number."""
+        dag, term = self.dag, self.dag[x]
+        (fn,), args = term.form.attrs, list(term.args)
+        if fn == "mul" and dag.kind(args[0]) == "steps":
+            args.reverse()
+        expected = {"div": (1.0, 1), "mul": (1.0, -1)}.get(fn)
+        if len(args) != 2 or dag.kind(args[1]) != "steps" or expected is None:
+            return None
+        ratio, power = dag[args[1]].form.attrs
+        if abs(ratio - expected[0]) > 1e-12 or power != expected[1]:
+            return None
+        total = dag[args[0]]
+        if total.form.kind == "time_sum":
+            return total.args[0]
+        if total.form.kind == "time_last":
+            return self._summand(total.args[0])
+        return None
+
+    def _summand(self, x: int) -> int | None:
+        """``s``, if ``x`` is ``acc + s`` and ``acc`` is the state with this value, from zero."""
+        term = self.dag[x]
+        if term.form.kind != "pointwise" or term.form.attrs != ("add",):
+            return None
+        for acc, s in (term.args, term.args[::-1]):
+            form = self.dag[acc].form
+            if form.kind == "slot" and form.attrs[1] == 1:
+                state = self.program.states[form.attrs[0]]
+                if state.next == x and self.dag.value(state.initial) == 0:
+                    return s
+        return None
+
+    # ---- outputs and loops
+
+    def output(self, root: int, name: str) -> None:
+        """Add an output node."""
+        source = self.node(root)
+        loc = self.graph[source].loc
+        self._declare(name, ops.Output(), [source], Loc(name, loc.file, loc.line))
+
+    def close_loops(self) -> None:
+        """Add what computes the states, until no state is missing."""
+        while self._pending:
+            index, _ = self.dag[self._pending.pop()].form.attrs
+            target = self.program.states[index].next
+            if self.dag.kind(target) != "slot":
+                self._step_node(target)
+            elif target not in self._pending and self._moved(target) is None:
+                loc = self.dag[target].source.loc
+                raise fail("E133", "a state is only ever its own older value", loc)
+
+    def _step_node(self, x: int) -> str:
+        name = self.node(x)
+        return self._repeat(name) if self._types[name].clock is Clock.ONCE else name
+
+    def _moved(self, x: int) -> tuple[int, int] | None:
+        """(term that is computed, steps ago) behind a slot, following states that move values."""
+        delay = 0
+        for _ in range(len(self.program.states) + 1):
+            if self.dag.kind(x) != "slot":
+                return x, delay
+            index, own = self.dag[x].form.attrs
+            delay += own
+            x = self.program.states[index].next
+        return None
+
+    def finish(self) -> Graph:
+        """Connect the edges."""
+        for name, port, x in self._edges:
+            if isinstance(x, str):
+                self.graph.connect(Edge(x, name, port))
+            else:
+                value = self._delayed(x)
+                edge = Edge(value.src, name, port, value.out, value.delay, value.init)
+                self.graph.connect(edge)
+        return self.graph
+
+    def _delayed(self, slot: int) -> Value:
+        index, _ = self.dag[slot].form.attrs
+        moved = self._moved(slot)
+        assert moved is not None, "close_loops refuses such states"
+        target, delay = moved
+        initial = self.program.states[index].initial
+        loc = self.dag[slot].source.loc
+        if self.dag[initial].reach != CONSTANT:
+            text = "the initial state depends on the input"
+            raise fail("E133", text, loc, help="start from zeros or from a parameter")
+        x: int = slot
+        while self.dag.kind(x) == "slot":
+            k = self.dag[x].form.attrs[0]
+            if self.program.states[k].initial != initial:
+                raise fail("E133", "a delay line starts from different values", loc)
+            x = self.program.states[k].next
+        return Value(self._step_node(target), 0, delay, self._initial(initial))
+
+    def _initial(self, x: int) -> Param:
+        value = self.param(x).data.astype(np.float32)
+        number = self.dag.value(x)
+        return Param(np.array(value if number is None else number, np.float32))

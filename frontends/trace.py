@@ -1,0 +1,296 @@
+"""Run the user's module under ``torch.export`` with the time loop unrolled.
+
+The module is copied and put in eval mode first.  Hidden state kept in attributes becomes plain
+data flow because the whole loop is inside one exported program.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from snnc.diagnostics import CompileError, Loc, fail
+
+#: Methods without arguments by which libraries and users forget the state of a layer.
+RESETS = ("reset", "reset_state", "reset_states", "reset_mem", "reset_hidden")
+
+#: Files that are never the user's: torch, installed packages and the standard library.
+_FOREIGN = tuple(
+    str(Path(p))
+    for p in (
+        *(sysconfig.get_path(k) for k in ("purelib", "platlib", "stdlib")),
+        *(Path(__file__).resolve().parent, Path(inspect.getfile(torch)).parent),
+    )
+)
+
+
+@dataclass
+class Recipe:
+    """How to run the module over time.
+
+    Attributes:
+        module: The user's module, never modified.
+        inputs: Example inputs.
+        time_axes: Per input, its time axis, or None for an input that is the same at every step.
+        batch_axes: Per input, its batch axis, or None for a single sample.
+        step_attributes: Dotted attributes that hold the number of steps.
+        step_keyword: Keyword of ``forward`` that takes the number of steps.
+        loop: Whether the module computes one step, so that the loop has to be written around it.
+        state: Initial explicit state of a step module, without batch; None if it keeps its own.
+        readout: For a step module: what is returned of the outputs of all steps.
+    """
+
+    module: nn.Module
+    inputs: tuple[torch.Tensor, ...]
+    time_axes: tuple[int | None, ...]
+    batch_axes: tuple[int | None, ...]
+    step_attributes: tuple[str, ...] = ()
+    step_keyword: str | None = None
+    loop: bool = False
+    state: Any = None
+    explicit_state: bool = False
+    readout: str = "stack"
+    output_names: tuple[str, ...] = ()
+    names: list[str] = field(default_factory=list)
+
+
+class _DataIsDetach(TorchFunctionMode):
+    """``x.data`` is invisible to non-strict export; read it as ``x.detach()``."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.data.__get__:  # type: ignore[attr-defined]
+            return args[0].detach()
+        return func(*args, **(kwargs or {}))
+
+
+def fresh_copy(module: nn.Module) -> nn.Module:
+    """A copy in eval mode, with its state reset; tensors left over from training are detached."""
+    memo: dict[int, Any] = {}
+    for m in module.modules():
+        for value in vars(m).values():
+            for leaf in pytree.tree_leaves(value):
+                if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
+                    memo[id(leaf)] = leaf.detach().clone()
+    clone = copy.deepcopy(module, memo).eval()
+    for m in clone.modules():
+        if type(m).__module__.startswith("torch."):
+            continue
+        for name in RESETS:
+            method = getattr(m, name, None)
+            if callable(method) and _takes_nothing(method):
+                method()
+    _freeze_integers(clone)
+    return clone
+
+
+def _takes_nothing(method: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(p.default is not p.empty or p.kind in (2, 4) for p in parameters)
+
+
+def _freeze_integers(module: nn.Module) -> None:
+    """Make 0-dim integer buffers Python numbers: they are options, read by ``if``."""
+    for m in module.modules():
+        for name, buffer in list(m._buffers.items()):  # noqa: SLF001
+            if buffer is None or buffer.dim() or buffer.is_floating_point() or buffer.is_complex():
+                continue
+            if name != "num_batches_tracked":
+                del m._buffers[name]  # noqa: SLF001
+                vars(m)[name] = buffer.item()
+
+
+class Unrolled(nn.Module):
+    """The user's module, run over all steps; returns a flat list of tensors."""
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        super().__init__()
+        self.model = fresh_copy(recipe.module)
+        self.recipe = recipe
+        self.steps = steps
+        for dotted in recipe.step_attributes:
+            owner, _, name = dotted.rpartition(".")
+            setattr(self.model.get_submodule(owner), name, steps)
+
+    def forward(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        """Run all steps."""
+        with _DataIsDetach():
+            return self._loop(inputs) if self.recipe.loop else self._call(inputs)
+
+    def _call(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        keyword = self.recipe.step_keyword
+        out = self.model(*inputs, **({keyword: self.steps} if keyword else {}))
+        return self._flat(out)
+
+    def _loop(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        recipe, outs = self.recipe, []
+        batch = next((x.shape[a] for x, a in zip(inputs, recipe.batch_axes) if a is not None), None)
+        state = recipe.state
+        if batch is not None:
+            state = pytree.tree_map_only(torch.Tensor, lambda s: s.expand(batch, *s.shape), state)
+        for t in range(self.steps):
+            now = [x if a is None else x.select(a, t) for x, a in zip(inputs, recipe.time_axes)]
+            if not recipe.explicit_state:
+                out = self.model(*now)
+            elif isinstance(state, tuple | list):
+                out, *new = self.model(*now, *state)
+                state = new[0] if len(new) == 1 and isinstance(new[0], tuple | list) else new
+            else:
+                out, state = self.model(*now, state)
+            outs.append(self._flat(out))
+        kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+            "stack": lambda y: y,
+            "sum": lambda y: y.sum(0),
+            "mean": lambda y: y.mean(0),
+            "last": lambda y: y[-1],
+            "max": lambda y: y.amax(0),
+        }
+        return [kinds[recipe.readout](torch.stack(y)) for y in zip(*outs, strict=True)]
+
+    def _flat(self, out: Any) -> list[torch.Tensor]:
+        """Tensors of the output, with names; a list of one tensor per step is stacked."""
+
+        def stacked(x: Any) -> bool:
+            many = isinstance(x, list | tuple) and len(x) == self.steps > 1
+            return many and all(isinstance(y, torch.Tensor) and y.shape == x[0].shape for y in x)
+
+        if not self.recipe.loop:
+            parts = out if isinstance(out, tuple | list) and not stacked(out) else [out]
+            merged = [torch.stack(list(y)) if stacked(y) else y for y in parts]
+            out = merged[0] if len(merged) == 1 else merged
+        found, _ = pytree.tree_flatten_with_path(out)
+        keys, tensors = [], []
+        for path, leaf in found:
+            if isinstance(leaf, torch.Tensor):
+                dict_keys = [str(k.key) for k in path if isinstance(k, pytree.MappingKey)]
+                keys.append(".".join(dict_keys))
+                tensors.append(leaf)
+        self.recipe.names[:] = _names(keys, self.recipe.output_names)
+        return tensors
+
+
+def _names(keys: list[str], given: tuple[str, ...]) -> list[str]:
+    if given:
+        if len(given) != len(keys):
+            text = f"{len(given)} output names for {len(keys)} outputs"
+            raise fail("E138", text, help="give one name for every tensor that forward returns")
+        return list(given)
+    if len(keys) == 1:
+        return [keys[0] or "out"]
+    return [key or f"out{i}" for i, key in enumerate(keys)]
+
+
+def resize(recipe: Recipe, steps: int, batch: int | None) -> tuple[torch.Tensor, ...]:
+    """The example with other extents, by repeating or dropping steps and samples."""
+    out = []
+    for x, time, samples in zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True):
+        for axis, size in ((time, steps), (samples, batch)):
+            if axis is not None and size is not None:
+                x = x.index_select(axis, torch.arange(size) % x.shape[axis])
+        out.append(x)
+    return tuple(out)
+
+
+def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.ExportedProgram:
+    """Export the module unrolled over ``steps``.
+
+    Raises:
+        CompileError: E130 data-dependent control flow, E136 a size depends on the number of
+            steps, E139 the module does not run.
+    """
+    unrolled = Unrolled(recipe, steps)
+    example = resize(recipe, steps, batch)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.export.export(unrolled, example, strict=False)
+            return program.run_decompositions({})
+        except CompileError:
+            raise
+        except Exception as e:
+            raise explain(e, recipe, steps, batch) from e
+
+
+def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> CompileError:
+    """Say in the user's terms why tracing failed."""
+    loc = user_frame(e)
+    first = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
+    if "data-dependent" in str(e) or "DataDependent" in type(e).__name__:
+        return fail(
+            "E130",
+            "control flow depends on the values of a tensor",
+            loc,
+            "the compiled network executes the same operators at every step for every input",
+            help="replace the `if` or `.item()` by torch.where, or take early exits outside",
+        )
+    own_steps = next(
+        (x.shape[a] for x, a in zip(recipe.inputs, recipe.time_axes) if a is not None), steps
+    )
+    for size, samples, code in ((own_steps, batch, "E136"), (steps, None, "E139")):
+        if (size, samples) != (steps, batch) and _runs(recipe, size, samples):
+            what, hint = {
+                "E136": (
+                    f"the model runs with {size} steps, not with {steps}: a size depends on the "
+                    "number of steps",
+                    "a layer over the whole sequence cannot be computed step by step; reduce "
+                    "over time (sum, mean, last) before it",
+                ),
+                "E139": (
+                    "the model runs with one batch size only",
+                    "create states from the input's shape: torch.zeros(x.shape[0], …)",
+                ),
+            }[code]
+            return fail(code, what, loc, first, help=hint)
+    hint = "call the module on the example yourself, in eval mode; snnc runs it the same way"
+    return fail("E139", f"the module cannot be traced: {first}", loc, help=hint)
+
+
+def _runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
+    try:
+        with torch.no_grad():
+            Unrolled(recipe, steps)(*resize(recipe, steps, batch))
+    except Exception:  # noqa: BLE001  the user's code may raise anything
+        return False
+    return True
+
+
+def user_frame(e: BaseException) -> Loc | None:
+    """The innermost frame of the user's code in the traceback."""
+    chain: list[BaseException] = [e]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    for error in reversed(chain):
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if is_user_file(frame.filename):
+                return Loc(frame.name, display(frame.filename), frame.lineno)
+    return None
+
+
+def is_user_file(path: str) -> bool:
+    """Whether the file is the user's own code."""
+    foreign = ("site-packages", "dist-packages", "<")
+    if any(part in path for part in foreign):
+        return False
+    return not str(Path(path).resolve()).startswith(_FOREIGN)
+
+
+def display(path: str) -> str:
+    """The file relative to the working directory, or its name alone."""
+    try:
+        return Path(path).resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return Path(path).name
