@@ -157,7 +157,7 @@ def _read(path: Path) -> dict[str, Array]:
     except MemoryError as e:
         raise fail("E420", f"{path.name} does not fit into memory", help=_HOWTO) from e
     except Exception as e:  # zipfile and numpy raise many kinds: the file is data, its faults too
-        if "allow_pickle" in str(e) or "Object arrays" in str(e):
+        if any(sign in str(e) for sign in ("allow_pickle", "Object arrays", "Python objects")):
             text = f"{path.name} holds Python objects (a pickle), which snnc never loads"
             raise fail("E422", text, help=_HOWTO) from e
         raise fail("E420", f"{path.name} is damaged: {e}", help=_HOWTO) from e

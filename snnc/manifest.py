@@ -14,7 +14,7 @@ FORMAT = "snnc.artifact/1"
 NAME = "manifest.json"
 
 #: Facts about a layer that passes report; arrays are short lists.
-Fact = bool | int | float | str | list[int] | list[float] | list[str] | None
+Fact = bool | int | float | str | list[bool | int | float | str] | None
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 

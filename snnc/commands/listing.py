@@ -54,4 +54,4 @@ def passes_command(console: Console) -> None:
 
 
 def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0].rstrip(".")
+    return (text or "").strip().partition("\n")[0].rstrip(".").replace("``", "`")

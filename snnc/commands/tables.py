@@ -14,7 +14,7 @@ Rows = tuple[Row, list[Row]]
 
 def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
     """Columns and rows: one row for each layer with weights, state or an accumulator."""
-    columns = ("layer", "operator", "shape", "weights", "bits", "rms err", "guard", "acc")
+    columns = ("layer", "operator", "shape", "weights", "bits", "rms err", "guard", "acc bits")
     rows: list[Row] = [
         (
             layer.name,
@@ -24,7 +24,7 @@ def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
             str(layer.weight_bits) if layer.weights else "",
             _percent(layer.facts.get("rms_error")),
             _text(layer.facts.get("guard_bits")),
-            _bits(layer.range),
+            "" if layer.words else _bits(layer.range),
             "/".join(str(w.bits) for w in layer.words),
             _source(layer),
         )

@@ -1,0 +1,97 @@
+"""``snnc inspect``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+import msgspec
+
+from snnc.artifact import Artifact
+from snnc.commands.options import common, pass_console
+from snnc.commands.tables import layer_rows
+from snnc.console import Console, visible
+from snnc.container import read_model
+from snnc.inspection import ModelLayer, inspect_model
+from snnc.manifest import InputEntry, LayerEntry, OutputEntry
+
+
+@click.command("inspect")
+@click.argument("path", metavar="MODEL|DIR", type=click.Path(path_type=Path))
+@common
+@pass_console
+def inspect_command(console: Console, path: Path) -> None:
+    """Show the layers of a model or an artifact, and what of a model is unsupported."""
+    if path.is_dir():
+        _artifact(console, path)
+    else:
+        _model(console, path)
+
+
+def _artifact(console: Console, folder: Path) -> None:
+    artifact = Artifact.open(folder)
+    m = artifact.manifest
+    console.say(f"{visible(str(folder))}: {visible(m.name)}, {m.bits}-bit weights, {m.profile}")
+    console.say(f"  source   {visible(m.source.file)} (sha256 {m.source.sha256[:12]}…)")
+    console.say(f"  targets  {', '.join(m.targets)}")
+    limit = f"at most {m.max_steps:,}" if m.max_steps else "any number of"
+    console.say(f"  steps    {m.steps} as traced; ranges are proven for {limit} steps")
+    for i in m.inputs:
+        console.say(f"  input    {_input(i)}")
+    for o in m.outputs:
+        console.say(f"  output   {_output(o)}")
+    console.say()
+    console.table(*layer_rows(m.layers))
+    console.say()
+    console.table(*_ranges(m.layers))
+    console.result = {"artifact": str(folder), "manifest": msgspec.to_builtins(m)}
+
+
+def _input(entry: InputEntry) -> str:
+    head = "N, T" if entry.clock == "step" else "N"
+    shape = ", ".join([head, *map(str, entry.shape)])
+    real = f"[{entry.lo * entry.scale:.6g}, {entry.hi * entry.scale:.6g}]"
+    text = f"({shape}), {real} as integers {entry.lo} to {entry.hi}"
+    return f"{visible(entry.name)} {text}, model layout {entry.layout}"
+
+
+def _output(entry: OutputEntry) -> str:
+    shape = ", ".join(["N, T" if entry.sequence else "N", *map(str, entry.shape)])
+    scale = f"{entry.scale[0]:.6g}" if len(entry.scale) == 1 else f"{len(entry.scale)} scales"
+    return f"{visible(entry.name)} ({shape}), real value = {scale} * n" + (
+        " / T" if entry.per_step else ""
+    )
+
+
+def _ranges(layers: tuple[LayerEntry, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = []
+    for layer in layers:
+        words = ([layer.range] if layer.range else []) + list(layer.words)
+        for word in words:
+            rows.append((layer.name, word.name, f"{word.lo:,}", f"{word.hi:,}", str(word.bits)))
+    return ("layer", "word", "proven from", "to", "bits"), rows
+
+
+def _model(console: Console, path: Path) -> None:
+    graph = read_model(path).graph
+    found = inspect_model(graph)
+    console.say(f"{visible(str(path))}: {visible(graph.name)}, traced with {graph.steps} steps\n")
+    rows = [(x.name, x.op, x.type, f"{x.parameters:,}", x.source) for x in found.layers]
+    console.table(("layer", "operator", "type", "parameters", "source"), rows)
+    _formulas(console, found.layers)
+    console.report(*found.diagnostics)
+    layers = [dataclasses.asdict(x) for x in found.layers]
+    console.result = {"model": str(path), "steps": graph.steps, "layers": layers}
+
+
+def _formulas(console: Console, layers: tuple[ModelLayer, ...]) -> None:
+    """Every different neuron once, with the layers that have it."""
+    owners: dict[tuple[str, ...], list[str]] = {}
+    for layer in layers:
+        if layer.formula:
+            owners.setdefault(layer.formula, []).append(layer.name)
+    for formula, names in owners.items():
+        console.say(f"\n  {visible(', '.join(names))}:")
+        for line in formula:
+            console.say(f"    {visible(line)}")

@@ -1,0 +1,61 @@
+"""Look into a model before compiling it: its layers, its neurons' equations, what is unsupported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snnc.diagnostics import CompileError, Diagnostic
+from snnc.graph import Graph, Node
+from snnc.ops import Constant, Neuron
+from snnc.passes.base import Context, run_passes
+from snnc.passes.pipeline import integer_pipeline, real_pipeline
+
+
+@dataclass(frozen=True)
+class ModelLayer:
+    """A layer as traced; ``formula`` is the program of a neuron, one assignment a line."""
+
+    name: str
+    op: str
+    type: str
+    parameters: int
+    source: str
+    formula: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model holds, and every diagnostic that compiling it would give."""
+
+    layers: tuple[ModelLayer, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def inspect_model(graph: Graph) -> Inspection:
+    """Describe a model and try to compile it, without writing anything."""
+    try:
+        shown = run_passes(graph, real_pipeline())
+    except CompileError:
+        shown = graph  # the operators as traced; the second attempt reports why
+    ctx = Context()
+    found: list[Diagnostic] = []
+    try:
+        run_passes(graph, integer_pipeline(), ctx)
+    except CompileError as e:
+        found += e.diagnostics
+    layers = tuple(_layer(node) for node in shown if not isinstance(node.op, Constant))
+    return Inspection(layers, (*ctx.diagnostics, *found))
+
+
+def _layer(node: Node) -> ModelLayer:
+    kernel = node.op.kernel if isinstance(node.op, Neuron) else None
+    parameters = sum(p.data.size for p in node.op.params.values())
+    parameters += sum(c.values.data.size for c in kernel.consts) if kernel else 0
+    return ModelLayer(
+        name=node.name,
+        op=type(node.op).__name__,
+        type=", ".join(map(str, node.types)),
+        parameters=int(parameters),
+        source=f"{node.loc.file}:{node.loc.line}" if node.loc.file else "",
+        formula=kernel.text if kernel else (),
+    )
