@@ -1,0 +1,40 @@
+"""The scalar definition, the simulator's and the intervals' rounding agree, exhaustively."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from snnc.backends.numpy import simulator
+from snnc.interval import Interval
+from snnc.kernel import ROUNDINGS
+from snnc.rounding import rsh
+
+VALUES = np.arange(-600, 601)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("shift", range(9))
+def test_all_definitions_agree(rounding: str, shift: int) -> None:
+    scalar = [rsh(int(x), shift, rounding) for x in VALUES]
+    assert simulator.rsh(VALUES, shift, rounding).tolist() == scalar
+    interval = Interval(VALUES, VALUES).rsh(shift, rounding)
+    assert interval.lo.tolist() == interval.hi.tolist() == scalar
+
+
+@pytest.mark.parametrize("shift", range(1, 9))
+def test_mathematical_meaning(shift: int) -> None:
+    for x in map(int, VALUES):
+        exact = Fraction(x, 1 << shift)
+        away = math.copysign(math.floor(abs(exact) + Fraction(1, 2)), x)
+        assert rsh(x, shift, "half_away") == int(away)
+        assert rsh(x, shift, "trunc") == math.trunc(exact)
+        assert rsh(x, shift, "floor") == math.floor(exact)
+        assert rsh(x, shift, "half_up") == math.floor(exact + Fraction(1, 2))
+        assert rsh(x, shift, "half_even") == round(exact)
+
+
+def test_unknown_rounding_is_refused() -> None:
+    with pytest.raises(ValueError, match="stochastic"):
+        rsh(1, 1, "stochastic")

@@ -1,0 +1,118 @@
+"""Small real-valued graphs as a frontend writes them: pointwise state loops, not yet neurons."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from snnc.diagnostics import Loc
+from snnc.graph import Edge, Graph, Value
+from snnc.ops import (
+    AvgPool2d,
+    BatchNorm,
+    Constant,
+    Conv2d,
+    Input,
+    Linear,
+    Output,
+    Pointwise,
+    Repeat,
+    Reshape,
+    TimeSum,
+)
+from snnc.params import Param
+from snnc.types import FLOAT32, Clock, TensorType
+
+
+def param(values: object) -> Param:
+    return Param(np.asarray(values, np.float32))
+
+
+def constant(graph: Graph, value: object) -> str:
+    return graph.add(graph.fresh("c"), Constant(Param(np.asarray(value, np.float64)))).name
+
+
+def pointwise(graph: Graph, name: str, fn: str, *args: str | Value) -> str:
+    path = name.rsplit(".", 1)[0]
+    return graph.add(graph.fresh(name), Pointwise(fn), *args, loc=Loc(path, "net.py", 7)).name
+
+
+def lif(
+    graph: Graph,
+    name: str,
+    x: str,
+    beta: object = 0.9,
+    theta: object = 1.0,
+    reset: str = "subtract",
+    compare: str = "ge",
+) -> str:
+    """``v1 = beta*v + x; s = v1 >= theta; v = reset``; returns the name of the spikes."""
+    shape = graph[x].type.shape
+    b, th = constant(graph, beta), constant(graph, theta)
+    leak = graph.fresh(f"{name}.leak")
+    graph.declare(leak, Pointwise("mul"), (TensorType(shape),), Loc(name, "net.py", 7))
+    v1 = pointwise(graph, f"{name}.add", "add", leak, x)
+    s = pointwise(graph, f"{name}.spike", compare, v1, th)
+    if reset == "subtract":
+        new = pointwise(
+            graph, f"{name}.sub", "sub", v1, pointwise(graph, f"{name}.r", "mul", s, th)
+        )
+    elif reset == "zero":
+        keep = pointwise(graph, f"{name}.keep", "sub", constant(graph, 1.0), s)
+        new = pointwise(graph, f"{name}.mul", "mul", v1, keep)
+    else:
+        new = v1
+    graph.connect(Edge(b, leak, 0))
+    graph.connect(Edge(new, leak, 1, delay=1, init=param(0.0)))
+    return s
+
+
+def mlp(
+    sizes: Sequence[int] = (12, 20, 5), static: bool = False, seed: int = 0, **how: object
+) -> Graph:
+    """Linear-LIF layers; the outputs are spike counts."""
+    rng = np.random.default_rng(seed)
+    g = Graph("mlp", 16)
+    clock = Clock.ONCE if static else Clock.STEP
+    g.add("x", Input(TensorType((sizes[0],), FLOAT32, clock), 0.0, 1.0, 1 / 255))
+    x = "x"
+    for i, (n, m) in enumerate(itertools.pairwise(sizes)):
+        w = rng.normal(size=(m, n)) * 1.5 / np.sqrt(n)
+        g.add(f"fc{i}", Linear(param(w), param(rng.normal(size=m) * 0.1)), x)
+        x = f"fc{i}"
+        if static and i == 0:
+            x = g.add("repeat", Repeat(), x).name
+        x = lif(g, f"lif{i}", x, **how)  # type: ignore[arg-type]
+    g.add("sum", TimeSum(), x)
+    g.add("out", Output(), "sum")
+    return g
+
+
+def residual_conv(seed: int = 0) -> Graph:
+    """conv-BN-LIF, conv + spikes - BN - LIF, average pool, linear readout with bias."""
+    rng = np.random.default_rng(seed)
+    g = Graph("residual", 8)
+
+    def norm(name: str, x: str) -> str:
+        stats = (rng.normal(size=4) * 0.1, rng.uniform(0.5, 1, 4), rng.uniform(0.5, 1.5, 4))
+        bias = rng.normal(size=4) * 0.1
+        mean, var, weight = map(param, stats)
+        return g.add(name, BatchNorm(mean, var, weight, param(bias)), x).name
+
+    def conv(name: str, x: str) -> str:
+        fan_in = g[x].type.shape[0]
+        w = rng.normal(size=(4, fan_in, 3, 3)) / np.sqrt(fan_in * 9)
+        return g.add(name, Conv2d(param(w * 2), None, (1, 1), (1, 1)), x).name
+
+    g.add("x", Input(TensorType((2, 8, 8)), 0.0, 1.0, 1.0))
+    s1 = lif(g, "lif1", norm("bn1", conv("conv1", "x")), rng.uniform(0.5, 0.95, (4, 1, 1)))
+    added = pointwise(g, "block.add", "add", conv("conv2", s1), s1)
+    s2 = lif(g, "lif2", norm("bn2", added), 0.5, reset="zero")
+    g.add("pool", AvgPool2d((2, 2), (2, 2)), s2)
+    g.add("flat", Reshape((64,)), "pool")
+    g.add("fc", Linear(param(rng.normal(size=(5, 64)) / 8), param(rng.normal(size=5))), "flat")
+    g.add("sum", TimeSum(), "fc")
+    g.add("out", Output(), "sum")
+    return g
