@@ -1,0 +1,59 @@
+"""Lava gives the simulator's integers: every output, spike and state, without tolerance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnc.backends.lava.backend import LavaBackend
+from snnc.graph import Graph
+from tests.intgraphs import has_steps, mlp, random_graph, random_inputs, simulator
+from tests.lavaenv import needs_lava
+from tests.lavagraphs import GRAPHS
+
+pytestmark = needs_lava
+
+
+def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> None:
+    x = random_inputs(graph, np.random.default_rng(7), samples, steps)
+    sim = simulator(graph)
+    count = None if has_steps(graph) else steps
+    LavaBackend().compile(graph).write(folder)
+    want = sim.run(x, count, sim.words())
+    got = LavaBackend(timeout=30, limit=120).run(folder, x, count, sim.words())
+    for a, b in zip(want, got, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(b[name], a[name], err_msg=name, strict=True)
+
+
+def test_feed_forward(tmp_path: Path) -> None:
+    compare(mlp(sizes=(30, 20, 10, 4)), tmp_path, samples=8, steps=16)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_delicate_graphs(name: str, tmp_path: Path) -> None:
+    compare(GRAPHS[name](), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5, 8, 10, 11])
+def test_random_graphs(seed: int, tmp_path: Path) -> None:
+    compare(random_graph(seed), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12, 100))
+def test_many_random_graphs(seed: int, tmp_path: Path) -> None:
+    compare(random_graph(seed), tmp_path)
+
+
+def test_no_samples_and_no_steps(tmp_path: Path) -> None:
+    graph = mlp()
+    LavaBackend().compile(graph).write(tmp_path)
+    for shape in ((0, 5, 12), (2, 0, 12)):
+        x = {"image": np.zeros(shape, np.int64)}
+        want, _ = simulator(graph).run(x)
+        got, _ = LavaBackend().run(tmp_path, x)
+        np.testing.assert_array_equal(got["out"], want["out"], strict=True)
