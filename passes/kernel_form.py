@@ -357,6 +357,13 @@ class _Analyser:
             raise self._fail("the condition is not a comparison")
         if a in self.alias and b in self.alias:
             raise self._fail("a choice between two spike trains is not supported")
+        match self._number(a), self._number(b):
+            case 1.0, 0.0:
+                self.alias[line.name] = self.alias[cond]
+                return
+            case 0.0, 1.0:
+                self._predicate(line, Logic("not", (self.alias[cond],)))
+                return
         self.forms[line.name] = self._branch(cond, self._form(a), self._form(b))
 
 

@@ -1,0 +1,109 @@
+"""Proven ranges contain everything that can happen, and are not wider than they must be."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph
+from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeSum
+from snnc.kernel import Const, Kernel, Line, State
+from snnc.params import Param
+from snnc.passes import Context, ProveRanges
+from snnc.types import Clock
+
+
+def integer_lif(decay: int, theta: int, soft: bool = True) -> Kernel:
+    def const(name: str, value: int) -> Const:
+        return Const(name, Param(np.int64(value)))
+
+    reset = Line("r", "sub", ("v1", "theta")) if soft else Line("r", "copy", ("zero",))
+    return Kernel(
+        ("x",),
+        (State("v", "v2", Param(np.int64(0))),),
+        (const("a", decay), const("theta", theta), const("zero", 0)),
+        (
+            Line("m", "mul", ("a", "v")),
+            Line("d", "rsh", ("m",), 4, "half_away"),
+            Line("v1", "add", ("d", "x")),
+            Line("s", "ge", ("v1", "theta")),
+            reset,
+            Line("v2", "select", ("s", "r", "v1")),
+        ),
+        ("s",),
+    )
+
+
+def driven(kernel: Kernel, lo: int, hi: int, steps: int = 0) -> Graph:
+    g = Graph("g")
+    g.add("x", IntInput((1,), Clock.STEP, lo, hi, 1.0))
+    g.add("n", IntNeuron(kernel, (1,)), "x")
+    g.add("sum", IntTimeSum(), "n")
+    g.add("out", IntOutput(Param(np.float64(1))), "sum")
+    return ProveRanges(steps).run(g, Context())
+
+
+def reachable(decay: int, theta: int, soft: bool, lo: int, hi: int, steps: int) -> set[int]:
+    """All membranes after any number of steps up to ``steps``, by enumeration."""
+    seen = frontier = {0}
+    for _ in range(steps):
+        new = set()
+        for v, x in itertools.product(frontier, range(lo, hi + 1)):
+            p = decay * v
+            v1 = (p + 8 >> 4 if p >= 0 else -(8 - p >> 4)) + x
+            new.add((v1 - theta if soft else 0) if v1 >= theta else v1)
+        frontier = new - seen
+        seen = seen | new
+        if not frontier:
+            break
+    return seen
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("decay", [0, 8, 13, 15])
+@pytest.mark.parametrize(("lo", "hi"), [(-3, 5), (0, 4), (-6, -1), (-1, 20)])
+def test_contains_and_meets_every_reachable_state(decay: int, lo: int, hi: int, soft: bool) -> None:
+    graph = driven(integer_lif(decay, 7, soft), lo, hi)
+    (state,) = graph["n"].op.kernel.states  # type: ignore[attr-defined]
+    seen = reachable(decay, 7, soft, lo, hi, 400)
+    assert state.lo <= min(seen)
+    assert max(seen) <= state.hi
+    assert min(seen) - state.lo <= 8
+    assert state.hi - max(seen) <= 8
+    assert graph.max_steps == 1 << 16
+
+
+def test_an_integrator_is_proven_for_a_number_of_steps() -> None:
+    graph = driven(integer_lif(16, 7), -3, 5)
+    (state,) = graph["n"].op.kernel.states  # type: ignore[attr-defined]
+    assert graph.max_steps == 4096
+    assert state.lo == -3 * 4096
+    assert driven(integer_lif(16, 7), -3, 5, steps=100).max_steps == 100
+
+
+def test_a_positive_integrator_with_reset_is_bounded_for_ever() -> None:
+    graph = driven(integer_lif(16, 7, soft=False), 0, 5)
+    assert graph.max_steps == 1 << 16
+    assert graph["n"].op.kernel.states[0].hi == 6  # type: ignore[attr-defined]
+
+
+def test_rows_are_bounded_by_their_own_weights() -> None:
+    g = Graph("g")
+    g.add("x", IntInput((3,), Clock.STEP, 0, 1, 1.0))
+    g.add("fc", IntLinear(Param(np.array([[5, -2, 1], [-7, -1, 0]], np.int8)), None, 2), "x")
+    g.add("sum", IntTimeSum(), "fc")
+    g.add("out", IntOutput(Param(np.float64(1))), "sum")
+    graph = ProveRanges(10).run(g, Context())
+    assert graph["fc"].type.dtype.bounds == (-32, 24)  # type: ignore[union-attr]
+    assert graph["sum"].type.dtype.bounds == (-320, 240)  # type: ignore[union-attr]
+
+
+def test_too_wide_a_sum_is_an_error_not_a_wrap() -> None:
+    g = Graph("g")
+    g.add("x", IntInput((1,), Clock.STEP, 0, 1 << 40, 1.0))
+    g.add("fc", IntLinear(Param(np.array([[1 << 20]])), None, 10), "x")
+    g.add("sum", IntTimeSum(), "fc")
+    g.add("out", IntOutput(Param(np.float64(1))), "sum")
+    with pytest.raises(CompileError, match="E310"):
+        ProveRanges().run(g, Context())

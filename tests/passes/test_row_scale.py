@@ -1,0 +1,39 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from snnc.passes.row_scale import largest, quantized, row_scales
+
+ROWS = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.floats(-1e6, 1e6)
+)
+
+
+@given(ROWS, st.integers(2, 16))
+def test_codes_are_symmetric_and_scales_positive(rows: np.ndarray, bits: int) -> None:
+    scales = row_scales(rows, bits)
+    assert (scales > 0).all()
+    assert np.isfinite(scales).all()
+    assert np.abs(quantized(rows, scales, bits)).max() <= largest(bits)
+
+
+@given(ROWS, st.integers(2, 8))
+def test_clipping_never_increases_the_error(rows: np.ndarray, bits: int) -> None:
+    scales = row_scales(rows, bits)
+    plain = np.abs(rows).max(1) / largest(bits)
+    plain = np.where(plain > 0, plain, 1.0)
+
+    def error(s: np.ndarray) -> np.ndarray:
+        return ((rows - quantized(rows, s, bits) * s[:, None]) ** 2).sum(1)
+
+    assert (error(scales) <= error(plain) * (1 + 1e-9) + 1e-300).all()
+
+
+def test_an_outlier_is_clipped_at_few_bits() -> None:
+    row = np.concatenate([np.linspace(-1, 1, 99), [4.0]])[None]
+    assert row_scales(row, 2)[0] < 4.0
+
+
+def test_denormal_weights_do_not_divide_by_zero() -> None:
+    assert row_scales(np.full((1, 3), 5e-324), 8).tolist() == [1.0]
