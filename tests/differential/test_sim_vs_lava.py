@@ -9,11 +9,15 @@ import pytest
 
 from snnc.backends.lava.backend import LavaBackend
 from snnc.graph import Graph
+from snnc.intops import INTOPS
 from tests.intgraphs import has_steps, mlp, random_graph, random_inputs, simulator
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
 
 pytestmark = needs_lava
+
+#: Chosen so that every operator occurs, see the last test.
+SEEDS = [0, 3, 5, 10, 11, 72]
 
 
 def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> None:
@@ -38,7 +42,7 @@ def test_delicate_graphs(name: str, tmp_path: Path) -> None:
     compare(GRAPHS[name](), tmp_path)
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5, 8, 10, 11])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_graphs(seed: int, tmp_path: Path) -> None:
     compare(random_graph(seed), tmp_path)
 
@@ -57,3 +61,8 @@ def test_no_samples_and_no_steps(tmp_path: Path) -> None:
         want, _ = simulator(graph).run(x)
         got, _ = LavaBackend().run(tmp_path, x)
         np.testing.assert_array_equal(got["out"], want["out"], strict=True)
+
+
+def test_every_operator_was_compared() -> None:
+    graphs = [*(make() for make in GRAPHS.values()), *map(random_graph, SEEDS)]
+    assert {type(n.op).__name__ for g in graphs for n in g} == set(INTOPS)
