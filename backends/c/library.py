@@ -97,12 +97,15 @@ class Library:
     def run(
         self, inputs: Arrays, steps: int | None, record: Iterable[str]
     ) -> tuple[Arrays, Arrays]:
-        """As ``Simulator.run``."""
-        batch, count = self._check(inputs, steps)
+        """As ``Simulator.run``; CompileError E421 or E006 if the arguments do not fit."""
+        try:
+            batch, count = self._check(inputs, steps)
+        except (TypeError, ValueError) as e:
+            raise fail("E421", str(e)) from e
         wanted = set(record)
         words = self.interface["words"]
         if unknown := wanted - {w["name"] for w in words}:
-            raise ValueError(f"no word is named {sorted(unknown)[0]!r}")
+            raise fail("E006", f"no word is named {sorted(unknown)[0]!r}")
         arrays = [
             np.ascontiguousarray(inputs[port["name"]], np.int64)
             for port in self.interface["inputs"]

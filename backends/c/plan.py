@@ -139,8 +139,9 @@ class Plan:
                 part, bounds = "acc", hull(bounds, (0, 0))
                 ctype = stored(bounds)
         found = Buffer(self.id(node, part), ctype, bounds, node.types[out].shape)
-        collected = isinstance(node.op, COLLECTORS)  # read once: not worth a list
-        if found.is_spikes and not collected and (node.name, out) in self._listed:
+        # A list is made from bytes; what is collected is read only once.
+        can = found.is_spikes and ctype == "uint8_t" and not isinstance(node.op, COLLECTORS)
+        if can and (node.name, out) in self._listed:
             found = replace(found, ids=self.id(node, f"ids{out}"))
         return found
 

@@ -1,0 +1,281 @@
+"""The emitted C equals the defining simulator on every output, spike and state word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnc.backends.c.backend import CBackend
+from snnc.graph import Graph, Value
+from snnc.intops import (
+    IntConv2d,
+    IntInput,
+    IntLinear,
+    IntMaxPool2d,
+    IntNeuron,
+    IntOutput,
+    IntRepeat,
+    IntRescale,
+    IntReshape,
+    IntSum,
+    IntSumPool2d,
+    IntTimeLast,
+    IntTimeMax,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.kernel import ROUNDINGS
+from snnc.ops import Op
+from snnc.params import Param
+from snnc.types import Clock
+from tests.intgraphs import (
+    ONE,
+    Builder,
+    arithmetic,
+    has_steps,
+    lif,
+    mlp,
+    proven,
+    random_graph,
+    random_inputs,
+    refractory,
+    simulator,
+)
+
+#: Unoptimised and checked: one graph takes a tenth of a second, and overflow aborts.
+CHECKED = CBackend(
+    flags=(
+        *("-std=c99", "-O0", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"),
+        *("-fsanitize=undefined", "-fno-sanitize-recover=all"),
+    )
+)
+
+
+def assert_equal(
+    graph: Graph, folder: Path, seed: int = 0, samples: int = 5, steps: int = 7
+) -> None:
+    """Compile, run both, compare every integer."""
+    CHECKED.compile(graph).write(folder)
+    sim = simulator(graph)
+    x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
+    given = None if has_steps(graph) else steps
+    expected, expected_words = sim.run(x, given, sim.words())
+    outputs, words = CHECKED.run(folder, x, given, sim.words())
+    assert list(outputs) == list(expected)
+    assert list(words) == list(expected_words)
+    for name, value in [*expected.items(), *expected_words.items()]:
+        actual = outputs[name] if name in outputs else words[name]
+        assert actual.dtype == np.int64
+        np.testing.assert_array_equal(actual, value, err_msg=name)
+
+
+def chain(
+    *ops: Op, shape: tuple[int, ...], lo: int = 0, hi: int = 1, clock: Clock = Clock.STEP
+) -> Graph:
+    """Input -> ops -> output; per-step values become a sequence."""
+    graph = Graph("chain", 5)
+    value = graph.add("input", IntInput(shape, clock, lo, hi, 1.0)).name
+    for i, op in enumerate(ops):
+        value = graph.add(f"op{i}", op, value).name
+    if graph[value].type.clock is Clock.STEP:
+        value = graph.add("stack", IntTimeStack(), value).name
+    graph.add("out", IntOutput(ONE), value)
+    return proven(graph)
+
+
+def weights(*shape: int, top: int = 7, seed: int = 0) -> Param:
+    values = np.random.default_rng(seed).integers(-top, top + 1, shape)
+    return Param(values.astype(np.int32 if top > 127 else np.int8))
+
+
+RANGES = pytest.mark.parametrize(
+    ("lo", "hi"), [(0, 1), (-1, 1), (0, 255), (-300, 20), (-(1 << 33), 1 << 34)]
+)
+
+
+@RANGES
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize("shape", [(6,), (2, 3, 6)])
+def test_linear(tmp_path: Path, lo: int, hi: int, shift: int, shape: tuple[int, ...]) -> None:
+    op = IntLinear(weights(5, 6, top=127), weights(5, top=100), shift)
+    assert_equal(chain(op, shape=shape, lo=lo, hi=hi), tmp_path)
+
+
+def test_linear_whose_sum_exceeds_32_bits(tmp_path: Path) -> None:
+    op = IntLinear(Param(np.full((2, 300), (1 << 24) - 1, np.int32)))
+    assert_equal(chain(op, shape=(300,)), tmp_path)
+
+
+@RANGES
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"),
+    [
+        ((1, 1), (0, 0), (1, 1), 1),
+        ((2, 1), (1, 2), (1, 1), 1),
+        ((1, 3), (2, 2), (2, 1), 2),
+        ((2, 2), (1, 1), (1, 2), 4),
+    ],
+)
+def test_conv2d(
+    tmp_path: Path,
+    lo: int,
+    hi: int,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> None:
+    weight = weights(8, 4 // groups, 3, 2)
+    op = IntConv2d(weight, weights(8, top=50), 1, stride, padding, dilation, groups)
+    assert_equal(chain(op, shape=(4, 6, 7), lo=lo, hi=hi), tmp_path)
+
+
+@RANGES
+@pytest.mark.parametrize("kind", [IntSumPool2d, IntMaxPool2d])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [((2, 2), (2, 2), (0, 0)), ((3, 2), (1, 2), (1, 1)), ((2, 3), (3, 4), (1, 2))],
+)
+def test_pools(
+    tmp_path: Path,
+    kind: type[IntSumPool2d | IntMaxPool2d],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    lo: int,
+    hi: int,
+) -> None:
+    op = kind(kernel, stride, padding)
+    assert_equal(chain(op, shape=(2, 7, 6), lo=lo, hi=hi), tmp_path)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("shift", [0, 1, 7, 30, 31, 40])
+def test_rescale_at_every_rounding(tmp_path: Path, rounding: str, shift: int) -> None:
+    multiplier = Param(np.array([-3, 1, 200, -32768])[:, None])
+    op = IntRescale(multiplier, shift, rounding, Param(np.array([1, -5, 0, 9])[:, None]))
+    graph = chain(op, shape=(4, 40), lo=-(1 << 16), hi=1 << 16)
+    assert_equal(graph, tmp_path)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_rounding_of_every_small_integer(tmp_path: Path, rounding: str) -> None:
+    graph = chain(IntRescale(Param(np.array(1)), 3, rounding), shape=(257,), lo=-128, hi=128)
+    folder = tmp_path
+    CHECKED.compile(graph).write(folder)
+    x = {"input": np.arange(-128, 129)[None, None]}
+    expected, _ = simulator(graph).run(x)
+    np.testing.assert_array_equal(CHECKED.run(folder, x)[0]["out"], expected["out"])
+
+
+@pytest.mark.parametrize("crossing", [IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack])
+@RANGES
+def test_time(tmp_path: Path, crossing: type[Op], lo: int, hi: int) -> None:
+    if lo < -300 and crossing is IntTimeSum:
+        lo, hi = lo // 64, hi // 64
+    assert_equal(chain(crossing(), shape=(3, 4), lo=lo, hi=hi), tmp_path)
+
+
+@pytest.mark.parametrize("crossing", [IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack])
+def test_no_steps(tmp_path: Path, crossing: type[Op]) -> None:
+    graph = chain(crossing(), shape=(3,), lo=-9, hi=-2)
+    assert_equal(graph, tmp_path, steps=0)
+
+
+def test_static_input_reaches_neurons_and_the_output(tmp_path: Path) -> None:
+    b = Builder(np.random.default_rng(3), Graph("static", 6))
+    g = b.graph
+    g.add("image", IntInput((2, 3, 3), Clock.ONCE, 0, 255, 1.0))
+    g.add("flat", IntReshape((18,)), "image")
+    g.add("fc", IntLinear(weights(4, 18)), "flat")
+    g.add("echo", IntOutput(ONE), "fc")
+    g.add("repeat", IntRepeat(), "fc")
+    g.add("lif", IntNeuron(lif(b, (4,)), (4,)), "repeat")
+    g.add("sum", IntSum(), "lif", "fc")
+    g.add("count", IntTimeSum(), "sum")
+    g.add("head", IntLinear(weights(3, 4), weights(3)), "count")
+    g.add("out", IntOutput(ONE), "head")
+    assert_equal(proven(g), tmp_path)
+
+
+@pytest.mark.parametrize("kernel", [lif, refractory, arithmetic])
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (3, 2, 2)])
+@pytest.mark.parametrize("seed", range(3))
+def test_kernels(
+    tmp_path: Path,
+    kernel: Callable[[Builder, tuple[int, ...]], object],
+    shape: tuple[int, ...],
+    seed: int,
+) -> None:
+    b = Builder(np.random.default_rng(seed), Graph("kernel", 5))
+    op = IntNeuron(kernel(b, shape), shape)  # type: ignore[arg-type]
+    assert_equal(chain(op, shape=shape, lo=-40, hi=90), tmp_path, seed)
+
+
+def test_inputs_and_constants_that_broadcast(tmp_path: Path) -> None:
+    b = Builder(np.random.default_rng(1), Graph("broadcast", 5))
+    shape = (2, 3, 4)
+    for i, small in enumerate([(2, 1, 1), (1, 3, 1), (1, 1, 4), (2, 1, 4), (1, 1, 1), (2, 3, 1)]):
+        b.graph.add(f"in{i}", IntInput(small, Clock.STEP, -40, 90, 1.0))
+        b.graph.add(f"lif{i}", IntNeuron(lif(b, shape), shape), f"in{i}")
+        b.graph.add(f"sum{i}", IntTimeSum(), f"lif{i}")
+        b.graph.add(f"out{i}", IntOutput(ONE), f"sum{i}")
+    assert_equal(proven(b.graph), tmp_path)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 5])
+@pytest.mark.parametrize("init", [None, (), (4,)])
+def test_delayed_values(tmp_path: Path, delay: int, init: tuple[int, ...] | None) -> None:
+    b = Builder(np.random.default_rng(2), Graph("delay", 5))
+    start = None if init is None else b.param(init, -9, 9)
+    g = b.graph
+    g.add("x", IntInput((4,), Clock.STEP, 0, 1, 1.0))
+    late = Value("x", 0, delay, start)
+    g.add("lif", IntNeuron(lif(b, (4,)), (4,)), late)
+    g.add("fc", IntLinear(weights(4, 4)), late)
+    g.add("view", IntReshape((2, 2)), late)
+    g.add("later", IntReshape((4,)), Value("view", 0, 1))
+    g.add("sum", IntSum(), "lif", "fc", "later")
+    g.add("stack", IntTimeStack(), "sum")
+    g.add("last", IntTimeLast(), late)
+    g.add("out", IntOutput(ONE), "stack")
+    g.add("out2", IntOutput(ONE), "last")
+    assert_equal(proven(g), tmp_path)
+
+
+def test_several_outputs_of_a_neuron_feed_events(tmp_path: Path) -> None:
+    b = Builder(np.random.default_rng(5), Graph("graded", 5))
+    g = b.graph
+    g.add("x", IntInput((6,), Clock.STEP, -20, 60, 1.0))
+    g.add("n", IntNeuron(refractory(b, (6,)), (6,)), "x")
+    g.add("fc0", IntLinear(weights(3, 6)), Value("n", 0))
+    g.add("fc1", IntLinear(weights(3, 6)), Value("n", 1))
+    g.add("sum", IntSum(), "fc0", "fc1")
+    g.add("count", IntTimeMax(), "sum")
+    g.add("out", IntOutput(ONE), "count")
+    assert_equal(proven(g), tmp_path)
+
+
+def test_a_spike_list_of_more_than_65536_neurons(tmp_path: Path) -> None:
+    op = IntSumPool2d((64, 64), (64, 64))
+    assert_equal(chain(op, shape=(17, 64, 64)), tmp_path, samples=2, steps=2)
+
+
+def test_mlp_at_2_to_16_bits(tmp_path: Path) -> None:
+    for bits in (2, 4, 8, 16):
+        assert_equal(mlp(bits), tmp_path / str(bits), seed=bits, samples=8, steps=20)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_graphs(tmp_path: Path, seed: int) -> None:
+    assert_equal(random_graph(seed), tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_two_thousand_random_graphs(tmp_path: Path, block: int) -> None:
+    for seed in range(1000 + 100 * block, 1100 + 100 * block):
+        assert_equal(random_graph(seed), tmp_path / str(seed), seed)
