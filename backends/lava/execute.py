@@ -112,10 +112,27 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         while time.monotonic() < end:
             process.poll()  # reaps the leader
-            os.killpg(process.pid, 0)  # raises once the group is empty
+            if not _has_members(process.pid):
+                break
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _has_members(group: int) -> bool:
+    """Whether a process of the group lives; the dead that init has not reaped do not count."""
+    try:
+        os.killpg(group, 0)
+    except OSError:
+        return False
+    stats = list(Path("/proc").glob("[0-9]*/stat"))
+    for stat in stats:
+        with suppress(OSError, IndexError):  # gone in the meantime
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(pgrp) == group and state != "Z":
+                return True
+    return not stats  # without /proc: believe the signal
 
 
 def _failure(status: int | None, log: str, limit: float) -> CompileError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,4 +127,4 @@ def test_setup_for_real(cache: Path, monkeypatch: pytest.MonkeyPatch, base: str)
     env = lava_env.setup()
     assert env.python.is_relative_to(cache)
     assert agrees(env.python)
-    assert os.listdir(cache.parent) == ["lava"]
+    assert [p.name for p in cache.parent.iterdir()] == ["lava"]
