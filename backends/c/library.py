@@ -44,7 +44,8 @@ def load_library(folder: Path, compiler: str, flags: tuple[str, ...]) -> Library
         CompileError: E621 without a compiler, E622 if it fails, E405 if files are missing.
     """
     try:
-        files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
+        paths = sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h", ".json"))
+        files = {p.name: p.read_bytes() for p in paths}
         interface = json.loads(files["interface.json"])
     except (OSError, KeyError, ValueError) as e:
         text = f"{folder} is not a folder that the C backend wrote: {e}"
