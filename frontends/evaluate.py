@@ -122,7 +122,7 @@ class Evaluator:
         late = [n for n in order if n.type.clock is Clock.END]
         collects = [n for n in late if isinstance(n.op, ops.Crossing)]
         for node in order:
-            if node.type.clock is Clock.ONCE:
+            if node.type.clock is Clock.ONCE and not isinstance(node.op, ops.Output):
                 self._compute(node, 0)
         delays: dict[tuple[str, int], int] = {}
         for e in self.graph.edges:
@@ -139,15 +139,15 @@ class Evaluator:
         for node in late:
             if isinstance(node.op, ops.Crossing):
                 self._values[node.name, 0] = self._finished(node)
-            else:
+            elif not isinstance(node.op, ops.Output):
                 self._compute(node, 0)
         for node in order:
             if isinstance(node.op, ops.Output):
                 self.outputs[node.name] = self._whole(node)
 
     def _whole(self, node: Node) -> Tensor:
-        y = torch.as_tensor(self._values[node.name, 0])
         (edge,) = self.graph.in_edges(node.name)
+        y = torch.as_tensor(self._values[edge.src, edge.out])
         stacked = isinstance(self.graph[edge.src].op, ops.TimeStack)
         shape = (self.steps, *node.type.shape) if stacked else node.type.shape
         return y.expand(self.batch, *shape) if y.dim() <= len(shape) else y

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.container import LoadedModel, check_finite
+from snnc.diagnostics import CompileError, Severity, error, fail
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
 from snnc.frontends.dag import Dag, Form
@@ -18,41 +19,21 @@ from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.to_graph import InputFacts, to_graph
-from snnc.frontends.trace import Recipe, trace
-from snnc.graph import Graph
+from snnc.frontends.trace import Recipe, Unrolled, trace
+from snnc.frontends.unroll import proves
 from snnc.types import Clock
 
 #: Sizes that serve as batch while tracing.
 _PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
 
 
-@dataclass
-class Exported:
-    """A graph and what was checked about it.
-
-    Attributes:
-        graph: Of real-valued operators.
-        checks: Results of proof, admissibility and numeric comparison, as JSON values.
-        inputs: Per input: the axes of the module's own layout.
-        outputs: Per output: the axes of the module's own layout.
-        diagnostics: Warnings and remarks.
-    """
-
-    graph: Graph
-    checks: dict[str, Any]
-    inputs: list[dict[str, Any]]
-    outputs: list[dict[str, Any]]
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-
 class Tracer:
     """Traces of one module in one table."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, batch: int | None) -> None:
         self.recipe = recipe
         self.dag = Dag()
-        self.batch = _batch(recipe)
-        self.first = _length(recipe, self.batch)
+        self.batch = batch
 
     def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
         """Output terms and their axes, for a number of steps."""
@@ -83,8 +64,6 @@ def _extents(recipe: Recipe) -> set[int]:
             if isinstance(y, torch.Tensor):
                 found.update(y.shape[2:])
 
-    from snnc.frontends.trace import Unrolled
-
     steps = next(
         (x.shape[a] for x, a in zip(recipe.inputs, recipe.time_axes) if a is not None), 4
     )
@@ -101,24 +80,18 @@ def _extents(recipe: Recipe) -> set[int]:
     return found - {steps}
 
 
-def _batch(recipe: Recipe) -> int | None:
-    """A batch size by which batch axes are recognised."""
-    if all(a is None for a in recipe.batch_axes):
-        return None
+def _batch_and_sizes(recipe: Recipe) -> tuple[int | None, set[int]]:
+    """A batch size by which batch axes are recognised, and all sizes that mean something."""
     sizes = _extents(recipe)
-    return next((p for p in _PRIMES if all(n % p for n in sizes if n)), _PRIMES[-1])
-
-
-def _length(recipe: Recipe, batch: int | None) -> int:
-    """The smallest T such that neither T nor T + 1 nor the unseen length is another size."""
-    taken = _extents(recipe) | ({batch} if batch else set())
-    fits = (t for t in itertools.count(4) if not {t, t + 1, t + 3} & taken)
-    return next(fits)
+    if all(a is None for a in recipe.batch_axes):
+        return None, sizes
+    batch = next((p for p in _PRIMES if all(n % p for n in sizes if n)), _PRIMES[-1])
+    return batch, sizes | {batch}
 
 
 def export_module(
     recipe: Recipe, names: list[str], name: str, steps: int, ranges: dict[str, Any]
-) -> Exported:
+) -> LoadedModel:
     """Recover the loop of the module as a checked graph.
 
     Args:
@@ -131,21 +104,14 @@ def export_module(
     Raises:
         CompileError: Everything that stands in the way.
     """
-    tracer = Tracer(recipe)
-    dag, length = tracer.dag, tracer.first
-    shorter, _ = tracer.roots(length)
-    longer, layouts = tracer.roots(length + 1)
-    unseen, _ = tracer.roots(length + 3)
-    program, simplify = recover(dag, longer, shorter, length)
-    proof = {
-        str(t): _proved(dag, program, t, traced, simplify)
-        for t, traced in ((length, shorter), (length + 1, longer), (length + 3, unseen))
-    }
+    dag, program, proof, layouts = recover_proven(recipe)
     facts = [
         InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *ranges[n])
         for n, t in zip(names, recipe.time_axes, strict=True)
     ]
-    graph = to_graph(dag, program, facts, recipe.names, name, steps)
+    graph, fixed_steps = to_graph(dag, program, facts, recipe.names, name, steps)
+    if found := check_finite(graph):
+        raise CompileError(found)
     numeric, found = compare(graph, recipe, names, layouts, steps)
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)
@@ -161,7 +127,46 @@ def export_module(
         {"name": n, "axes": _layout(a), "time_axis": _index(a)}
         for n, a in zip(recipe.names, layouts, strict=True)
     ]
-    return Exported(graph, checks, inputs, outputs, found)
+    meta = {
+        "checks": checks,
+        "inputs": inputs,
+        "outputs": outputs,
+        "fixed_steps": fixed_steps,
+        "torch": torch.__version__,
+    }
+    return LoadedModel(graph, meta, found)
+
+
+def recover_proven(
+    recipe: Recipe,
+) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
+    """The loop of the module, proven at three lengths.
+
+    Short traces come first; if one of the lengths happens to be another size of the model and
+    that is in the way, lengths that are not are used.
+    """
+    batch, sizes = _batch_and_sizes(recipe)
+    safe = next(t for t in itertools.count(4) if not {t, t + 1, t + 3} & sizes)
+    for length in dict.fromkeys((4, safe)):
+        try:
+            return _recover_at(Tracer(recipe, batch), length)
+        except CompileError:
+            if length == safe:
+                raise
+    raise AssertionError("the last length returns or raises")
+
+
+def _recover_at(
+    tracer: Tracer, length: int
+) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
+    dag = tracer.dag
+    shorter, _ = tracer.roots(length)
+    longer, layouts = tracer.roots(length + 1)
+    program, simplify = recover(dag, longer, shorter, length)
+    unseen, _ = tracer.roots(length + 3)
+    traces = ((length, shorter), (length + 1, longer), (length + 3, unseen))
+    proof = {str(t): _proved(dag, program, t, roots, simplify) for t, roots in traces}
+    return dag, program, proof, layouts
 
 
 def recover(
@@ -183,8 +188,6 @@ def recover(
 def _proved(
     dag: Dag, program: StepProgram, steps: int, traced: list[int], simplify: Simplifier
 ) -> str:
-    from snnc.frontends.unroll import proves
-
     proof = proves(dag, program, steps, traced, simplify)
     if proof is None:
         raise CompileError(

@@ -50,8 +50,8 @@ def to_graph(
     outputs: list[str],
     name: str,
     steps: int,
-) -> Graph:
-    """Build and verify the graph.
+) -> tuple[Graph, bool]:
+    """Build and verify the graph; also whether a number in it holds for ``steps`` steps only.
 
     Raises:
         CompileError: E133 for a state that only moves older values around inconsistently.
@@ -63,7 +63,7 @@ def to_graph(
     builder.close_loops()
     graph = builder.finish()
     graph.verify()
-    return graph
+    return graph, builder.fixed_steps
 
 
 class _Builder:
@@ -164,7 +164,7 @@ class _Builder:
         clocks = {t.clock for t in types}
         if isinstance(op, ops.Pointwise) and Clock.STEP in clocks:
             resolved = [self._repeated(x) for x in resolved]
-        elif isinstance(op, ops.Crossing) and Clock.ONCE in clocks:
+        elif isinstance(op, ops.Crossing) and op.source is Clock.STEP and Clock.ONCE in clocks:
             resolved = [self._repeat(str(x)) for x in resolved]
         inferred = op.infer(tuple(self._type(x) for x in resolved))
         name = self._fresh(wanted) if wanted not in self._outputs else wanted

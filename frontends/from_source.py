@@ -1,0 +1,92 @@
+"""Trace the user's own code, which the user names: ``file.py:factory``."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snnc.container import LoadedModel
+from snnc.diagnostics import fail
+from snnc.export import export
+
+_CONTRACT = (
+    "factory() returns (module, example), or a dict of arguments of snnc.export such as "
+    "{'module': net, 'example': x, 'time_axis': 1}"
+)
+
+
+def load_from_source(source: str, weights: str | Path | None = None) -> LoadedModel:
+    """Import the file, call the factory, load the weights and export in memory.
+
+    Args:
+        source: ``file.py:factory``.
+        weights: File written by ``torch.save(module.state_dict(), …)``, or by safetensors; it is
+            read as data (``weights_only=True``).
+
+    Raises:
+        CompileError: E112 for a source or factory that does not work, E113 for weights that do
+            not fit, and whatever the export finds.
+    """
+    arguments = _call_factory(source)
+    if weights is not None:
+        _load_weights(arguments["module"], Path(weights))
+    return export(path=None, **arguments).model
+
+
+def _call_factory(source: str) -> dict[str, Any]:
+    file, _, name = source.rpartition(":")
+    path = Path(file)
+    if not file or not name or not path.is_file():
+        text = f"--module {source}: there is no such file or factory"
+        raise fail("E112", text, help="the form is file.py:factory")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    code = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, code)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(code)
+        factory = getattr(code, name, None)
+        if not callable(factory):
+            raise fail("E112", f"{path.name} defines no function {name!r}", help=_CONTRACT)
+        made = factory()
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    if isinstance(made, tuple) and len(made) == 2:
+        made = {"module": made[0], "example": made[1]}
+    if not isinstance(made, dict) or not isinstance(made.get("module"), nn.Module):
+        text = f"{name}() returned {type(made).__name__}"
+        raise fail("E112", text, help=_CONTRACT)
+    return made
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    try:
+        if path.suffix == ".safetensors":
+            import safetensors.torch
+
+            state: Any = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        hint = "save the weights alone: torch.save(module.state_dict(), path)"
+        first = str(e).strip().splitlines()[0]
+        raise fail("E110", f"{path.name} holds more than weights", None, first, help=hint) from e
+    except (OSError, RuntimeError, EOFError, ValueError) as e:
+        raise fail("E103", f"cannot read weights from {path.name}: {e}") from e
+    if isinstance(state, dict):
+        for key in ("state_dict", "model_state_dict", "model", "net"):
+            if isinstance(state.get(key), dict):
+                state = state[key]
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as e:
+        text = f"the weights in {path.name} do not fit the module"
+        notes = [line.strip() for line in str(e).splitlines()[1:6]] or [str(e)]
+        raise fail("E113", text, None, *notes) from e

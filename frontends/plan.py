@@ -1,0 +1,255 @@
+"""How to run a module over time, from what the user says and what the module shows."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from snnc.diagnostics import fail
+from snnc.frontends.trace import Recipe, Unrolled, resize
+
+#: Attributes and keywords of ``forward`` that hold the number of steps.
+STEP_NAMES = (
+    *("T", "steps", "num_steps", "n_steps", "nb_steps", "time_steps", "timesteps", "n_timesteps"),
+    *("num_timesteps", "num_time_steps", "time_step", "timestep", "seq_len", "time_window"),
+)
+
+READOUTS = ("stack", "sum", "mean", "last", "max")
+
+Auto = Literal["auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user says; see :func:`snnc.export`."""
+
+    steps: int | None = None
+    time_axis: int | None | Auto = "auto"
+    batch_axis: int | None | Auto = "auto"
+    static: bool = False
+    loop: bool | None = None
+    state: Any = None
+    explicit_state: bool = False
+    steps_attribute: str | None = None
+    readout: str = "stack"
+    outputs: tuple[str, ...] = ()
+
+
+def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[str], int]:
+    """The recipe, the names of the inputs and the number of steps.
+
+    Raises:
+        CompileError: E137 a state but no loop, E139 what cannot be guessed.
+    """
+    inputs = _tensors(example)
+    attributes = _step_attributes(module, wish.steps_attribute)
+    parameters = _parameters(module)
+    keyword = next((p for p in parameters[len(inputs) :] if p.name in STEP_NAMES), None)
+    steps = wish.steps or _steps(inputs, wish, attributes, keyword)
+    times = _time_axes(inputs, wish, steps)
+    timed = any(t is not None for t in times)
+    if steps is None:
+        raise _unknown_steps(module, inputs)
+    chosen = [n for n, v in attributes.items() if v == steps]
+    if not timed and not chosen and keyword is None:
+        chosen = list(attributes)  # the user's ``steps`` overrides the module's
+    if wish.readout not in READOUTS:
+        text = f"there is no readout {wish.readout!r}"
+        raise fail("E139", text, help=f"one of {', '.join(READOUTS)}")
+    recipe = Recipe(
+        module,
+        inputs,
+        times,
+        tuple(_batch_axis(wish, t) for t in times),
+        tuple(chosen),
+        keyword.name if keyword is not None and not wish.loop else None,
+        state=wish.state,
+        explicit_state=wish.explicit_state,
+        readout=wish.readout,
+        output_names=wish.outputs,
+    )
+    recipe.loop = wish.explicit_state or _computes_one_step(recipe, wish)
+    if recipe.loop:
+        recipe.step_attributes, recipe.step_keyword = (), None
+    _check_axes(recipe)
+    return recipe, _names(parameters, len(inputs)), steps
+
+
+def _tensors(example: Any) -> tuple[torch.Tensor, ...]:
+    parts = example if isinstance(example, tuple | list) else (example,)
+    out = []
+    for x in parts:
+        if isinstance(x, np.ndarray):
+            x = torch.from_numpy(x)
+        if not isinstance(x, torch.Tensor):
+            text = f"the example holds {type(x).__name__}, not a tensor"
+            raise fail("E139", text, help="pass a tensor, or a tuple of tensors, as forward takes")
+        out.append(x.detach())
+    if not out:
+        raise fail("E139", "the example is empty")
+    return tuple(out)
+
+
+def _parameters(module: nn.Module) -> list[inspect.Parameter]:
+    try:
+        found = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _names(parameters: list[inspect.Parameter], count: int) -> list[str]:
+    names = [p.name for p in parameters[:count]]
+    return names if len(names) == count else [f"in{i}" for i in range(count)]
+
+
+def _step_attributes(module: nn.Module, given: str | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for path, m in module.named_modules():
+        if type(m).__module__.startswith("torch."):
+            continue
+        for name, value in vars(m).items():
+            dotted = f"{path}.{name}" if path else name
+            wanted = dotted == given if given else name in STEP_NAMES
+            if wanted and type(value) is int:
+                found[dotted] = value
+    if given and not found:
+        text = f"the module has no integer attribute {given!r}"
+        raise fail("E139", text, help="give its dotted path, e.g. encoder.num_steps")
+    return found
+
+
+def _steps(
+    inputs: tuple[torch.Tensor, ...],
+    wish: Wish,
+    attributes: dict[str, int],
+    keyword: inspect.Parameter | None,
+) -> int | None:
+    if isinstance(wish.time_axis, int) and not wish.static:
+        axis = wish.time_axis
+        sizes = {x.shape[axis] for x in inputs if -x.dim() <= axis < x.dim()}
+        if len(sizes) == 1:
+            return int(sizes.pop())
+    values = set(attributes.values())
+    if len(values) == 1:
+        return values.pop()
+    if keyword is not None and type(keyword.default) is int:
+        return int(keyword.default)
+    return None
+
+
+def _time_axes(
+    inputs: tuple[torch.Tensor, ...], wish: Wish, steps: int | None
+) -> tuple[int | None, ...]:
+    if wish.static or wish.time_axis is None:
+        return (None,) * len(inputs)
+    if wish.time_axis != "auto":
+        axis = wish.time_axis
+        return tuple(axis % x.dim() if x.dim() > abs(axis) else None for x in inputs)
+    out: list[int | None] = []
+    for x in inputs:
+        fits = [axis for axis in range(min(2, x.dim())) if x.shape[axis] == steps]
+        if len(fits) > 1:
+            text = f"both leading axes of an input of shape {tuple(x.shape)} have {steps} elements"
+            raise fail("E139", text, help="say which one is time: time_axis=0 or time_axis=1")
+        out.append(fits[0] if fits else None)
+    return tuple(out)
+
+
+def _batch_axis(wish: Wish, time: int | None) -> int | None:
+    if wish.batch_axis != "auto":
+        return wish.batch_axis
+    return 1 if time == 0 else 0
+
+
+def _check_axes(recipe: Recipe) -> None:
+    for x, t, b in zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True):
+        if t is not None and t == b:
+            raise fail("E139", "time and batch are the same axis", help="pass batch_axis=")
+        if b is not None and b >= x.dim():
+            text = f"an input of shape {tuple(x.shape)} has no batch axis {b}"
+            raise fail("E139", text, help="pass batch_axis=None for an example without batch")
+
+
+def _unknown_steps(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Exception:
+    recipe = Recipe(module, inputs, (None,) * len(inputs), (None,) * len(inputs))
+    if _keeps_state(recipe, 1):
+        return fail(
+            "E137",
+            "the module keeps a state between calls, but nothing says how often it is called",
+            help="pass steps=, and time_axis= if the example has a time axis",
+        )
+    return fail(
+        "E139",
+        "the number of time steps is unknown",
+        help="pass steps=, and time_axis= if the example has a time axis",
+    )
+
+
+# ---- does the module loop over time itself?
+
+
+def _computes_one_step(recipe: Recipe, wish: Wish) -> bool:
+    """Whether the loop has to be written around the module."""
+    if wish.loop is not None:
+        return wish.loop
+    if all(t is None for t in recipe.time_axes):
+        return not recipe.step_attributes and recipe.step_keyword is None
+    # A module for one step that is fed a sequence treats time as one more batch axis, so that
+    # the shape of its hidden state depends on the number of steps.
+    shapes = []
+    for steps in (2, 3):
+        after = _state_after(recipe, steps)
+        if after is None:  # it cannot take a sequence at all
+            single = replace(recipe, loop=True)
+            return _state_after(single, 2) is not None
+        shapes.append({k: tuple(v.shape) for k, v in after.items()})
+    return shapes[0] != shapes[1] and _keeps_state(recipe, 2)
+
+
+def _hidden(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors in attributes and buffers, by path."""
+    found: dict[str, torch.Tensor] = {}
+    for path, m in module.named_modules():
+        state = {k: v for k, v in vars(m).items() if k not in ("_parameters", "_modules")}
+        for key, leaf in pytree.tree_flatten_with_path(state)[0]:
+            if isinstance(leaf, torch.Tensor):
+                found[path + pytree.keystr(key)] = leaf.detach().clone()
+    return found
+
+
+def _state_after(
+    recipe: Recipe, steps: int
+) -> dict[str, torch.Tensor] | None:
+    """Hidden tensors after a run, or None if the module does not run."""
+    unrolled = Unrolled(recipe, steps)
+    try:
+        with torch.no_grad():
+            unrolled(*resize(recipe, steps, None))
+    except Exception:  # noqa: BLE001  the user's code may raise anything; tracing explains it
+        return None
+    return _hidden(unrolled.model)
+
+
+def _keeps_state(recipe: Recipe, steps: int) -> bool:
+    """Whether a second call sees what the first one left."""
+    unrolled = Unrolled(recipe, steps)
+    example = resize(recipe, steps, None)
+    try:
+        with torch.no_grad():
+            unrolled(*example)
+            first = _hidden(unrolled.model)
+            unrolled(*example)
+            second = _hidden(unrolled.model)
+    except Exception:  # noqa: BLE001
+        return False
+    same = first.keys() == second.keys() and all(
+        first[k].shape == second[k].shape and torch.equal(first[k], second[k]) for k in first
+    )
+    return not same

@@ -1,0 +1,290 @@
+"""The file that ``snnc.export`` writes: a graph and what was checked about it, as data.
+
+A zip of three stored members (``snnc.json``, ``graph.json``, ``tensors.safetensors``) with fixed
+time stamps, so that equal models are equal bytes.  Reading executes nothing and needs no torch.
+Files of other kinds are recognised by content and refused with the way on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickletools
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.graph import Graph
+from snnc.ops import Op
+from snnc.params import Param
+from snnc.storage import dump_graph, load_graph
+
+FORMAT = "snnc.model/1"
+_MEMBERS = ("snnc.json", "graph.json", "tensors.safetensors")
+#: Largest pickle that is scanned for the names in it.
+_PICKLE_LIMIT = 64 << 20
+
+#: Names that occur in any file of weights.
+_HARMLESS = ("torch._utils.", "torch.storage.", "torch.serialization.", "collections.OrderedDict")
+_STORAGES = ("Storage", "torch.float", "torch.int", "torch.bool", "torch.Size", "torch.device")
+
+_WAYS_ON = (
+    "either export it where it was trained: snnc.export(module, example, 'model.pt'), or name "
+    "your own code: snnc compile {name} --module file.py:factory"
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model read from a file, or traced in memory.
+
+    Attributes:
+        graph: Of real-valued operators.
+        meta: Steps, layouts, checks: JSON values.
+        diagnostics: Warnings and remarks of the export.
+    """
+
+    graph: Graph
+    meta: dict[str, Any]
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def check_finite(graph: Graph) -> list[Diagnostic]:
+    """An E301 for every parameter with NaN or infinity: layer, index and value of the first."""
+    found: list[Diagnostic] = []
+    for node in graph:
+        params = _params(node.op)
+        params += [(f"initial value {e.port}", e.init) for e in graph.in_edges(node.name) if e.init]
+        for name, param in params:
+            if param.data.dtype.kind != "f":
+                continue
+            bad = np.argwhere(~np.isfinite(param.data))
+            if len(bad):
+                index = tuple(int(i) for i in bad[0])
+                value = float(param.data[index])
+                text = f"{node.name}: {name}{list(index)} is {value}"
+                note = f"{len(bad)} of {param.data.size} values are not finite"
+                hint = "training diverged or the file is damaged: train again or restore it"
+                found.append(error("E301", text, node.loc, note, help=hint))
+    return found
+
+
+def _params(op: Op) -> list[tuple[str, Param]]:
+    found = list(op.params.items())
+    kernel = getattr(op, "kernel", None)
+    if kernel is not None and hasattr(kernel, "consts"):
+        found += [(c.name, c.values) for c in kernel.consts]
+        found += [(s.name, s.init) for s in kernel.states]
+    return found
+
+
+def write_model(path: str | Path, model: LoadedModel) -> None:
+    """Write the file atomically: a reader sees the old one or the new one.
+
+    Raises:
+        CompileError: E301 if a parameter is not finite, E104 if the file cannot be written.
+    """
+    if found := check_finite(model.graph):
+        raise CompileError(found)
+    target = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as e:
+        raise fail("E104", f"cannot write {target}: {e.strerror}") from e
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(to_bytes(model))
+            f.flush()
+            os.fsync(f.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(target)
+    except OSError as e:
+        raise fail("E104", f"cannot write {target}: {e.strerror}") from e
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def to_bytes(model: LoadedModel) -> bytes:
+    """The file as bytes; equal models give equal bytes."""
+    text, blob = dump_graph(model.graph)
+    meta = {"format": FORMAT, **model.meta}
+    document = json.dumps(meta, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in zip(_MEMBERS, (document.encode(), text, blob), strict=True):
+            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            member.create_system = 3
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def read_model(path: str | Path) -> LoadedModel:
+    """Read what ``snnc.export`` wrote.
+
+    Raises:
+        CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
+            without code, E111 another exchange format, E120 malformed graph, E301 NaN.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise fail("E101", f"there is no file {path}", help="check the path of the model")
+    if path.is_dir():
+        raise fail("E101", f"{path} is a directory, not a model file")
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise fail("E101", f"cannot read {path}: {e.strerror}") from e
+    if not data.startswith(b"PK"):
+        raise _foreign(path.name, data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [m.filename for m in archive.infolist()]
+            if "snnc.json" not in names:
+                raise _foreign_zip(path.name, archive)
+            members = _members(path.name, archive, len(data))
+    except CompileError:
+        raise
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as e:
+        text = f"{path.name} is damaged or truncated: {e}"
+        raise fail("E103", text, help="copy the file again, or export the model again") from e
+    except RuntimeError as e:  # zipfile's way to say "encrypted"
+        raise fail("E103", f"{path.name} is not as snnc wrote it: {e}") from e
+    model = LoadedModel(load_graph(members[1], members[2]), _meta(path.name, members[0]))
+    if found := check_finite(model.graph):
+        raise CompileError(found)
+    return model
+
+
+def _members(name: str, archive: zipfile.ZipFile, size: int) -> list[bytes]:
+    """The three members, after checking that there is nothing else in the file."""
+    entries = archive.infolist()
+    if sorted(m.filename for m in entries) != sorted(_MEMBERS):
+        found = ", ".join(sorted(m.filename for m in entries))
+        raise fail("E103", f"{name} is not as snnc wrote it: it holds {found:.200}")
+    for member in entries:
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if not stored or member.file_size != member.compress_size or member.file_size > size:
+            raise fail("E103", f"{name} is not as snnc wrote it: {member.filename} is compressed")
+    return [archive.read(member) for member in _MEMBERS]
+
+
+def _meta(name: str, text: bytes) -> dict[str, Any]:
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise fail("E103", f"{name} is damaged: snnc.json: {e}") from e
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        found = meta.get("format") if isinstance(meta, dict) else meta
+        hint = "export the model again with this version of snnc"
+        text_ = f"{name} has format {found!r:.60}, this snnc reads {FORMAT!r}"
+        raise fail("E103", text_, help=hint)
+    return {k: v for k, v in meta.items() if k != "format"}
+
+
+# ---- files of other kinds
+
+
+def _foreign(name: str, data: bytes) -> CompileError:
+    """What a file that is not a zip is, and the way on."""
+    if not data:
+        return fail("E102", f"{name} is empty", help="export the model again")
+    if data[0] == 0x80 and len(data) > 1 and data[1] <= 5:
+        return _pickle(name, data, "a pickle (torch.save in its old format)")
+    if data.startswith(b"\x89HDF\r\n"):
+        return _exchange(name, "a NIR (HDF5)")
+    header = int.from_bytes(data[:8], "little") if len(data) > 8 else 0
+    if 1 < header < len(data) and data[8:9] == b"{":
+        return fail(
+            "E110",
+            f"{name} holds weights (safetensors), without the network they belong to",
+            help=_WAYS_ON.format(name=name),
+        )
+    if name.endswith(".onnx") or (data[0] == 0x08 and b"onnx" in data[:4096].lower()):
+        return _exchange(name, "an ONNX")
+    return fail("E102", f"{name} is not a model", help="write it with snnc.export")
+
+
+def _exchange(name: str, kind: str) -> CompileError:
+    hint = "export the original module with snnc.export(module, example, 'model.pt')"
+    return fail("E111", f"{name} is {kind} file, which snnc does not read yet", help=hint)
+
+
+def _foreign_zip(name: str, archive: zipfile.ZipFile) -> CompileError:
+    names = archive.namelist()
+    tails = {n.partition("/")[2] or n for n in names}
+    if "constants.pkl" in tails and any("/code/" in f"/{n}" for n in names):
+        text = f"{name} is a TorchScript program, whose code snnc does not run"
+        return fail("E110", text, help=_WAYS_ON.format(name=name))
+    if "archive_format" in tails or any(n.endswith("models/model.json") for n in names):
+        return _exchange(name, "a torch.export (.pt2)")
+    pickles = [m for m in archive.infolist() if m.filename.endswith("data.pkl")]
+    if pickles:
+        (member, *_) = pickles
+        small = member.file_size <= _PICKLE_LIMIT and member.compress_type == zipfile.ZIP_STORED
+        return _pickle(name, archive.read(member) if small else b"", "written by torch.save")
+    return fail("E102", f"{name} is a zip file, not a model", help="write it with snnc.export")
+
+
+def _pickle(name: str, data: bytes, kind: str) -> CompileError:
+    """Name what is in a pickle, without unpickling it."""
+    found = pickled_names(data)
+    foreign = [n for n in found if not n.startswith(_HARMLESS) and not _is_storage(n)]
+    if found and not foreign:
+        text = f"{name} is {kind}: weights, without the network they belong to"
+        return fail("E110", text, help=_WAYS_ON.format(name=name))
+    listed = ", ".join(foreign[:12]) + (", …" if len(foreign) > 12 else "")
+    notes = [f"it refers to {listed}"] if foreign else []
+    return fail(
+        "E110",
+        f"{name} is {kind}: loading it would run code from the file",
+        None,
+        *notes,
+        help=_WAYS_ON.format(name=name),
+    )
+
+
+def _is_storage(name: str) -> bool:
+    return name.startswith("torch.") and any(part in name for part in _STORAGES)
+
+
+def pickled_names(data: bytes) -> list[str]:
+    """Every ``module.name`` that unpickling would import, found by reading the opcodes."""
+    found: dict[str, None] = {}
+    memo: dict[int, str] = {}
+    strings: list[str] = []
+    try:
+        for opcode, arg, _ in pickletools.genops(data):
+            if opcode.name in ("GLOBAL", "INST"):
+                found[str(arg).replace(" ", ".")] = None
+            elif opcode.name == "STACK_GLOBAL":
+                found[".".join(strings[-2:])] = None
+            elif isinstance(arg, str):
+                strings = [*strings[-1:], arg]
+            elif opcode.name == "MEMOIZE" and strings:
+                memo[len(memo)] = strings[-1]
+            elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT") and strings:
+                memo[int(arg or 0)] = strings[-1]
+            elif opcode.name in ("BINGET", "LONG_BINGET", "GET") and int(arg or 0) in memo:
+                strings = [*strings[-1:], memo[int(arg or 0)]]
+    except (ValueError, IndexError, EOFError):  # truncated: what was found so far counts
+        pass
+    return sorted(found)
+
+
+def load_from_source(source: str, weights: str | Path | None = None) -> LoadedModel:
+    """Trace the user's own code: ``file.py:factory``, with weights from a state_dict file.
+
+    See :func:`snnc.frontends.from_source.load_from_source`.
+    """
+    from snnc.frontends import from_source
+
+    return from_source.load_from_source(source, weights)
