@@ -58,7 +58,7 @@ def find(directory: Path | None = None) -> LavaEnv | None:
         CompileError: E601 if the variable names something that has no lava-nc 0.10.0.
     """
     if (named := os.environ.get(_VARIABLE)) and directory is None:
-        python = Path(named)
+        python = Path(shutil.which(named) or named).absolute()
         version = _probe(python)
         if version != LAVA.partition("==")[2]:
             has = f"has lava-nc {version}" if version else "has no lava-nc"

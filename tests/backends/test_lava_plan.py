@@ -102,3 +102,10 @@ def test_real_operators_are_refused() -> None:
         LavaBackend().compile(graph)
     assert [d.code for d in e.value.diagnostics] == ["E501", "E501"]
     assert "the lava backend does not take Input" in str(e.value)
+
+
+def test_many_processes_are_worth_a_warning() -> None:
+    few, many = LavaBackend().check(mlp()), LavaBackend().check(mlp(sizes=(2,) * 31))
+    assert few == []
+    assert [d.code for d in many] == ["W510"]
+    assert "becomes 32 Lava processes" in many[0].message
