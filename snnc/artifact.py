@@ -136,6 +136,14 @@ class Artifact:
             raise fail("E421", text, help=f"compile with --max-steps {count}")
         return count
 
+    def check_steps(self, steps: int) -> list[Diagnostic]:
+        """A W421 if the model computes with a number of steps of its own, and it is another."""
+        if not self.manifest.fixed_steps or steps == self.manifest.steps:
+            return []
+        text = f"the model was traced with {self.manifest.steps} steps, the data have {steps}"
+        why = "it computes with the number of steps itself, so that its outputs mean something else"
+        return [warning("W421", text, None, why, help="export the model with this number of steps")]
+
     def check_backend(self, name: str) -> None:
         """Raise CompileError E002 or E007 unless the artifact holds this backend."""
         check_names((name,))

@@ -11,11 +11,12 @@ from pathlib import Path
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import BACKENDS, check_names, load_backend
-from snnc.container import load_from_source, read_model
+from snnc.calibrate import calibrate
 from snnc.diagnostics import CompileError, Diagnostic, Severity, error
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
-from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, Source, dump_manifest
+from snnc.loading import Loaded, load
+from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, dump_manifest
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
@@ -96,9 +97,12 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         start = time.perf_counter()
-        graph, source, layouts = read(model, options)
+        loaded = load(model, options.module)
+        graph = loaded.graph
+        if options.calibration is not None:
+            calibrate(graph, options.calibration)
         report("read", f"{len(graph)} operators", time.perf_counter() - start)
-        ctx = Context()
+        ctx = Context(list(loaded.diagnostics))
         program, fakequant = lower(graph, options, ctx, report)
         graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
         files = {f"{PROGRAM}/program.txt": f"{program}\n".encode()}
@@ -106,7 +110,7 @@ def compile_model(
             files |= _stored(name, stored)
         files |= emit(program, options.targets, ctx, report)
         start = time.perf_counter()
-        manifest = describe(program, options, ctx, source, layouts, files)
+        manifest = describe(program, options, ctx, loaded, files)
         for path, content in sorted(files.items()):
             folder.write(path, content)
         folder.write(NAME, dump_manifest(manifest))
@@ -114,17 +118,6 @@ def compile_model(
     size = sum(map(len, files.values()))
     report("write", f"{len(files) + 1} files, {size / 1000:,.0f} kB", time.perf_counter() - start)
     return Compiled(Artifact(out, manifest), tuple(ctx.diagnostics))
-
-
-def read(model: Path, options: Options) -> tuple[Graph, Source, dict[str, str]]:
-    """Read a model file; with ``module``, its weights into the network the user's code makes."""
-    if options.module is None:
-        loaded = read_model(model)
-    else:
-        loaded = load_from_source(model, options.module)
-    graph = loaded.graph
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    return graph, Source(model.name, digest, ""), {}
 
 
 def lower(
@@ -170,8 +163,7 @@ def describe(
     program: Graph,
     options: Options,
     ctx: Context,
-    source: Source,
-    layouts: Mapping[str, str],
+    loaded: Loaded,
     files: Mapping[str, bytes],
 ) -> Manifest:
     """The manifest of an artifact with these files."""
@@ -179,12 +171,13 @@ def describe(
         format=FORMAT,
         snnc=__version__,
         name=program.name,
-        source=source,
+        source=loaded.source,
         profile=options.profile,
         bits=options.bits,
         steps=program.steps,
         max_steps=program.max_steps,
-        inputs=input_table(program, layouts),
+        fixed_steps=loaded.fixed_steps,
+        inputs=input_table(program, loaded.layouts),
         outputs=output_table(program),
         layers=layer_table(program, ctx.layers),
         targets=options.targets,

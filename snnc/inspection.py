@@ -1,4 +1,4 @@
-"""Look into a model before compiling it: its layers, its neurons' equations, what is unsupported."""
+"""Look into a model before compiling: layers, equations of neurons, what is unsupported."""
 
 from __future__ import annotations
 

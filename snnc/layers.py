@@ -26,8 +26,8 @@ def input_table(graph: Graph, layouts: Mapping[str, str]) -> tuple[InputEntry, .
     for node in graph:
         op = node.op
         if isinstance(op, IntInput):
-            default = "N" if op.clock is Clock.ONCE else "NT"
-            layout = layouts.get(node.name, default)
+            head = "N" if op.clock is Clock.ONCE else "NT"
+            layout = layouts.get(node.name, head + "." * len(op.shape))
             size = (op.lo, op.hi, float(op.scale))
             entries.append(InputEntry(node.name, op.shape, str(op.clock), *size, layout))
     return tuple(entries)

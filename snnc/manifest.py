@@ -43,7 +43,7 @@ class InputEntry(Record, frozen=True):
 
     ``shape`` has neither batch nor time.  Arrays at our boundary are (N, T, *shape) for a clock
     of ``step`` and (N, *shape) for ``once``; ``layout`` says how the user's model orders its axes,
-    e.g. ``TN``.
+    e.g. ``TN..``: time, batch and two of features.
     """
 
     name: str
@@ -102,7 +102,11 @@ class LayerEntry(Record, frozen=True):
 
 
 class Manifest(Record, frozen=True):
-    """Everything a reader needs to know before it opens any other file."""
+    """Everything a reader needs to know before it opens any other file.
+
+    ``steps`` is T as the model was traced; if ``fixed_steps``, the model computes with that number
+    itself.  Ranges are proven for ``max_steps`` steps at most (0: any number).
+    """
 
     format: str
     snnc: str
@@ -112,6 +116,7 @@ class Manifest(Record, frozen=True):
     bits: int
     steps: int
     max_steps: int
+    fixed_steps: bool
     inputs: tuple[InputEntry, ...]
     outputs: tuple[OutputEntry, ...]
     layers: tuple[LayerEntry, ...]

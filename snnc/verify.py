@@ -18,7 +18,7 @@ from snnc.backends import load_backend
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import Comparison, batches
 from snnc.data import Data
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import CompileError, Diagnostic
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
 from snnc.passes.base import run_passes
@@ -80,6 +80,7 @@ def verify(
     data = data.first(samples)
     encoded, found = artifact.encode_data(data.first(0))
     count = artifact.steps_of(encoded, steps)
+    found += artifact.check_steps(count)
     program = artifact.graph()
     spikes = spike_words(program)
     floats = {"spikes": _Float.of(float_graph(model or artifact.model()), spikes)}
@@ -87,11 +88,12 @@ def verify(
         floats["quantized_spikes"] = _Float.of(fakequant, spikes)
     comparisons = {name: Comparison(name) for name in names}
     limits = {n: len(data) if samples else DEFAULT_SAMPLES.get(n, len(data)) for n in names}
+    warned: list[Diagnostic] = []
     tally = Tally(artifact.manifest.outputs, spikes)
     for start, stop in batches(len(data), _batch_size(program, count)):
         part = data.part(start, stop)
         encoded, clipped = artifact.encode_data(part)
-        found = found or clipped
+        warned = warned or clipped
         expected = artifact.simulator.run(encoded, count, artifact.simulator.words())
         tally.add_integer(expected, artifact.decode(expected[0], count), part.labels)
         for kind, reference in floats.items():
@@ -103,7 +105,7 @@ def verify(
                 _compare(artifact, comparison, part.first(limits[name] - start), expected, count)
         progress(stop - start)
     report = tally.report(len(data), count, comparisons)
-    report.diagnostics = [*mismatches(report, program), *found]
+    report.diagnostics = [*mismatches(report, program), *found, *warned]
     return report
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from snnc.artifact import Artifact
 from snnc.commands.options import common, pass_console
-from snnc.commands.tables import layer_rows
+from snnc.commands.tables import Row, Rows, layer_rows
 from snnc.console import Console, visible
 from snnc.container import read_model
 from snnc.inspection import ModelLayer, inspect_model
@@ -64,12 +64,11 @@ def _output(entry: OutputEntry) -> str:
     )
 
 
-def _ranges(layers: tuple[LayerEntry, ...]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = []
+def _ranges(layers: tuple[LayerEntry, ...]) -> Rows:
+    rows: list[Row] = []
     for layer in layers:
         words = ([layer.range] if layer.range else []) + list(layer.words)
-        for word in words:
-            rows.append((layer.name, word.name, f"{word.lo:,}", f"{word.hi:,}", str(word.bits)))
+        rows += [(layer.name, w.name, f"{w.lo:,}", f"{w.hi:,}", str(w.bits)) for w in words]
     return ("layer", "word", "proven from", "to", "bits"), rows
 
 

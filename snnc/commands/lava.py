@@ -21,6 +21,8 @@ def setup_command(console: Console, force: bool) -> None:
     """Make a Python environment with lava-nc, beside the user's own."""
     from snnc import lava_env
 
-    python = lava_env.setup(report=lambda line: console.note(f"  {visible(line)}"), force=force).python
+    python = lava_env.setup(
+        report=lambda line: console.note(f"  {visible(line)}"), force=force
+    ).python
     console.say(f"Lava is ready: {visible(str(python))}")
     console.result = {"python": str(python)}

@@ -58,6 +58,8 @@ def run_command(
     words = artifact.words(names(record))
     encoded, found = artifact.encode_data(loaded)
     console.report(*found)
+    count = artifact.steps_of(encoded, steps)
+    console.report(*artifact.check_steps(count))
     result = artifact.run_encoded(encoded, backend, words, steps)
     arrays = dict(result.outputs)
     arrays |= {f"raw:{name}": a for name, a in result.raw.items()}

@@ -25,6 +25,7 @@ MANIFEST = Manifest(
     bits=8,
     steps=4,
     max_steps=0,
+    fixed_steps=False,
     inputs=(InputEntry("x", (2,), "step", 0, 1, 1.0, "TN"),),
     outputs=(OutputEntry("y", (3,), "end", False, (0.1, 1e-300, 3.0), (3,), False),),
     layers=(

@@ -1,0 +1,78 @@
+"""Read the model that is to be compiled, and what its file says about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snnc.container import LoadedModel, check_finite, load_from_source, read_model
+from snnc.diagnostics import CompileError, Diagnostic, fail
+from snnc.graph import Graph
+from snnc.manifest import Source
+from snnc.ops import Input
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model to compile.
+
+    Attributes:
+        graph: Real-valued operators.
+        source: The file.
+        layouts: Per input, the order of axes in the user's model, e.g. ``TN..``: time, batch and
+            two of features.
+        fixed_steps: Whether the model itself contains the number of steps.
+        diagnostics: What its export said.
+    """
+
+    graph: Graph
+    source: Source
+    layouts: dict[str, str]
+    fixed_steps: bool
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def load(path: Path, module: str | None = None) -> Loaded:
+    """Read a model file, or weights into the network that ``module`` (file.py:factory) makes.
+
+    Raises:
+        CompileError: E1xx if it cannot be read, E301 for NaN.
+    """
+    model = read_model(path) if module is None else _from_source(path, module)
+    if problems := check_finite(model.graph):
+        raise CompileError(problems)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    torch = model.meta.get("torch")
+    producer = f"torch {torch}" if isinstance(torch, str) else ""
+    return Loaded(
+        graph=model.graph,
+        source=Source(path.name, digest, producer),
+        layouts=_layouts(model.graph, model.meta),
+        fixed_steps=model.meta.get("fixed_steps") is True,
+        diagnostics=tuple(model.diagnostics),
+    )
+
+
+def _from_source(path: Path, module: str) -> LoadedModel:
+    if not path.is_file():
+        raise fail("E101", f"there is no file {path}", help="check the path of the weights")
+    return load_from_source(module, path)
+
+
+def _layouts(graph: Graph, meta: Mapping[str, Any]) -> dict[str, str]:
+    """The layouts that the file names; a file that does not, or says nonsense, names none."""
+    ranks = {n.name: len(n.op.type.shape) for n in graph.nodes if isinstance(n.op, Input)}
+    found = {}
+    entries = meta.get("inputs")
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict) or entry.get("name") not in ranks:
+            continue
+        places = {entry.get("time_axis"): "T", entry.get("batch_axis"): "N"}
+        places.pop(None, None)
+        axes = range(ranks[entry["name"]] + len(places))
+        if set(places) <= set(axes):
+            found[entry["name"]] = "".join(places.get(i, ".") for i in axes)
+    return found
