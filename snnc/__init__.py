@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snnc.artifact import Artifact
     from snnc.diagnostics import CompileError
     from snnc.driver import compile
-    from snnc.export import export
+    from snnc.exporting import export
 
 __all__ = ["Artifact", "CompileError", "__version__", "compile", "export", "load"]
 
@@ -25,7 +25,7 @@ _LAZY = {
     "Artifact": "snnc.artifact",
     "CompileError": "snnc.diagnostics",
     "compile": "snnc.driver",
-    "export": "snnc.export",
+    "export": "snnc.exporting",
 }
 
 
