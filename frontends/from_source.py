@@ -13,7 +13,7 @@ from torch import nn
 
 from snnc.container import LoadedModel
 from snnc.diagnostics import fail
-from snnc.export import export
+from snnc.exporting import export
 
 _CONTRACT = (
     "factory() returns (module, example), or a dict of arguments of snnc.export such as "

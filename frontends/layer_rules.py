@@ -41,8 +41,6 @@ def _transposed(s: Scalarizer, x: Any) -> int:
     term = s.dag[weight]
     if len(term.shape) != 2:
         raise Refusal("E210", "a product with a stack of matrices is not supported")
-    if term.form.kind == "transpose":
-        return term.args[0]
     return s.dag.make(Form("transpose"), (weight,), term.shape[::-1])
 
 

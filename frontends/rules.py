@@ -9,3 +9,6 @@ from snnc.frontends.shape_rules import SHAPE_RULES
 from snnc.frontends.time_rules import TIME_RULES
 
 RULES: dict[str, Rule] = {**POINTWISE_RULES, **SHAPE_RULES, **TIME_RULES, **LAYER_RULES}
+
+#: Operators that, on parameters alone, are computed when the graph is built.
+MOVES = frozenset((*TIME_RULES, *LAYER_RULES, "permute", "transpose", "select", "cat", "stack"))

@@ -103,7 +103,10 @@ class Scalarizer:
 
     def soft(self, x: Traced) -> bool:
         """Whether the tensor has one value everywhere, so that its shape does not matter."""
-        return inner(x.axes) != () and all(self.dag.shape(t) == () for t in x.terms)
+        if any(self.dag.shape(t) != () for t in x.terms):
+            return False
+        same = len(set(x.terms)) == 1 and self.dag[x.terms[0]].reach == CONSTANT
+        return same or inner(x.axes) != ()
 
     def solid(self, x: Traced) -> Traced:
         """Give every term its full shape."""
@@ -227,13 +230,15 @@ class Scalarizer:
         return self._apply(call)
 
     def _apply(self, call: Call) -> Any:
-        from snnc.frontends.rules import RULES
+        from snnc.frontends.rules import MOVES, RULES
 
         tensors = [x for x in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(x, Traced)]
         rule = RULES.get(call.name)
         try:
             if rule is None:
-                raise Refusal("E210", f"operator {call.target} is not supported")
+                raise self._unsupported(call)
+            if tensors and call.name in MOVES and all(self._weights(x) for x in tensors):
+                return self._parameter_call(call)
             return rule(self, call)
         except Refusal as refusal:
             if tensors and all(self.constant(x) for x in tensors) and call.name != "getitem":
@@ -241,6 +246,16 @@ class Scalarizer:
             if not refusal.code:
                 return Unknown()
             return self._refuse(refusal)
+
+    def _unsupported(self, call: Call) -> Refusal:
+        if torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ()):
+            hint = "move the random encoder out of the model"
+            return Refusal("E134", f"operator {call.target} draws random numbers", hint)
+        return Refusal("E210", f"operator {call.target} is not supported")
+
+    def _weights(self, x: Traced) -> bool:
+        """Whether the tensor is made of parameters, not of numbers that could be a state."""
+        return self.constant(x) and not self.soft(x)
 
     def _parameter_call(self, call: Call) -> Any:
         """Any operator on parameters alone, computed when the graph is built."""

@@ -167,7 +167,7 @@ class _Builder:
         elif isinstance(op, ops.Crossing) and op.source is Clock.STEP and Clock.ONCE in clocks:
             resolved = [self._repeat(str(x)) for x in resolved]
         inferred = op.infer(tuple(self._type(x) for x in resolved))
-        name = self._fresh(wanted) if wanted not in self._outputs else wanted
+        name = wanted if isinstance(op, ops.Output) else self._fresh(wanted)
         self._types[name] = inferred[0]
         self.graph.declare(name, op, inferred, loc)
         for port, x in enumerate(resolved):
