@@ -21,6 +21,7 @@ from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Edge, Graph, Node
 from snnc.interval import Interval, RangeOverflowError, guard
+from snnc.kernel import PREDICATES
 from snnc.ops import Op
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
@@ -45,9 +46,9 @@ class ProveRanges(Pass):
     max_steps: int = 0
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
-        ranges: dict[tuple[str, int], Interval] = {}
-        problems: list[Diagnostic] = []
         nodes = list(graph)
+        ranges = _spikes(nodes)
+        problems: list[Diagnostic] = []
         limit = self.max_steps or SUM_STEPS
         for node in sorted(nodes, key=lambda n: _is_late(n, graph)):
             operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
@@ -96,6 +97,20 @@ class ProveRanges(Pass):
     def ensures(self, graph: Graph) -> None:
         for node in graph:
             assert all(isinstance(t.dtype, Int) and t.dtype.lo is not None for t in node.types)
+
+
+def _spikes(nodes: list[Node]) -> dict[tuple[str, int], Interval]:
+    """Spikes are 0 or 1 whatever feeds them: what a recurrent connection needs to start from."""
+    found = {}
+    for node in nodes:
+        if isinstance(node.op, intops.IntNeuron):
+            for i, out in enumerate(node.op.kernel.outputs):
+                line = node.op.kernel.line(out)
+                while line is not None and line.fn == "copy":
+                    line = node.op.kernel.line(line.args[0])
+                if line is not None and line.fn in PREDICATES:
+                    found[node.name, i] = Interval.of(0, 1).broadcast(node.op.shape)
+    return found
 
 
 def _arriving(edge: Edge, ranges: dict[tuple[str, int], Interval]) -> Interval | None:

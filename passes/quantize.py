@@ -28,6 +28,7 @@ from snnc.passes.quantize_neuron import lower_neuron
 from snnc.passes.quantize_weights import fold_unit
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.profile import PROFILES
+from snnc.types import SPIKE
 
 #: Fractional bits of a sum of values in different units, and of a bias behind a pool.
 SUM_GUARD = 8
@@ -65,16 +66,18 @@ class Quantize(Pass):
     def run(self, graph: Graph, ctx: Context) -> Graph:
         low = Lowered(graph, Graph(graph.name, graph.steps), ctx, self.bits, PROFILES[self.profile])
         for node in graph:
+            if any(e.delay for e in graph.out_edges(node.name)):
+                low.announce(node)
+        for node in graph:
             if isinstance(node.op, ops.Constant) or _constant(graph, node.name):
                 continue
             if isinstance(node.op, ops.Input):
                 self._input(low, node)
                 continue
-            operands = [low.values.get((e.src, e.out)) for e in graph.in_edges(node.name)]
             dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
-            if any(low.values.get((e.src, e.out)) is None for e in dynamic):
-                continue  # an operand failed and is reported
-            RULES[type(node.op)](low, node, [v for v in operands if v is not None])
+            operands = [v for e in dynamic if (v := low.arriving(e)) is not None]
+            if len(operands) == len(dynamic):  # else an operand failed and is reported
+                RULES[type(node.op)](low, node, operands)
         if low.problems:
             raise CompileError(low.problems)
         ctx.fake_quantized = low.fake
@@ -127,10 +130,13 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     op, found = node.op, []
     if _constant(graph, node.name):
         return []
-    if any(e.delay for e in graph.in_edges(node.name)):
-        text = f"{node.name} reads a value of an earlier step outside a neuron"
-        hint = "recurrent projections and delay lines are not supported yet"
-        found.append(error("E212", text, node.loc, help=hint))
+    for e in graph.in_edges(node.name):
+        source = graph[e.src]
+        spikes = isinstance(source.op, ops.Neuron) and source.types[e.out].dtype == SPIKE
+        if e.delay and not spikes:
+            text = f"{node.name} reads {e.src} of an earlier step, which is not a spike train"
+            hint = "feed back spikes, or keep the value in a neuron's state"
+            found.append(error("E212", text, node.loc, help=hint))
     if isinstance(op, ops.Pointwise):
         constants = [_constant(graph, e.src) for e in graph.in_edges(node.name)]
         affine = {"mul": (1, 1), "add": (1, 1), "div": (0, 1), "sub": (1, 1)}

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import Diagnostic
-from snnc.exact import Expr, apply, floats, leaf, nearest, signs
-from snnc.graph import Graph, Node, Value
+from snnc.exact import ONE, Expr, apply, floats, leaf, nearest, signs
+from snnc.graph import Edge, Graph, Node, Value
 from snnc.intops import IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
 from snnc.profile import Profile
+from snnc.types import INT, SPIKE
 
 Transform = Callable[[Expr], Expr]
 Floats = npt.NDArray[np.float64]
@@ -90,7 +91,30 @@ class Lowered:
 
     def add(self, node: Node, op: ops.Op, *operands: QValue) -> None:
         """Put the integer operator for ``node``."""
-        self.out.add(node.name, op, *(v.value for v in operands), loc=node.loc)
+        values = [v.value for v in operands]
+        if node.name not in self.out:
+            self.out.add(node.name, op, *values, loc=node.loc)
+            return
+        types = op.infer(tuple(self.out.type_of(v) for v in values))  # it was announced
+        self.out.replace(Node(node.name, op, types, node.loc))
+        for port, v in enumerate(values):
+            self.out.connect(Edge(v.src, node.name, port, v.out, v.delay, v.init))
+
+    def announce(self, node: Node) -> None:
+        """Let a neuron's spikes be read, a step later, before the neuron itself is lowered."""
+        types = tuple(replace(t, dtype=INT) for t in node.types)
+        self.out.declare(node.name, node.op, types, node.loc)
+        for i, t in enumerate(node.types):
+            if t.dtype == SPIKE:
+                self.values[node.name, i] = QValue(Value(node.name, i), ONE)
+
+    def arriving(self, edge: Edge) -> QValue | None:
+        """The operand that an edge of the real graph brings, or None if its producer failed."""
+        v = self.values.get((edge.src, edge.out))
+        if v is None or not edge.delay:
+            return v
+        init = None if edge.init is None else Param(compact(edge.init.data.astype(np.int64)))
+        return replace(v, value=replace(v.value, delay=edge.delay, init=init))
 
     def constant(self, name: str) -> Expr:
         """The exact value of a constant node."""

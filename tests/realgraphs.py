@@ -116,3 +116,18 @@ def residual_conv(seed: int = 0) -> Graph:
     g.add("sum", TimeSum(), "fc")
     g.add("out", Output(), "sum")
     return g
+
+
+def recurrent(seed: int = 0) -> Graph:
+    """``v1 = beta*v + W x + R s[t-1]``: a layer that reads its own last spikes."""
+    rng = np.random.default_rng(seed)
+    g = Graph("recurrent", 16)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(rng.normal(size=(8, 6)))), "x")
+    loop = Linear(param(rng.normal(size=(8, 8)) / 2), param(rng.normal(size=8) / 8))
+    g.declare("loop", loop, (TensorType((8,)),), Loc("loop", "net.py", 9))
+    s = lif(g, "lif", pointwise(g, "lif.in", "add", "fc", "loop"))
+    g.connect(Edge(s, "loop", delay=1))
+    g.add("sum", TimeSum(), s)
+    g.add("out", Output(), "sum")
+    return g

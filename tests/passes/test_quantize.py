@@ -1,6 +1,7 @@
 """Integers against the float model with the same weights: spikes agree, ranges hold."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from snnc.passes.pipeline import integer_pipeline
 from snnc.storage import dump_graph
 from snnc.types import TensorType
 from tests.kerneltext import LIF, ZOO, kernel, population
-from tests.realgraphs import lif, mlp, param, residual_conv
+from tests.realgraphs import lif, mlp, param, recurrent, residual_conv
 
 RNG = np.random.default_rng(0)
 
@@ -71,7 +72,7 @@ def test_integrate_and_fire_and_powers_of_two_are_exact() -> None:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
-@pytest.mark.parametrize("make", [mlp, residual_conv])
+@pytest.mark.parametrize("make", [mlp, residual_conv, recurrent])
 def test_networks_agree_with_their_fake_quantized_float_model(bits: int, make: object) -> None:
     ctx = Context()
     graph = run_passes(make(), integer_pipeline(bits), ctx)  # type: ignore[operator]
@@ -187,3 +188,18 @@ def test_zero_weights_compile() -> None:
 def test_constants_of_the_graph_are_not_left_over() -> None:
     graph = run_passes(residual_conv(), integer_pipeline())
     assert not any(isinstance(n.op, Constant | Pointwise) for n in graph)
+
+
+def test_feed_forward_and_recurrent_weights_share_their_row_scale() -> None:
+    graph = run_passes(recurrent(), integer_pipeline())
+    assert [n.name for n in graph if n.name.endswith(".unit")] == []
+    (edge,) = graph.in_edges("loop")
+    assert (edge.src, edge.delay) == ("lif", 1)
+
+
+def test_feeding_back_a_membrane_outside_a_neuron_is_refused() -> None:
+    g = recurrent()
+    (edge,) = g.in_edges("loop")
+    g.disconnect(edge)
+    g.connect(replace(edge, src="lif.add"))
+    assert code_of(g) == "E212"
