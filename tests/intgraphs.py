@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ class Builder:
 
     rng: np.random.Generator
     graph: Graph
-    names: int = field(default=0)
+    names: int = 0
 
     def name(self, kind: str) -> str:
         """A fresh node name."""

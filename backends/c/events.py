@@ -29,7 +29,7 @@ def emit_linear(layer: Layer) -> None:
     with w.block(f"static void {layer.id('event')}({_parameters(x, y.ctype)})"):
         rows = y.size // out
         column = "id" if rows == 1 else f"(id % {fan_in}u)"
-        w(f"const {table.ctype} *w = {table.name} + (size_t){column} * {out}u;")
+        w(f"const {table.ctype} *restrict w = {table.name} + (size_t){column} * {out}u;")
         if rows > 1:
             w(f"acc += (size_t)(id / {fan_in}u) * {out}u;")
         with w.loop("j", out):
@@ -69,8 +69,8 @@ def emit_conv2d(layer: Layer) -> None:
         w(f"const {table.ctype} *w = {table.name} + (size_t)channel * {kh * kw * each}u;")
         with ExitStack() as stack:
             _reach(layer, stack, op, (kh, kw), x, y)
-            w(f"{word} *a = acc + (size_t)(oy * {width} + ox) * {channels}u{first};")
-            w(f"const {table.ctype} *v = w + (size_t)(ky * {kw} + kx) * {each}u;")
+            w(f"{word} *restrict a = acc + (size_t)(oy * {width} + ox) * {channels}u{first};")
+            w(f"const {table.ctype} *restrict v = w + (size_t)(ky * {kw} + kx) * {each}u;")
             with w.loop("o", each):
                 w(_add("a[o]", "v[o]", x, word))
     with w.block(f"static void {layer.tick}(void)"):
@@ -138,7 +138,7 @@ def _for(name: str, count: int) -> str:
 
 
 def _parameters(x: Buffer, word: str) -> str:
-    return f"{word} *acc, uint32_t id" + ("" if x.is_spikes else f", {word} x")
+    return f"{word} *restrict acc, uint32_t id" + ("" if x.is_spikes else f", {word} x")
 
 
 def _add(place: str, weight: str, x: Buffer, word: str) -> str:

@@ -72,7 +72,9 @@ class Layer:
         index = self.plan.index[self.node.name]
         types = ", ".join(map(str, self.node.types))
         lines = [comment(f"---- layer {index}: {self.node.name}")]
-        lines += [comment(f"{type(self.node.op).__name__}, {types}"), comment(str(self.node.loc))]
+        lines.append(comment(f"{type(self.node.op).__name__}, {types}"))
+        if str(self.node.loc) != self.node.name:
+            lines.append(comment(str(self.node.loc)))
         if isinstance(self.node.op, IntNeuron):
             lines += [comment(line) for line in kernel_lines(self.node.op.kernel)]
         return lines
@@ -86,5 +88,6 @@ def load(buffer: Buffer, index: str, word: str) -> str:
 
 def store(buffer: Buffer, index: str, value: str, word: str) -> str:
     """Assignment of an expression of type ``word`` to an element."""
-    cast = value if buffer.ctype == word else f"({buffer.ctype})({value})"
+    inner = value if value.isidentifier() else f"({value})"
+    cast = value if buffer.ctype == word else f"({buffer.ctype}){inner}"
     return f"{buffer.name}[{index}] = {cast};"

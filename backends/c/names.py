@@ -34,13 +34,16 @@ def layer(index: int, part: str) -> str:
 def escaped(text: str, limit: int = 200) -> str:
     r"""Return ``text`` for use inside a comment or string literal: the rest is octal.
 
-    >>> print(escaped('a*/"??/'))
-    a\052/\042\077\077/
+    >>> print(escaped('a*/"??/'), escaped("a * b"))
+    a\052/\042\077\077/ a * b
     """
     raw = text.encode("utf-8", "backslashreplace")
-    cut, rest = raw[:limit], raw[limit:]
-    kept = "".join(chr(b) if _PLAIN.fullmatch(chr(b)) else f"\\{b:03o}" for b in cut)
-    return kept + ("..." if rest else "")
+    kept = ""
+    for i, b in enumerate(raw[:limit]):
+        # a star between blanks is a product in a kernel and cannot end a comment
+        is_product = raw[max(i - 1, 0) : i + 2] == b" * "
+        kept += chr(b) if is_product or _PLAIN.fullmatch(chr(b)) else f"\\{b:03o}"
+    return kept + ("..." if len(raw) > limit else "")
 
 
 def comment(text: str) -> str:

@@ -118,7 +118,8 @@ class Network:
         for delay in self.plan.delays.values():
             if delay.edge.src == node.name:
                 depth, buffer = delay.edge.delay, delay.buffer
-                layer.data(f"static {buffer.ctype} {delay.name}[{depth}][{buffer.size}];")
+                note = names.comment(f"output {delay.edge.out}, {depth} step(s) ago first")
+                layer.data(f"static {buffer.ctype} {delay.name}[{depth}][{buffer.size}]; {note}")
                 layer.bytes += delay.bytes
                 with layer.reset.loop("q", depth):
                     slot = replace(buffer, name=f"{delay.name}[q]")

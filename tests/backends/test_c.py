@@ -108,6 +108,8 @@ def test_sanitizers_find_nothing(tmp_path: Path, compiler: list[str]) -> None:
         graph = random_graph(seed)
         folder = emitted(graph, tmp_path / str(seed))
         flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        if "clang" in compiler[0]:  # also unsigned wrap-around and silent narrowing
+            flags.append("-fsanitize=integer,implicit-conversion")
         done = build(folder, compiler, *flags)
         assert done.returncode == 0, done.stderr
         x = random_inputs(graph, np.random.default_rng(seed), 3, 5)

@@ -127,24 +127,32 @@ const char *npy_open(npy_file *npy, const char *path) {
     return problem;
 }
 
+static int64_t decode(const npy_file *npy, const unsigned char *raw) {
+    uint64_t word = 0u;
+    for (size_t b = 0u; b < npy->bytes; b++) {
+        word |= (uint64_t)raw[b] << (8u * b);
+    }
+    if (npy->is_signed && (raw[npy->bytes - 1u] & 0x80u) != 0u) {
+        const uint64_t ones = ~(uint64_t)0;
+        word |= npy->bytes == 8u ? 0u : ones << (8u * npy->bytes);
+        return -(int64_t)(ones - word) - 1;
+    }
+    /* uint64 above the largest int64 is above every input range, too */
+    return word > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)word;
+}
+
 int npy_read(npy_file *npy, int64_t *to, size_t count) {
-    unsigned char raw[8];
-    for (size_t i = 0u; i < count; i++) {
-        uint64_t word = 0u;
-        if (fread(raw, 1u, npy->bytes, npy->file) != npy->bytes) {
+    unsigned char raw[8u * 512u];
+    while (count > 0u) {
+        const size_t some = count < 512u ? count : 512u;
+        if (fread(raw, npy->bytes, some, npy->file) != some) {
             return 0;
         }
-        for (size_t b = 0u; b < npy->bytes; b++) {
-            word |= (uint64_t)raw[b] << (8u * b);
+        for (size_t i = 0u; i < some; i++) {
+            to[i] = decode(npy, raw + i * npy->bytes);
         }
-        if (npy->is_signed && (raw[npy->bytes - 1u] & 0x80u) != 0u) {
-            const uint64_t ones = ~(uint64_t)0;
-            word |= npy->bytes == 8u ? 0u : ones << (8u * npy->bytes);
-            to[i] = -(int64_t)(ones - word) - 1;
-        } else {
-            /* uint64 above the largest int64 is above every input range, too */
-            to[i] = word > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)word;
-        }
+        to += some;
+        count -= some;
     }
     return 1;
 }

@@ -18,27 +18,34 @@ static inline int64_t snn_floor_64(int64_t x, int shift) {
     return (x < 0) ? ~(~x >> shift) : (x >> shift);
 }
 
+/* |x|, also of the smallest number, without wrapping around. */
+static inline uint32_t snn_magnitude_32(int32_t x) {
+    return (x < 0) ? (uint32_t)(-(x + 1)) + 1u : (uint32_t)x;
+}
+
+static inline uint64_t snn_magnitude_64(int64_t x) {
+    return (x < 0) ? (uint64_t)(-(x + 1)) + 1u : (uint64_t)x;
+}
+
 /* Toward zero. */
 static inline int32_t snn_trunc_32(int32_t x, int shift) {
-    const uint32_t m = ((x < 0) ? 0u - (uint32_t)x : (uint32_t)x) >> shift;
+    const uint32_t m = snn_magnitude_32(x) >> shift;
     return (x < 0) ? -(int32_t)m : (int32_t)m;
 }
 
 static inline int64_t snn_trunc_64(int64_t x, int shift) {
-    const uint64_t m = ((x < 0) ? (uint64_t)0 - (uint64_t)x : (uint64_t)x) >> shift;
+    const uint64_t m = snn_magnitude_64(x) >> shift;
     return (x < 0) ? -(int64_t)m : (int64_t)m;
 }
 
 /* To nearest, halves away from zero. */
 static inline int32_t snn_half_away_32(int32_t x, int shift) {
-    const uint32_t m = (x < 0) ? 0u - (uint32_t)x : (uint32_t)x;
-    const uint32_t q = (m + ((uint32_t)1 << (shift - 1))) >> shift;
+    const uint32_t q = (snn_magnitude_32(x) + ((uint32_t)1 << (shift - 1))) >> shift;
     return (x < 0) ? -(int32_t)q : (int32_t)q;
 }
 
 static inline int64_t snn_half_away_64(int64_t x, int shift) {
-    const uint64_t m = (x < 0) ? (uint64_t)0 - (uint64_t)x : (uint64_t)x;
-    const uint64_t q = (m + ((uint64_t)1 << (shift - 1))) >> shift;
+    const uint64_t q = (snn_magnitude_64(x) + ((uint64_t)1 << (shift - 1))) >> shift;
     return (x < 0) ? -(int64_t)q : (int64_t)q;
 }
 
