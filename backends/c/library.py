@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def load_library(folder: Path, compiler: str, flags: tuple[str, ...]) -> Library
     if missing := [name for name in SOURCES if name not in files]:
         raise fail("E405", f"{folder / missing[0]} is missing", help="compile the network again")
     command = find_compiler(compiler)
-    digest = hashlib.sha256(repr((os.getpid(), command, flags)).encode())
+    digest = hashlib.sha256(repr((command, flags)).encode())
     for name, content in files.items():
         digest.update(f"{name}:{len(content)}:".encode() + content)
     key = digest.hexdigest()
@@ -91,6 +92,7 @@ class Library:
 
     def __init__(self, path: Path, interface: dict[str, Any]) -> None:
         self.interface = interface
+        self._alone = threading.Lock()
         self._trace = ctypes.CDLL(str(path)).snn_trace
         self._trace.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
         self._trace.restype = ctypes.c_int
@@ -119,8 +121,9 @@ class Library:
             np.zeros((batch, count, *w["shape"]), np.int64) if w["name"] in wanted else None
             for w in words
         ]
-        for n in range(batch):
-            self._sample(n, arrays, count, outputs, records)
+        with self._alone:
+            for n in range(batch):
+                self._sample(n, arrays, count, outputs, records)
         named = {p["name"]: a for p, a in zip(self.interface["outputs"], outputs, strict=True)}
         kept = {w["name"]: a for w, a in zip(words, records, strict=True) if a is not None}
         return named, dict(sorted(kept.items())) if count else {}
