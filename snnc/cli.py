@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line; the value is the exit code."""
-    console = Console("--json" in argv, "--quiet" in argv, "--debug" in argv)
+    quiet = "--quiet" in argv or "-q" in argv
+    console = Console("--json" in argv, quiet, "--debug" in argv)
     console.command = next((a for a in argv if a in COMMANDS), "")
     code = _guarded(argv, console)
     if code is None:

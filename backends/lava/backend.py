@@ -62,7 +62,7 @@ class LavaBackend(Backend):
         """Run the emitted folder in a process of its own, in the Lava environment.
 
         Raises:
-            CompileError: E601 without a Lava environment, E401 if the inputs do not fit, E611 if
+            CompileError: E601 without a Lava environment, E421 if the inputs do not fit, E611 if
                 Lava fails, E612 if it does not end.
         """
         env = lava_env.require()

@@ -52,7 +52,7 @@ def execute(
         Outputs and records, as ``Simulator.run``.
 
     Raises:
-        CompileError: E401 if the inputs do not fit, E611 if Lava fails, E612 after ``limit``.
+        CompileError: E421 if the inputs do not fit, E611 if Lava fails, E612 after ``limit``.
     """
     words = list(record)
     wanted = "all" if any("," in word for word in words) else ",".join(words)
@@ -141,7 +141,7 @@ def _failure(status: int | None, log: str, limit: float) -> CompileError:
         "error: "
     )
     if status == 2 and reason:
-        return fail("E401", reason)
+        return fail("E421", reason)
     if status is None:
         return fail("E612", f"the Lava run did not end within {limit:g} s", None, *lines[-TAIL:])
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"

@@ -63,9 +63,9 @@ class NumpyBackend(Backend):
         """Run the emitted program in this process.
 
         Raises:
-            CompileError: E401 if the inputs do not fit the network.
+            CompileError: E421 if the inputs do not fit the network.
         """
         try:
             return Simulator.load(folder).run(inputs, steps, record)
         except (TypeError, ValueError) as e:
-            raise fail("E401", str(e)) from e
+            raise fail("E421", str(e)) from e

@@ -14,12 +14,12 @@ pass_console = click.pass_obj
 
 def common(command: F) -> F:
     """Add ``--json``, ``--quiet`` and ``--debug``; ``snnc.cli.run`` reads them."""
-    for name, text in (
-        ("--debug", "Show Python's traceback of an internal error."),
-        ("--quiet", "No progress."),
-        ("--json", "Print one JSON document on stdout, also for errors."),
+    for flags, text in (
+        (("--debug",), "Show Python's traceback of an internal error."),
+        (("-q", "--quiet"), "No progress."),
+        (("--json",), "Print one JSON document on stdout, also for errors."),
     ):
-        command = click.option(name, is_flag=True, expose_value=False, help=text)(command)
+        command = click.option(*flags, is_flag=True, expose_value=False, help=text)(command)
     return command
 
 

@@ -12,6 +12,10 @@ Row = tuple[str, ...]
 Rows = tuple[Row, list[Row]]
 
 
+#: Operators that move values without changing them.
+_SILENT = ("IntRepeat", "IntTimeLast", "IntTimeStack")
+
+
 def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
     """Columns and rows: one row for each layer with weights, state or an accumulator."""
     columns = ("layer", "operator", "shape", "weights", "bits", "rms err", "guard", "acc bits")
@@ -29,6 +33,7 @@ def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
             _source(layer),
         )
         for layer in layers
+        if layer.op not in _SILENT
     ]
     return (*columns, "state bits", "source"), rows
 

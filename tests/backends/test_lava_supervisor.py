@@ -204,7 +204,7 @@ def test_a_run_beyond_its_limit_is_ended(folder: Path) -> None:
 
 
 def test_wrong_inputs_are_the_callers_mistake(folder: Path) -> None:
-    with pytest.raises(CompileError, match=r"SNNC-E401\]: input 'image' must be in \[0, 1\]"):
+    with pytest.raises(CompileError, match=r"SNNC-E421\]: input 'image' must be in \[0, 1\]"):
         LavaBackend().run(folder, {"image": LONG["image"] + 1})
 
 

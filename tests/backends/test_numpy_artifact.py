@@ -112,7 +112,7 @@ def test_the_backend_runs_its_folder(folder: Path) -> None:
     x = random_inputs(mlp(), np.random.default_rng(2), 2, 4)
     outputs, records = NumpyBackend().run(folder, x, record=["lif1.s"])
     np.testing.assert_array_equal(records["lif1.s"].sum(1), outputs["out"])
-    with pytest.raises(CompileError, match=r"SNNC-E401\]: input 'image' must be in"):
+    with pytest.raises(CompileError, match=r"SNNC-E421\]: input 'image' must be in"):
         NumpyBackend().run(folder, {"image": x["image"] + 5})
 
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -114,38 +115,72 @@ def test_verify_prints_tables(snnc: Snnc, artifact: Path, data: Path) -> None:
 
 
 def test_verify_finds_a_wrong_backend(
-    snnc: Snnc, artifact: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = NumpyBackend.run
+    right, artifact = NumpyBackend.run, tmp_path / "net"
+    assert snnc("compile", model, "-o", artifact, "--target", "c").code == 0
 
     def wrong(self, folder, inputs, steps=None, record=()):  # type: ignore[no-untyped-def]
-        outputs, words = right(self, folder, inputs, steps, record)
+        outputs, words = right(NumpyBackend(), folder.parent / "numpy", inputs, steps, record)
         word = next(w for w in words if not w.endswith(".s"))
         words[word] = words[word].copy()
         words[word][5, 7, 3] += 1
         return outputs, words
 
-    monkeypatch.setattr(NumpyBackend, "run", wrong)
+    monkeypatch.setattr("snnc.backends.c.backend.CBackend.run", wrong)
     result = snnc("verify", artifact, "--data", data, "--json")
     assert result.code == 7
     document = result.document
     assert (document["status"], document["exit"]) == ("error", 7)
-    comparison = document["backends"]["numpy"]
+    assert document["backends"]["numpy"]["equal"] is True
+    comparison = document["backends"]["c"]
     assert comparison["equal"] is False
     assert comparison["samples_different"] == 1
     first = comparison["first_difference"]
     assert (first["sample"], first["step"], first["index"]) == (5, 7, [3])
-    assert first["values"]["numpy"] != 0 or first["values"] != {}
+    assert set(first["values"]) == {"numpy", "c"}
     (diagnostic,) = document["diagnostics"]
     assert diagnostic["code"] == "SNNC-E410"
     assert "sample 5, step 7" in diagnostic["message"]
+
+
+needs_cc = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler"
+)
+
+
+@needs_cc
+def test_verify_runs_c_and_an_artifact_stays_valid_after_make(
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path
+) -> None:
+    net = tmp_path / "net"
+    assert snnc("compile", model, "-o", net, "--target", "numpy,c").code == 0
+    subprocess.run(["make", "-s", "-C", str(net / "c")], check=True)
+    document = snnc("verify", net, "--data", data, "--json").document
+    assert document["exact"] is True
+    counts = {name: b["words_compared"] for name, b in document["backends"].items()}
+    assert counts["c"] == counts["numpy"] > 0
+
+
+def test_a_missing_tool_does_not_hide_the_other_backends(
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = tmp_path / "net"
+    assert snnc("compile", model, "-o", net, "--target", "lava").code == 0
+    monkeypatch.delenv("SNNC_LAVA_PYTHON", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    result = snnc("verify", net, "--data", data, "--json")
+    assert result.code == 8
+    backends = result.document["backends"]
+    assert backends["numpy"]["equal"] is True
+    assert backends["lava"]["equal"] is None
+    assert backends["lava"]["error"] == "SNNC-E601"
 
 
 def test_run_writes_outputs_words_and_integers(
     snnc: Snnc, artifact: Path, data: Path, tmp_path: Path
 ) -> None:
     out, integers = tmp_path / "r.npz", tmp_path / "in.npy"
-    args = ("--record", "lif0.spike", "--samples", 4, "--integers", integers)
     words = [w for w in snnc_words(artifact) if w.startswith("lif0")]
     layer = words[0].rpartition(".")[0]
     args = ("--record", layer, "--samples", 4, "--integers", integers)

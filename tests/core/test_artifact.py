@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -113,6 +114,25 @@ def test_reports_all_damaged_files_at_once(copy: Path) -> None:
     with pytest.raises(CompileError) as e:
         Artifact.open(copy)
     assert [d.code for d in e.value.diagnostics] == ["E405", "E405", "E407"]
+
+
+def test_any_flipped_bit_is_found(copy: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = sorted(p for p in copy.rglob("*") if p.is_file())
+    for _ in range(60):
+        path = files[rng.integers(len(files))]
+        raw = path.read_bytes()
+        damaged = bytearray(raw)
+        damaged[rng.integers(len(raw))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        if path.name == NAME:
+            # The manifest hashes everything but itself: what remains must be a manifest.
+            with contextlib.suppress(CompileError):
+                Artifact.open(copy)
+        else:
+            with pytest.raises(CompileError):
+                Artifact.open(copy)
+        path.write_bytes(raw)
 
 
 def test_what_using_an_artifact_leaves_in_it_does_no_harm(copy: Path) -> None:
