@@ -103,6 +103,12 @@ def _guarded(argv: Sequence[str], console: Console) -> int | None:
         console.report(error("E009", "stopped; nothing was written"))
     except BrokenPipeError:
         return 0
+    except OSError as e:
+        text = f"{e.filename}: {e.strerror}" if e.filename else str(e)
+        console.report(error("E433", text, help="check the path, its permissions and the disk"))
+    except MemoryError:
+        hint = "use fewer samples, e.g. --samples 100"
+        console.report(error("E434", "not enough memory", help=hint))
     except Exception as e:
         if console.debug:
             traceback.print_exc()

@@ -192,7 +192,7 @@ def _rich_table(
 
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name, is_right in zip(columns, right, strict=True):
-        table.add_column(name, justify="right" if is_right else "left")
+        table.add_column(name, justify="right" if is_right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     RichConsole().print(table)

@@ -1,3 +1,5 @@
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -75,6 +77,24 @@ def test_the_same_input_gives_the_same_bytes(snnc: Snnc, model: Path, tmp_path: 
         (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
     )
     assert not any(str(tmp_path).encode() in (tmp_path / "a" / f).read_bytes() for f in files)
+
+
+def test_other_processes_give_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    trees = set()
+    for seed, threads, locale in (("0", "1", "C"), ("77", "4", "C.UTF-8")):
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "LC_ALL": locale,
+            "TZ": f"UTC{threads}",
+        }
+        command = [sys.executable, "-m", "snnc", "compile", model, "-o", tmp_path / seed]
+        arguments = [*map(str, command), "--target", "c,lava", "--json"]
+        done = subprocess.run(arguments, check=True, capture_output=True, env=environment)
+        trees.add(json.loads(done.stdout)["tree_sha256"])
+    assert len(trees) == 1
 
 
 def test_dump_ir_writes_the_graph_after_every_pass(snnc: Snnc, model: Path, tmp_path: Path) -> None:

@@ -142,6 +142,13 @@ def test_an_output_that_exists(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         assert (codes, code) == ({expected}, 9)
 
 
+def test_a_dump_folder_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = model_file(tmp_path, mlp())
+    args = ("-o", tmp_path / "out", "--dump-ir", model / "ir")
+    codes, code, _ = refused(capsys, tmp_path, "compile", model, *args)
+    assert (codes, code) == ({"E433"}, 9)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     model = model_file(tmp_path, mlp())
@@ -213,12 +220,13 @@ def forked_compiler(model: Path, out: Path, bits: int) -> int:
 
 def test_kill_9_leaves_the_old_or_the_new_or_nothing(tmp_path: Path) -> None:
     model, out = model_file(tmp_path, mlp()), tmp_path / "out"
-    start = time.monotonic()
     compile_model(model, out, Options())
+    start = time.monotonic()
+    compile_model(model, out, Options(force=True))
     full = time.monotonic() - start
     rng = np.random.default_rng(5)
     seen = set()
-    for i in range(20):
+    for i in range(16):
         if i % 2:
             shutil.rmtree(out, ignore_errors=True)
         old = out.exists() and Artifact.open(out).manifest.tree
