@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from snnc.container import LoadedModel
-from snnc.diagnostics import fail
+from snnc.diagnostics import CompileError, Loc, fail
 from snnc.exporting import export
 
 _CONTRACT = (
@@ -56,6 +57,10 @@ def _call_factory(source: str) -> dict[str, Any]:
         if not callable(factory):
             raise fail("E112", f"{path.name} defines no function {name!r}", help=_CONTRACT)
         made = factory()
+    except (Exception, SystemExit) as e:
+        if isinstance(e, CompileError):
+            raise
+        raise _failed(path, e) from e
     finally:
         sys.path.remove(str(path.resolve().parent))
     if isinstance(made, tuple) and len(made) == 2:
@@ -64,6 +69,18 @@ def _call_factory(source: str) -> dict[str, Any]:
         text = f"{name}() returned {type(made).__name__}"
         raise fail("E112", text, help=_CONTRACT)
     return made
+
+
+def _failed(path: Path, e: BaseException) -> CompileError:
+    """The user's own code failed: where, in the last line of theirs, and how."""
+    frames = [
+        f
+        for f in traceback.extract_tb(e.__traceback__)
+        if Path(f.filename).resolve() == path.resolve()
+    ]
+    line = frames[-1].lineno if frames else getattr(e, "lineno", None)
+    loc = Loc(path.name, path.name, line) if line else Loc(path.name)
+    return fail("E112", f"the code in {path.name} failed: {type(e).__name__}: {e}", loc)
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
