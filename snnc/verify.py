@@ -18,9 +18,10 @@ from snnc.backends import load_backend
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import Comparison, batches
 from snnc.data import Data
-from snnc.diagnostics import CompileError, Diagnostic
+from snnc.diagnostics import CompileError, Diagnostic, fail
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
+from snnc.ops import Input, Output
 from snnc.passes.base import run_passes
 from snnc.passes.pipeline import real_pipeline
 from snnc.report import Report, Tally, mismatches
@@ -71,12 +72,14 @@ def verify(
         progress: Called with the number of samples done since.
 
     Raises:
-        CompileError: For unfit data and unknown backends.  Mismatches (E410, E411) and missing
+        CompileError: For unfit data or models and unknown backends.  Mismatches (E410, E411) and missing
             tools (E6xx) are in the report.
     """
     names = artifact.manifest.targets if backends is None else tuple(backends)
     for name in names:
         artifact.check_backend(name)
+    if model is not None:
+        check_model(model, artifact)
     data = data.first(samples)
     encoded, found = artifact.encode_data(data.first(0))
     count = artifact.steps_of(encoded, steps)
@@ -118,6 +121,17 @@ def spike_words(program: Graph) -> dict[str, str]:
             words = dict.fromkeys(f"{node.name}.{o}" for o, t in outputs if t.dtype == SPIKE)
             found |= {node.name if len(words) == 1 else word: word for word in words}
     return found
+
+
+def check_model(model: Graph, artifact: Artifact) -> None:
+    """Raise CompileError E412 unless a float model has the artifact's inputs and outputs."""
+    manifest = artifact.manifest
+    want = {(e.name, e.shape) for e in (*manifest.inputs, *manifest.outputs)}
+    have = {(n.name, n.type.shape) for n in model.nodes if isinstance(n.op, Input | Output)}
+    if want != have:
+        text = "the model has other inputs or outputs than the artifact"
+        sides = (f"artifact: {sorted(want)}", f"model: {sorted(have)}")
+        raise fail("E412", text, None, *sides, help="compare with the model that was compiled")
 
 
 def float_graph(model: Graph) -> Graph:

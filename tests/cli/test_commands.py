@@ -12,6 +12,8 @@ import pytest
 from snnc.backends.numpy.backend import NumpyBackend
 from snnc.cli import COMMANDS
 from tests.cli.conftest import Snnc
+from tests.models import model_file
+from tests.realgraphs import mlp
 
 
 def test_help_names_every_command(snnc: Snnc) -> None:
@@ -124,6 +126,21 @@ def test_verify_reports_everything(snnc: Snnc, artifact: Path, data: Path) -> No
     assert numpy["samples"] == 8
     assert numpy["words_compared"] > 8 * 16 * (20 + 5) * 2
     assert numpy["first_difference"] is None
+
+
+def test_verify_compares_with_another_float_model(
+    snnc: Snnc, artifact: Path, model: Path, data: Path, tmp_path: Path
+) -> None:
+    def agreement(path: Path) -> float:
+        result = snnc("verify", artifact, "--data", data, "--model", path, "--json")
+        return float(min(result.document["agreement"]["spikes"].values()))
+
+    retrained = model_file(tmp_path, mlp(seed=1))
+    assert agreement(model) > 0.98 > agreement(retrained)
+    other = model_file(tmp_path, mlp((12, 20, 4)))
+    result = snnc("verify", artifact, "--data", data, "--model", other)
+    assert result.code == 3
+    assert "SNNC-E412" in result.err
 
 
 def test_verify_prints_tables(snnc: Snnc, artifact: Path, data: Path) -> None:
