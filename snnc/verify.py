@@ -72,8 +72,8 @@ def verify(
         progress: Called with the number of samples done since.
 
     Raises:
-        CompileError: For unfit data or models and unknown backends.  Mismatches (E410, E411) and missing
-            tools (E6xx) are in the report.
+        CompileError: For unfit data or models and unknown backends.  Mismatches (E410, E411)
+            and missing tools (E6xx) are in the report.
     """
     names = artifact.manifest.targets if backends is None else tuple(backends)
     for name in names:
@@ -126,7 +126,8 @@ def spike_words(program: Graph) -> dict[str, str]:
 def check_model(model: Graph, artifact: Artifact) -> None:
     """Raise CompileError E412 unless a float model has the artifact's inputs and outputs."""
     manifest = artifact.manifest
-    want = {(e.name, e.shape) for e in (*manifest.inputs, *manifest.outputs)}
+    want = {(e.name, e.shape) for e in manifest.inputs}
+    want |= {(e.name, e.shape) for e in manifest.outputs}
     have = {(n.name, n.type.shape) for n in model.nodes if isinstance(n.op, Input | Output)}
     if want != have:
         text = "the model has other inputs or outputs than the artifact"
