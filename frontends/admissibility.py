@@ -21,7 +21,9 @@ def inadmissible(dag: Dag, program: StepProgram) -> list[Diagnostic]:
         term = dag[x]
         form = term.form
         if form.kind in COLLECTS or form.kind in ("time_last", "steps"):
-            found.append(error("E133", "a step uses a result of the whole sequence", term.source.loc))
+            found.append(
+                error("E133", "a step uses a result of the whole sequence", term.source.loc)
+            )
         if form.kind == "input" and form.attrs[1] not in (None, -1):
             found.append(error("E133", "a step reads the input of one fixed step", term.source.loc))
     for state in program.states:

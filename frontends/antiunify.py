@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
-from snnc.frontends.dag import COLLECTS, Dag
+from snnc.frontends.dag import COLLECTS, TIMED, Dag
 
 #: Place of a number that depends on the number of steps: (term, operand).
 Place = tuple[int, int]
@@ -26,11 +26,13 @@ class Match:
         image: Term of the longer trace → the same computation one step earlier.
         initial: Value computed in step 0 → the state's initial value.
         scaled: Operands that are ``ratio * T**power``: (ratio, power).
+        fixed: Terms that read the same input step in both traces, counted from the start.
     """
 
     image: dict[int, int] = field(default_factory=dict)
     initial: dict[int, int] = field(default_factory=dict)
     scaled: dict[Place, tuple[float, int]] = field(default_factory=dict)
+    fixed: list[int] = field(default_factory=list)
 
 
 def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Match:
@@ -41,14 +43,18 @@ def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Ma
     """
     match = Match()
     found: dict[str, Diagnostic] = {}
-    todo = list(zip(longer, shorter, strict=True))
+    todo = [(a, b, a) for a, b in zip(longer, shorter, strict=True)]
     while todo:
-        a, b = todo.pop()
+        a, b, user = todo.pop()
+        if a == b and dag[a].reach == TIMED:
+            match.fixed.append(user)
         if a == b or match.image.get(a) == b:
             continue
-        conflict = _step(dag, match, a, b, steps, todo)
+        conflict = _step(dag, match, a, b, user, steps, todo)
         if conflict is not None:
-            found.setdefault(f"{conflict.code} {conflict.message} {conflict.loc}", conflict)
+            loc = conflict.loc
+            place = (loc.file, loc.line) if loc is not None and loc.file else loc
+            found.setdefault(f"{conflict.code} {place}", conflict)
     if found:
         worst = sorted(found.values(), key=lambda d: d.code)
         # one cause shows up in many places: keep the most specific kind
@@ -57,11 +63,17 @@ def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Ma
 
 
 def _step(
-    dag: Dag, match: Match, a: int, b: int, steps: int, todo: list[tuple[int, int]]
+    dag: Dag,
+    match: Match,
+    a: int,
+    b: int,
+    user: int,
+    steps: int,
+    todo: list[tuple[int, int, int]],
 ) -> Diagnostic | None:
-    """Match one pair, pushing the pairs of operands; return a conflict."""
+    """Match one pair of operands of ``user``, pushing their operands; return a conflict."""
     x, y = dag[a], dag[b]
-    loc = x.source.loc
+    loc = x.source.loc if x.args else dag[user].source.loc
     kinds = (x.form.kind, y.form.kind)
     if kinds == ("input", "input") and x.form.attrs[0] == y.form.attrs[0]:
         if x.form.attrs[1] is None or y.form.attrs[1] is None:
@@ -70,7 +82,7 @@ def _step(
             return _non_causal(loc)
         return _map(match, a, b, loc)
     if kinds[0] in COLLECTS and x.form == y.form and len(x.args) == len(y.args) + 1:
-        todo += zip(x.args[1:], y.args, strict=True)
+        todo += [(p, q, a) for p, q in zip(x.args[1:], y.args, strict=True)]
         return _map(match, a, b, loc)
     if kinds == ("param", "param"):
         if x.form.attrs[0] == y.form.attrs[0]:
@@ -81,14 +93,14 @@ def _step(
                 help="a layer over the whole sequence cannot be computed step by step",
             )
         return _changes(f"step t uses {x.form.attrs[0]} where step t-1 uses {y.form.attrs[0]}", loc)
-    if "literal" == kinds[0] and kinds[1] in ("literal", "fill"):
+    if kinds[0] == "literal" and kinds[1] in ("literal", "fill"):
         values = f"{y.form.attrs[0]!r} becomes {x.form.attrs[0]!r}"
         return _changes(f"a number changes from step to step: {values}", loc)
     if x.form == y.form and len(x.args) == len(y.args) and x.args:
         for i, (p, q) in enumerate(zip(x.args, y.args, strict=True)):
             scale = _scale(dag, p, q, steps)
             if scale is None:
-                todo.append((p, q))
+                todo.append((p, q, a))
             else:
                 match.scaled[a, i] = scale
         return _map(match, a, b, loc)

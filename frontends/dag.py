@@ -120,7 +120,9 @@ class Dag:
 
     def pointwise(self, fn: str, *args: int, source: Source | None = None) -> int:
         """Apply a function of ``REAL_FUNCTIONS`` element by element."""
-        args = tuple(self.fill(self[a].form.attrs[0], ()) if self.kind(a) == "fill" else a for a in args)
+        args = tuple(
+            self.fill(self[a].form.attrs[0], ()) if self.kind(a) == "fill" else a for a in args
+        )
         if len(args) == 2 and self.kind(args[1]) == "literal":
             neutral = {"add": 0.0, "sub": 0.0, "mul": 1.0, "div": 1.0}.get(fn)
             if neutral is not None and self.value(args[1]) == neutral:

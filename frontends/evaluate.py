@@ -104,9 +104,7 @@ class Evaluator:
         self.graph = graph
         self.inputs = inputs
         self.batch = next(len(x) for x in inputs.values()) if inputs else 1
-        lengths = {
-            x.shape[1] for n, x in inputs.items() if graph[n].type.clock is Clock.STEP
-        }
+        lengths = {x.shape[1] for n, x in inputs.items() if graph[n].type.clock is Clock.STEP}
         self.steps = lengths.pop() if lengths else (steps or graph.steps)
         self.outputs: dict[str, Tensor] = {}
         self.rates: dict[str, Tensor] = {}
@@ -198,8 +196,8 @@ class Evaluator:
 
     def _batched(self, x: Value, e: Edge) -> Tensor:
         shape = self.graph[e.src].types[e.out].shape
-        x = torch.as_tensor(x)
-        return x if x.dim() == len(shape) + 1 else x.expand(self.batch, *shape)
+        y: Tensor = torch.as_tensor(x)
+        return y if y.dim() == len(shape) + 1 else y.expand(self.batch, *shape)
 
     def _neuron(self, node: Node, args: list[Value]) -> None:
         assert isinstance(node.op, ops.Neuron)
@@ -210,7 +208,9 @@ class Evaluator:
             if c.index is not None:
                 env[c.name] = torch.from_numpy(c.values.data[c.index.data].copy())
         shapes = [self.graph[e.src].types[e.out].shape for e in self.graph.in_edges(node.name)]
-        env |= dict(zip(kernel.inputs, self._aligned(args, shapes, len(node.op.shape)), strict=True))
+        env |= dict(
+            zip(kernel.inputs, self._aligned(args, shapes, len(node.op.shape)), strict=True)
+        )
         for s in kernel.states:
             first = torch.as_tensor(number(s.init), dtype=torch.float32)
             env[s.name] = self._states.get((node.name, s.name), first.expand(shape))
@@ -257,9 +257,8 @@ def layer(op: ops.Op, *args: Tensor) -> Tensor:
             return functional.conv2d(x, w, tensor(op.bias), *attrs)
         case ops.BatchNorm():
             mean, var = tensor(op.mean), tensor(op.var)
-            return functional.batch_norm(
-                x, mean, var, tensor(op.weight), tensor(op.bias), eps=op.eps
-            )
+            weight, bias = tensor(op.weight), tensor(op.bias)
+            return functional.batch_norm(x, mean, var, weight, bias, eps=op.eps)
         case ops.AvgPool2d():
             return functional.avg_pool2d(x, op.kernel, op.stride, op.padding)
         case ops.SumPool2d():

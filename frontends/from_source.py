@@ -47,22 +47,23 @@ def _call_factory(source: str) -> dict[str, Any]:
         text = f"--module {source}: there is no such file or factory"
         raise fail("E112", text, help="the form is file.py:factory")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
     code = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, code)
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(code)
         factory = getattr(code, name, None)
-        if not callable(factory):
-            raise fail("E112", f"{path.name} defines no function {name!r}", help=_CONTRACT)
-        made = factory()
+        made = factory() if callable(factory) else None
     except (Exception, SystemExit) as e:
         if isinstance(e, CompileError):
             raise
         raise _failed(path, e) from e
     finally:
         sys.path.remove(str(path.resolve().parent))
+    if not callable(factory):
+        raise fail("E112", f"{path.name} defines no function {name!r}", help=_CONTRACT)
     if isinstance(made, tuple) and len(made) == 2:
         made = {"module": made[0], "example": made[1]}
     if not isinstance(made, dict) or not isinstance(made.get("module"), nn.Module):

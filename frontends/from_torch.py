@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from snnc.container import LoadedModel, check_finite
-from snnc.diagnostics import CompileError, Severity, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
 from snnc.frontends.dag import Dag, Form
@@ -64,15 +64,13 @@ def _extents(recipe: Recipe) -> set[int]:
             if isinstance(y, torch.Tensor):
                 found.update(y.shape[2:])
 
-    steps = next(
-        (x.shape[a] for x, a in zip(recipe.inputs, recipe.time_axes) if a is not None), 4
-    )
+    steps = recipe.own_steps(4)
     unrolled = Unrolled(recipe, steps)
     hooks += [m.register_forward_hook(remember) for m in unrolled.modules()]
     try:
         with torch.no_grad():
             unrolled(*recipe.inputs)
-    except Exception:  # noqa: BLE001  tracing explains what is wrong
+    except Exception:
         return found
     finally:
         for hook in hooks:
@@ -150,15 +148,20 @@ def recover_proven(
     for length in dict.fromkeys((4, safe)):
         try:
             return _recover_at(Tracer(recipe, batch), length)
-        except CompileError:
+        except CompileError as e:
             if length == safe:
-                raise
+                raise CompileError(_in_forward(d) for d in e.diagnostics) from e
     raise AssertionError("the last length returns or raises")
 
 
-def _recover_at(
-    tracer: Tracer, length: int
-) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
+def _in_forward(d: Diagnostic) -> Diagnostic:
+    """Name the place of code that is not inside a layer."""
+    if d.loc is None or d.loc.path:
+        return d
+    return replace(d, loc=replace(d.loc, path="forward"))
+
+
+def _recover_at(tracer: Tracer, length: int) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
     dag = tracer.dag
     shorter, _ = tracer.roots(length)
     longer, layouts = tracer.roots(length + 1)

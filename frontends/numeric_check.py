@@ -1,4 +1,4 @@
-"""Does the exported graph compute what the module computes, and does anything fire while it does?"""
+"""Whether the exported graph computes what the module computes, and whether anything fires."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def arrange(y: torch.Tensor, axes: Axes, steps: int, batch: int | None) -> torch
     special = [f for f in (BATCH, TIME) if f in factors]
     if BATCH not in special:
         y = y[0]
-    y = y.reshape(*[{BATCH: batch, TIME: steps}[f] for f in special], *numbers)
+    sizes = {BATCH: batch or 1, TIME: steps}
+    y = y.reshape([*(sizes[f] for f in special), *numbers])
     place = iter(range(len(special), len(factors)))
     y = y.permute(*[next(place) if isinstance(f, int) else special.index(f) for f in factors])
-    sizes = {TIME: steps, BATCH: batch or 1}
     shape = []
     for axis in axes:
         n = 1
@@ -91,7 +91,9 @@ def compare(
         difference = float((have - want).abs().max()) if want.numel() else 0.0
         worst = max(worst, difference)
         if not difference <= TOLERANCE * scale:
-            text = f"output {name} of the exported graph differs from the module by {difference:.3g}"
+            text = (
+                f"output {name} of the exported graph differs from the module by {difference:.3g}"
+            )
             note = "tolerated are rounding differences of float sums, 1e-5 of the largest value"
             hint = "if a state is kept between calls, reset it in forward; else please report this"
             found.append(error("E138", text, graph[name].loc, note, help=hint))

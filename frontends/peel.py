@@ -2,8 +2,8 @@
 
 ``mem = x if mem is None else beta * mem + x`` and ``total = spikes if total is None else …``
 start without an initial value.  Step 0 is then what the general step computes from zeros, after
-``x + 0 = x``, ``x - 0 = x``, ``0 * x = 0``, ``x * 1 = x`` and arithmetic on known numbers: exact for finite
-numbers, up to the sign of zero.
+``x + 0 = x``, ``x - 0 = x``, ``0 * x = 0``, ``x * 1 = x`` and arithmetic on known numbers: exact
+for finite numbers, up to the sign of zero.
 """
 
 from __future__ import annotations
@@ -98,8 +98,11 @@ def _one_step_earlier(
         if term.form.kind == "input" and term.form.attrs[1] is not None:
             index, step = term.form.attrs
             if step == 0:
-                ok = False
-                return x
+                if x not in results:
+                    ok = False
+                    return x
+                carried[x] = dag.fill(0.0, term.shape)  # the first input is the first state
+                return carried[x]
             return dag.input(index, step - 1, term.shape)
         if term.reach == CONSTANT:
             return x

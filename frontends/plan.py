@@ -30,8 +30,8 @@ class Wish:
     """What the user says; see :func:`snnc.export`."""
 
     steps: int | None = None
-    time_axis: int | None | Auto = "auto"
-    batch_axis: int | None | Auto = "auto"
+    time_axis: int | Auto | None = "auto"
+    batch_axis: int | Auto | None = "auto"
     static: bool = False
     loop: bool | None = None
     state: Any = None
@@ -224,15 +224,13 @@ def _hidden(module: nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def _state_after(
-    recipe: Recipe, steps: int
-) -> dict[str, torch.Tensor] | None:
+def _state_after(recipe: Recipe, steps: int) -> dict[str, torch.Tensor] | None:
     """Hidden tensors after a run, or None if the module does not run."""
     unrolled = Unrolled(recipe, steps)
     try:
         with torch.no_grad():
             unrolled(*resize(recipe, steps, None))
-    except Exception:  # noqa: BLE001  the user's code may raise anything; tracing explains it
+    except Exception:
         return None
     return _hidden(unrolled.model)
 
@@ -247,7 +245,7 @@ def _keeps_state(recipe: Recipe, steps: int) -> bool:
             first = _hidden(unrolled.model)
             unrolled(*example)
             second = _hidden(unrolled.model)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return False
     same = first.keys() == second.keys() and all(
         first[k].shape == second[k].shape and torch.equal(first[k], second[k]) for k in first

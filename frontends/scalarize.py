@@ -22,7 +22,7 @@ from snnc.frontends.layout import Axes, Extents, inner, timed
 from snnc.frontends.trace import display, is_user_file
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  it is collected, and becomes a diagnostic
     """A rule cannot handle a call; carries code, message and help."""
 
     def __init__(self, code: str, message: str, help: str | None = None) -> None:
@@ -118,9 +118,7 @@ class Scalarizer:
         plain = all(isinstance(f, int) for axis in x.axes for f in axis)
         return plain and all(self.dag[t].reach == CONSTANT for t in x.terms)
 
-    def per_step(
-        self, axes: Axes, dtype: torch.dtype, compute: Callable[[int], int]
-    ) -> Traced:
+    def per_step(self, axes: Axes, dtype: torch.dtype, compute: Callable[[int], int]) -> Traced:
         """A tensor from one term per step."""
         count = self.extents.steps if timed(axes) else 1
         return Traced(axes, tuple(compute(t) for t in range(count)), dtype)
@@ -212,6 +210,8 @@ class Scalarizer:
         return Traced(tuple(axes), terms, value.dtype)
 
     def _call(self, node: Any, env: dict[Any, Any]) -> Any:
+        from snnc.frontends.rules import RULES
+
         def look(x: Any) -> Any:
             return env[x] if isinstance(x, torch.fx.Node) else x
 
@@ -224,9 +224,8 @@ class Scalarizer:
         call = Call(name, node.target, tuple(args), dict(kwargs), node.meta.get("val"))
         leaves = pytree.tree_leaves((call.args, call.kwargs))
         if any(isinstance(x, Unknown) for x in leaves):
-            if name == "getitem" and not isinstance(call.args[0], Unknown):
-                return self._apply(call)
-            return Unknown()
+            usable = name == "getitem" and not isinstance(call.args[0], Unknown)
+            return self._apply(call) if usable or name not in RULES else Unknown()
         return self._apply(call)
 
     def _apply(self, call: Call) -> Any:

@@ -265,7 +265,9 @@ def _nothing(s: Scalarizer, call: Call) -> None:
 
 
 SHAPE_RULES: dict[str, Rule] = {
-    **dict.fromkeys(("zeros", "zeros_like", "new_zeros", "zero", "empty", "empty_like"), _filled(0)),
+    **dict.fromkeys(
+        ("zeros", "zeros_like", "new_zeros", "zero", "empty", "empty_like"), _filled(0)
+    ),
     **dict.fromkeys(("new_empty", "empty_strided", "new_empty_strided"), _filled(0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1)),
     **dict.fromkeys(("full", "full_like", "new_full", "scalar_tensor", "fill"), _full),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -55,6 +56,14 @@ class _Builder:
         self.chains = self._chains()
         # a late step where every state is still computed: dead updates at the end are not traced
         self.step = min([length - 2, *(len(c.values) - 1 for c in self.chains)])
+        if self.step < 1 and match.fixed:
+            raise fail(
+                "E131",
+                "the steps read the input in another order than it arrives",
+                dag[match.fixed[-1]].source.loc,
+                "the compiled network sees one input after the other, once",
+                help="bidirectional networks and time reversal need the whole sequence at once",
+            )
         if self.step < 1:
             hint = "the first steps differ from the later ones"
             raise fail("E133", "no step repeats in the traced network", help=hint)
@@ -83,7 +92,7 @@ class _Builder:
                         )
                     ]
                 )
-            stack = [(a0,)]
+            stack: list[tuple[int, ...]] = [(a0,)]
             while stack:
                 path = stack.pop()
                 later = sorted(u for u in users[path[-1]] if u in self.cone)
@@ -99,9 +108,7 @@ class _Builder:
     def build(self) -> StepProgram:
         """Assemble states and outputs."""
         outputs = tuple(self._after(x) for x in self.roots)
-        states = tuple(
-            State(c.initial, self._inside(c.values[self.step])) for c in self.chains
-        )
+        states = tuple(State(c.initial, self._inside(c.values[self.step])) for c in self.chains)
         return StepProgram(states, outputs)
 
     def _inside(self, root: int) -> int:
@@ -148,10 +155,14 @@ class _Builder:
             ):
                 for _ in range(steps_back):
                     if x not in match.image:
-                        raise fail("E133", "a result is not computed at every step", term.source.loc)
+                        raise fail(
+                            "E133", "a result is not computed at every step", term.source.loc
+                        )
                     x = match.image[x]
                 return dag.make(Form("time_last"), (self._inside(x),), term.shape, term.source)
-            scaled = {i: match.scaled[x, i] for i in range(len(term.args)) if (x, i) in match.scaled}
+            scaled = {
+                i: match.scaled[x, i] for i in range(len(term.args)) if (x, i) in match.scaled
+            }
             if scaled:
                 args = tuple(
                     dag.make(Form("steps", scaled[i])) if i in scaled else self._after(a)
@@ -166,14 +177,14 @@ class _Builder:
         dag, match, term = self.dag, self.match, self.dag[x]
         items = term.args
         aligned = len(items) == self.length and all(
-            b == a or match.image.get(b) == a or match.initial.get(b) == a
+            b == a
+            or match.image.get(b) == a
+            or match.initial.get(b) == a
             or (b in match.initial and dag.solid(match.initial[b], dag.shape(b)) == a)
-            for a, b in zip(items, items[1:], strict=False)
+            for a, b in itertools.pairwise(items)
         )
         if not aligned:
             text = "the collected values are not those of all steps in order"
             raise fail("E133", text, term.source.loc)
         value = self._inside(items[self.step])
         return dag.make(term.form, (value,), term.shape, term.source)
-
-

@@ -63,9 +63,10 @@ def _over_space(s: Scalarizer, x: Traced, kind: str, over: list[int]) -> Traced:
             "over height and width it is; or use a linear layer with constant weights",
         )
     window = shape[1:]
-    form = Form({"sum": "sum_pool", "mean": "avg_pool", "max": "max_pool"}[kind], (
-        *(window, window, (0, 0)),
-    ))
+    form = Form(
+        {"sum": "sum_pool", "mean": "avg_pool", "max": "max_pool"}[kind],
+        (*(window, window, (0, 0)),),
+    )
     terms = tuple(s.dag.make(form, (t,), (shape[0], 1, 1)) for t in x.terms)
     return Traced((*x.axes[:-2], (1,), (1,)), terms, x.dtype)
 
@@ -80,8 +81,9 @@ def _maximum(s: Scalarizer, call: Call) -> Any:
 def _mixes(s: Scalarizer, call: Call) -> Any:
     """Operators along one axis, which must not be time."""
     x = s.operand(call.args[0])
-    dim = call.arg(1, "dim", -1)
-    if isinstance(dim, int) and TIME in x.axes[dim % len(x.axes)]:
+    dims = call.arg(1, "dim", -1)
+    dims = [dims] if isinstance(dims, int) else dims
+    if isinstance(dims, list) and any(TIME in x.axes[d % len(x.axes)] for d in dims):
         raise Refusal(
             "E133",
             f"{call.name} along time needs the whole sequence at once",

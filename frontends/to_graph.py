@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from snnc import ops
 from snnc.diagnostics import Loc, fail
 from snnc.frontends.dag import CONSTANT, Dag
-from snnc.frontends.evaluate import apply
-from snnc.frontends.scalarize import call_with
+from snnc.frontends.fold import Folder
 from snnc.frontends.step import StepProgram
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
@@ -77,7 +75,7 @@ class _Builder:
         self._types: dict[str, TensorType] = {}
         self._edges: list[tuple[str, int, int | str]] = []
         self._repeats: dict[str, str] = {}
-        self._folded: dict[int, torch.Tensor | float] = {}
+        self.folder = Folder(dag)
         self._pending: list[int] = []
         self._outputs: list[str] = []
         self.fixed_steps = False
@@ -111,46 +109,6 @@ class _Builder:
         if kind in _LAYERS and term.source.owned:
             return path
         return f"{path}.{kind}" if path else kind
-
-    # ---- constants
-
-    def fold(self, x: int) -> torch.Tensor | float:
-        """The value of an expression of parameters, in the model's own arithmetic."""
-        for y in self.dag.sorted_cone([x]):
-            if y in self._folded:
-                continue
-            term = self.dag[y]
-            args = [self._folded[a] for a in term.args]
-            match term.form.kind:
-                case "literal":
-                    value: torch.Tensor | float = term.form.attrs[0]
-                case "fill":
-                    value = torch.full(term.shape, term.form.attrs[0])
-                case "param":
-                    value = self.dag.tensors[term.form.attrs[0]].reshape(term.shape)
-                case "pointwise":
-                    value = apply(*term.form.attrs, *args)
-                case "reshape" | "expand":
-                    tensor = torch.as_tensor(args[0])
-                    reshape = term.form.kind == "reshape"
-                    value = tensor.reshape(term.shape) if reshape else tensor.expand(term.shape)
-                case "transpose":
-                    value = torch.as_tensor(args[0]).T
-                case "aten":
-                    value = call_with(term.form, [torch.as_tensor(a) for a in args])
-                case kind:
-                    raise fail("E133", f"{kind} of parameters alone", term.source.loc)
-            self._folded[y] = value
-        return self._folded[x]
-
-    def param(self, x: int) -> Param:
-        """The value as a constant: float32, or float64 for a number of the source code."""
-        value = self.fold(x)
-        if isinstance(value, float):
-            return Param(np.array(value, np.float64))
-        if value.dtype in (torch.bool, torch.int64, torch.int32, torch.uint8, torch.int8):
-            value = value.to(torch.float32)
-        return Param(value.detach().contiguous().cpu().numpy())
 
     # ---- nodes
 
@@ -256,15 +214,16 @@ class _Builder:
             case "reshape":
                 return self._declare(wanted, ops.Reshape(term.shape), list(term.args), loc)
             case "linear":
-                weight, *bias = (self.param(a) for a in term.args[1:])
+                weight, *bias = (self.folder.param(a) for a in term.args[1:])
                 return self._declare(wanted, ops.Linear(weight, *bias), [term.args[0]], loc)
             case "conv2d":
-                weight, *bias = (self.param(a) for a in term.args[1:])
+                weight, *bias = (self.folder.param(a) for a in term.args[1:])
                 conv = ops.Conv2d(weight, bias[0] if bias else None, *form.attrs)
                 return self._declare(wanted, conv, [term.args[0]], loc)
             case "batch_norm":
-                statistics = [self.param(a) for a in term.args[1:]]
-                norm = ops.BatchNorm(*statistics, eps=form.attrs[0])
+                center, var, *affine = (self.folder.param(a) for a in term.args[1:])
+                scale, offset = affine or (None, None)
+                norm = ops.BatchNorm(center, var, scale, offset, form.attrs[0])
                 return self._declare(wanted, norm, [term.args[0]], loc)
             case "avg_pool" | "max_pool" | "sum_pool":
                 return self._declare(wanted, _POOLS[form.kind](*form.attrs), [term.args[0]], loc)
@@ -281,7 +240,7 @@ class _Builder:
         kind = term.form.kind
         path = str(term.form.attrs[0]) if kind in ("param", "literal", "fill") else self._wanted(x)
         loc = Loc(path, term.source.loc.file, term.source.loc.line)
-        return self._declare(path, ops.Constant(self.param(x)), [], loc)
+        return self._declare(path, ops.Constant(self.folder.param(x)), [], loc)
 
     def _mean(self, x: int) -> int | None:
         """The summand, if ``x`` is a sum over the steps divided by their number."""
@@ -379,6 +338,6 @@ class _Builder:
         return Value(self._step_node(target), 0, delay, self._initial(initial))
 
     def _initial(self, x: int) -> Param:
-        value = self.param(x).data.astype(np.float32)
+        value = self.folder.param(x).data.astype(np.float32)
         number = self.dag.value(x)
         return Param(np.array(value if number is None else number, np.float32))

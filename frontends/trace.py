@@ -26,13 +26,11 @@ from snnc.diagnostics import CompileError, Loc, fail
 #: Methods without arguments by which libraries and users forget the state of a layer.
 RESETS = ("reset", "reset_state", "reset_states", "reset_mem", "reset_hidden")
 
-#: Files that are never the user's: torch, installed packages and the standard library.
-_FOREIGN = tuple(
-    str(Path(p))
-    for p in (
-        *(sysconfig.get_path(k) for k in ("purelib", "platlib", "stdlib")),
-        *(Path(__file__).resolve().parent, Path(inspect.getfile(torch)).parent),
-    )
+#: Files that are never the user's: torch, installed packages, the standard library, and snnc.
+_FOREIGN = (
+    *(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")),
+    str(Path(__file__).resolve().parent),
+    str(Path(torch.__file__).parent),
 )
 
 
@@ -64,6 +62,11 @@ class Recipe:
     readout: str = "stack"
     output_names: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
+
+    def own_steps(self, default: int) -> int:
+        """Number of steps of the example."""
+        pairs = zip(self.inputs, self.time_axes, strict=True)
+        return next((x.shape[a] for x, a in pairs if a is not None), default)
 
 
 class _DataIsDetach(TorchFunctionMode):
@@ -138,12 +141,16 @@ class Unrolled(nn.Module):
 
     def _loop(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
         recipe, outs = self.recipe, []
-        batch = next((x.shape[a] for x, a in zip(inputs, recipe.batch_axes) if a is not None), None)
+        axes = zip(inputs, recipe.batch_axes, strict=True)
+        batch = next((x.shape[a] for x, a in axes if a is not None), None)
         state = recipe.state
         if batch is not None:
             state = pytree.tree_map_only(torch.Tensor, lambda s: s.expand(batch, *s.shape), state)
         for t in range(self.steps):
-            now = [x if a is None else x.select(a, t) for x, a in zip(inputs, recipe.time_axes)]
+            now = [
+                x if a is None else x.select(a, t)
+                for x, a in zip(inputs, recipe.time_axes, strict=True)
+            ]
             if not recipe.explicit_state:
                 out = self.model(*now)
             elif isinstance(state, tuple | list):
@@ -218,11 +225,17 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
         warnings.simplefilter("ignore")
         try:
             program = torch.export.export(unrolled, example, strict=False)
-            return program.run_decompositions({})
+            return _decomposed(program)
         except CompileError:
             raise
         except Exception as e:
             raise explain(e, recipe, steps, batch) from e
+
+
+def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Without in-place operators and composites, but with linear, conv2d and BatchNorm whole."""
+    result: torch.export.ExportedProgram = program.run_decompositions({})
+    return result
 
 
 def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> CompileError:
@@ -237,9 +250,7 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
             "the compiled network executes the same operators at every step for every input",
             help="replace the `if` or `.item()` by torch.where, or take early exits outside",
         )
-    own_steps = next(
-        (x.shape[a] for x, a in zip(recipe.inputs, recipe.time_axes) if a is not None), steps
-    )
+    own_steps = recipe.own_steps(steps)
     for size, samples, code in ((own_steps, batch, "E136"), (steps, None, "E139")):
         if (size, samples) != (steps, batch) and _runs(recipe, size, samples):
             what, hint = {
@@ -263,7 +274,7 @@ def _runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
     try:
         with torch.no_grad():
             Unrolled(recipe, steps)(*resize(recipe, steps, batch))
-    except Exception:  # noqa: BLE001  the user's code may raise anything
+    except Exception:
         return False
     return True
 

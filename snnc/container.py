@@ -13,6 +13,7 @@ import os
 import pickletools
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -257,27 +258,45 @@ def _is_storage(name: str) -> bool:
 
 
 def pickled_names(data: bytes) -> list[str]:
-    """Every ``module.name`` that unpickling would import, found by reading the opcodes."""
+    """Every ``module.name`` that unpickling would import, found by reading the opcodes.
+
+    Files of old versions of torch are several pickles one after the other.
+    """
     found: dict[str, None] = {}
-    memo: dict[int, str] = {}
-    strings: list[str] = []
-    try:
-        for opcode, arg, _ in pickletools.genops(data):
-            if opcode.name in ("GLOBAL", "INST"):
-                found[str(arg).replace(" ", ".")] = None
-            elif opcode.name == "STACK_GLOBAL":
-                found[".".join(strings[-2:])] = None
-            elif isinstance(arg, str):
-                strings = [*strings[-1:], arg]
-            elif opcode.name == "MEMOIZE" and strings:
-                memo[len(memo)] = strings[-1]
-            elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT") and strings:
-                memo[int(arg or 0)] = strings[-1]
-            elif opcode.name in ("BINGET", "LONG_BINGET", "GET") and int(arg or 0) in memo:
-                strings = [*strings[-1:], memo[int(arg or 0)]]
-    except (ValueError, IndexError, EOFError):  # truncated: what was found so far counts
-        pass
+    stream = io.BytesIO(data)
+    while stream.tell() < len(data):
+        try:
+            found |= dict.fromkeys(_one_pickle(stream))
+        except (ValueError, IndexError, EOFError, UnicodeDecodeError):
+            break  # raw data follows, or the file is truncated: what was found counts
     return sorted(found)
+
+
+def _one_pickle(stream: io.BytesIO) -> Iterator[str]:
+    """Names in the pickle at the position of the stream, which moves behind it."""
+    memo: dict[int, str | None] = {}
+    strings: list[str] = []
+    top: str | None = None
+    for opcode, arg, _ in pickletools.genops(stream):
+        match opcode.name:
+            case "GLOBAL" | "INST":
+                yield str(arg).replace(" ", ".")
+                top = None
+            case "STACK_GLOBAL":
+                yield ".".join(strings[-2:])
+                top = None
+            case "MEMOIZE":
+                memo[len(memo)] = top
+            case "BINPUT" | "LONG_BINPUT" | "PUT":
+                memo[int(arg or 0)] = top
+            case "BINGET" | "LONG_BINGET" | "GET":
+                top = memo.get(int(arg or 0))
+            case "PROTO" | "FRAME":
+                pass
+            case _:
+                top = arg if isinstance(arg, str) else None
+        if top is not None and opcode.name not in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"):
+            strings = [*strings[-1:], top]
 
 
 def load_from_source(source: str, weights: str | Path | None = None) -> LoadedModel:

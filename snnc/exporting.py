@@ -47,10 +47,11 @@ class Report:
     def __str__(self) -> str:
         proof, numeric = self.checks["proof"], self.checks["numeric"]
         same = "bit for bit" if numeric["exact"] else f"within {numeric['difference']:.2g}"
+        how = " and ".join(sorted(set(proof.values())))
         lines = [
             f"{self.graph.name}: {len(self.graph)} operators, {self.checks['states']} states, "
             f"{self.graph.steps} steps",
-            f"  re-unrolled and compared at {', '.join(proof)} steps: {'; '.join(sorted(set(proof.values())))}",
+            f"  re-unrolled and compared at {', '.join(proof)} steps: {how}",
             f"  equals the module on the example {same}",
         ]
         for name, share in numeric["active"].items():
