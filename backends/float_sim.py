@@ -171,14 +171,15 @@ class _Run:
         return param.data.astype(self.sim.dtype)
 
     def _neuron(self, node: Node, kernel: Kernel) -> None:
-        name = node.name
+        name, node_rank = node.name, len(node.type.shape) + 1
         env: dict[str, Array] = {}
         for c in kernel.consts:
             env[c.name] = self._param(
                 c.values if c.index is None else Param(c.values.data[c.index.data])
             )
         for operand, edge in zip(kernel.inputs, self.sim.edges[name], strict=True):
-            env[operand] = self._operand(edge)
+            x = self._operand(edge)  # of fewer axes: aligned right, behind the batch
+            env[operand] = x.reshape(len(x), *[1] * (node_rank - x.ndim), *x.shape[1:])
         for s in kernel.states:
             env[s.name] = self.state.get(f"{name}.{s.name}", self._param(s.init))
         for line in kernel.body:

@@ -275,7 +275,9 @@ class _Run:
         name, kernel = node["name"], node["attributes"]["kernel"]
         shape = (self.batch, *node["attributes"]["shape"])
         env = dict(self._consts[name])
-        env |= dict(zip(kernel["inputs"], (self._operand(e) for e in node["inputs"]), strict=True))
+        for name_in, edge in zip(kernel["inputs"], node["inputs"], strict=True):
+            x = self._operand(edge)  # of fewer axes: aligned right, behind the batch
+            env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
         env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
         for line in kernel["body"]:
             args = [env[a] for a in line["args"]]
