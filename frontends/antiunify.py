@@ -27,12 +27,14 @@ class Match:
         initial: Value computed in step 0 → the state's initial value.
         scaled: Operands that are ``ratio * T**power``: (ratio, power).
         fixed: Terms that read the same input step in both traces, counted from the start.
+        peeled: Values of step 0 whose place in the general step is known by other means.
     """
 
     image: dict[int, int] = field(default_factory=dict)
     initial: dict[int, int] = field(default_factory=dict)
     scaled: dict[Place, tuple[float, int]] = field(default_factory=dict)
     fixed: list[int] = field(default_factory=list)
+    peeled: set[int] = field(default_factory=set)
 
 
 def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Match:

@@ -103,6 +103,11 @@ def export_module(
         CompileError: Everything that stands in the way.
     """
     dag, program, proof, layouts = recover_proven(recipe)
+    recipe.names[:] = [f"{n}_out" if n in names else n for n in recipe.names]
+    if len(set(recipe.names)) < len(recipe.names):
+        text = f"two outputs have one name: {', '.join(recipe.names)}"
+        raise fail("E139", text, help="give each a name: outputs=[…]")
+    recipe.output_names = tuple(recipe.names)
     facts = [
         InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *ranges[n])
         for n, t in zip(names, recipe.time_axes, strict=True)
@@ -117,7 +122,7 @@ def export_module(
         "proof": proof,
         "admissible": True,
         "numeric": _as_json(numeric),
-        "states": len(program.states),
+        "states": len({(e.src, e.out) for e in graph.edges if e.delay}),
     }
     sides = zip(names, recipe.time_axes, recipe.batch_axes, strict=True)
     inputs = [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides]

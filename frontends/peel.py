@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 
 from snnc.frontends.antiunify import Match
-from snnc.frontends.dag import CONSTANT, TIMED, Dag
+from snnc.frontends.dag import Dag
 
 _ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": operator.add,
@@ -68,59 +68,92 @@ class Simplifier:
 
 
 def unpeel(dag: Dag, match: Match, simplify: Simplifier) -> None:
-    """Replace initial values that depend on an input by zeros, where that is the same.
+    """Replace initial values that are a first step of their own by zeros, where that is the same.
 
     Changes ``match``: such a value becomes the image of the value of step 1, and the values of
     step 0 which step 1 reads get zero as their initial value.
     """
+    later: dict[int, int] = {}
+    for a, b in match.image.items():
+        later[b] = min(a, later.get(b, a))
+    peel = _Peel(dag, match)
     for a1, b0 in list(match.initial.items()):
-        if dag[b0].reach != TIMED:
+        if dag.value(b0) is not None or a1 not in later:
             continue
         carried: dict[int, int] = {}
-        moved = _one_step_earlier(dag, match, a1, b0, carried)
-        if moved is not None and carried and len({*simplify([moved, b0])}) == 1:
+        moved = peel.step_zero(later[a1], a1, carried)
+        if carried and len({*simplify([moved, b0])}) == 1:
             del match.initial[a1]
             match.image[a1] = b0
+            match.peeled.add(b0)
             for value, zero in carried.items():
                 match.initial.setdefault(value, zero)
+                match.peeled.add(value)
 
 
-def _one_step_earlier(
-    dag: Dag, match: Match, root: int, first: int, carried: dict[int, int]
-) -> int | None:
-    """``root`` with inputs of the step before, and zeros for what the step before computed."""
-    results = {*match.image.values(), *match.initial.values()}
-    ok = True
+class _Peel:
+    """Builds what the general step computes at step 0 if all it remembers are zeros.
 
-    def replace(x: int) -> int | None:
-        nonlocal ok
-        term = dag[x]
-        if term.form.kind == "input" and term.form.attrs[1] is not None:
-            index, step = term.form.attrs
-            if step == 0:
-                if x not in results:
-                    ok = False
-                    return x
-                carried[x] = dag.fill(0.0, term.shape)  # the first input is the first state
-                return carried[x]
-            return dag.input(index, step - 1, term.shape)
-        if term.reach == CONSTANT:
-            return x
-        if x == root:
-            return None
-        if x in match.image:
-            return match.image[x]
-        if x in match.initial:
-            return match.initial[x]
-        if x in results and not _wraps(x):
-            carried[x] = dag.fill(0.0, term.shape)
-            return carried[x]
-        return None
+    It walks a value of step 2 and the same value of step 1 in parallel.  Where both are equal,
+    they do not change from step to step.  Where they differ, step 1 either computes something
+    itself, or it reads what step 0 has left: those places become zeros.
+    """
 
-    def _wraps(x: int) -> bool:
-        """Whether ``x`` only scales or reshapes a carried value, which is then the state."""
-        inside = [a for a in dag[x].args if dag[a].reach == TIMED]
-        return len(inside) == 1 and inside[0] in results and x != first
+    def __init__(self, dag: Dag, match: Match) -> None:
+        self.dag = dag
+        self._computed = {*match.image, *match.initial}
+        self._latest: dict[int, int] = {}
+        self._known: dict[tuple[int, int], bool] = {}
 
-    moved = dag.rewrite(root, {}, replace)
-    return moved if ok else None
+    def step_zero(self, p: int, q: int, carried: dict[int, int]) -> int:
+        """The value at step 0 behind ``p`` of step 2 and ``q`` of step 1; notes the zeros."""
+        return self._build(p, q, carried, {})
+
+    def _build(
+        self, p: int, q: int, carried: dict[int, int], memo: dict[tuple[int, int], int]
+    ) -> int:
+        if p == q:
+            return q
+        if (p, q) not in memo:
+            dag, term = self.dag, self.dag[q]
+            same = self._alike(p, q)
+            pairs = list(zip(dag[p].args, term.args, strict=True)) if same else []
+            differ = sum(a != b for a, b in pairs)
+            if same and not pairs and term.form.attrs[1] > 0:
+                index, step = term.form.attrs
+                memo[p, q] = dag.input(index, step - 1, term.shape)
+            elif pairs and (differ == 1 or self._of_step_one(p, q)):
+                # a value of step 0 that is only scaled or reshaped: the state lies behind it
+                args = tuple(self._build(a, b, carried, memo) for a, b in pairs)
+                memo[p, q] = dag.rebuild(q, args)
+            else:
+                memo[p, q] = carried[q] = dag.fill(0.0, term.shape)
+        return memo[p, q]
+
+    def _alike(self, p: int, q: int) -> bool:
+        x, y = self.dag[p], self.dag[q]
+        if x.form.kind == y.form.kind == "input":
+            return x.form.attrs[0] == y.form.attrs[0] and None not in (
+                x.form.attrs[1],
+                y.form.attrs[1],
+            )
+        return x.form == y.form and len(x.args) == len(y.args) > 0
+
+    def _of_step_one(self, p: int, q: int) -> bool:
+        """Whether step 1 computes ``q``, rather than step 0."""
+        if q in self._computed or self._last_input(q) >= 1:
+            return True
+        if (p, q) not in self._known:
+            pairs = (
+                zip(self.dag[p].args, self.dag[q].args, strict=True) if self._alike(p, q) else ()
+            )
+            self._known[p, q] = any(self._of_step_one(a, b) for a, b in pairs if a != b)
+        return self._known[p, q]
+
+    def _last_input(self, root: int) -> int:
+        """Latest step whose input the term depends on; -1 if there is none."""
+        for x in self.dag.sorted_cone([root]) if root not in self._latest else ():
+            form = self.dag[x].form
+            own = form.attrs[1] if form.kind == "input" and form.attrs[1] is not None else -1
+            self._latest[x] = max([own, *(self._latest[a] for a in self.dag[x].args)])
+        return self._latest[root]

@@ -52,28 +52,31 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
     parameters = _parameters(module)
     keyword = next((p for p in parameters[len(inputs) :] if p.name in STEP_NAMES), None)
     steps = wish.steps or _steps(inputs, wish, attributes, keyword)
-    times = _time_axes(inputs, wish, steps)
-    timed = any(t is not None for t in times)
-    if steps is None:
-        raise _unknown_steps(module, inputs)
-    chosen = [n for n, v in attributes.items() if v == steps]
-    if not timed and not chosen and keyword is None:
-        chosen = list(attributes)  # the user's ``steps`` overrides the module's
     if wish.readout not in READOUTS:
         text = f"there is no readout {wish.readout!r}"
         raise fail("E139", text, help=f"one of {', '.join(READOUTS)}")
-    recipe = Recipe(
-        module,
-        inputs,
-        times,
-        tuple(_batch_axis(wish, t) for t in times),
-        tuple(chosen),
-        keyword.name if keyword is not None and not wish.loop else None,
-        state=wish.state,
-        explicit_state=wish.explicit_state,
-        readout=wish.readout,
-        output_names=wish.outputs,
-    )
+    candidates = _time_axes(inputs, wish, steps)
+    if steps is None:
+        raise _unknown_steps(module, inputs)
+
+    def recipe_for(times: tuple[int | None, ...]) -> Recipe:
+        chosen = [n for n, v in attributes.items() if v == steps]
+        if all(t is None for t in times) and not chosen and keyword is None:
+            chosen = list(attributes)  # the user's ``steps`` overrides the module's
+        return Recipe(
+            module,
+            inputs,
+            times,
+            tuple(_batch_axis(wish, t) for t in times),
+            tuple(chosen),
+            keyword.name if keyword is not None and not wish.loop else None,
+            state=wish.state,
+            explicit_state=wish.explicit_state,
+            readout=wish.readout,
+            output_names=wish.outputs,
+        )
+
+    recipe = _plausible([recipe_for(times) for times in candidates], steps, wish)
     recipe.loop = wish.explicit_state or _computes_one_step(recipe, wish)
     if recipe.loop:
         recipe.step_attributes, recipe.step_keyword = (), None
@@ -146,20 +149,48 @@ def _steps(
 
 def _time_axes(
     inputs: tuple[torch.Tensor, ...], wish: Wish, steps: int | None
-) -> tuple[int | None, ...]:
+) -> list[tuple[int | None, ...]]:
+    """Which axes may be time: one tuple per possibility, the static one last."""
+    static: tuple[int | None, ...] = (None,) * len(inputs)
     if wish.static or wish.time_axis is None:
-        return (None,) * len(inputs)
+        return [static]
     if wish.time_axis != "auto":
         axis = wish.time_axis
-        return tuple(axis % x.dim() if x.dim() > abs(axis) else None for x in inputs)
-    out: list[int | None] = []
-    for x in inputs:
-        fits = [axis for axis in range(min(2, x.dim())) if x.shape[axis] == steps]
-        if len(fits) > 1:
-            text = f"both leading axes of an input of shape {tuple(x.shape)} have {steps} elements"
-            raise fail("E139", text, help="say which one is time: time_axis=0 or time_axis=1")
-        out.append(fits[0] if fits else None)
-    return tuple(out)
+        return [tuple(axis % x.dim() if x.dim() > abs(axis) else None for x in inputs)]
+    found = []
+    for axis in (0, 1):
+        fits = tuple(axis if x.dim() > axis and x.shape[axis] == steps else None for x in inputs)
+        if fits != static:
+            found.append(fits)
+    return [*found, static]
+
+
+def _plausible(candidates: list[Recipe], steps: int, wish: Wish) -> Recipe:
+    """The reading under which the module runs with other numbers of steps and samples."""
+    if len(candidates) == 1:
+        return candidates[0]
+    *timed, static = candidates
+    fits = [r for r in timed if _runs_resized(r, wish)]
+    if len(fits) > 1:
+        shape = tuple(fits[0].inputs[0].shape)
+        text = f"both leading axes of an input of shape {shape} have {steps} elements"
+        raise fail("E139", text, help="say which one is time: time_axis=0 or time_axis=1")
+    if fits:
+        return fits[0]
+    return static if _runs_resized(static, wish) else timed[0]
+
+
+def _runs_resized(recipe: Recipe, wish: Wish) -> bool:
+    """Whether the module takes 3 steps of 5 samples, as a whole or step by step."""
+    for loop in (False, True) if wish.loop is None else (wish.loop,):
+        attempt = replace(recipe, loop=loop or recipe.explicit_state)
+        try:
+            with torch.no_grad():
+                Unrolled(attempt, 3)(*resize(attempt, 3, 5))
+        except Exception:
+            continue
+        return True
+    return False
 
 
 def _batch_axis(wish: Wish, time: int | None) -> int | None:

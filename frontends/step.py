@@ -69,7 +69,8 @@ class _Builder:
             raise fail("E133", "no step repeats in the traced network", help=hint)
         self._slots: dict[int, tuple[int, int]] = {}
         for k, chain in enumerate(self.chains):
-            for delay in range(1, self.step + 1):
+            own_first = chain.values[0] in match.peeled  # may be what every step receives, too
+            for delay in range(1, self.step + (not own_first)):
                 self._slots.setdefault(chain.values[self.step - delay], (k, delay))
         self._template: dict[int, int] = {}
 
@@ -149,9 +150,8 @@ class _Builder:
             term = dag[x]
             if term.form.kind in COLLECTS:
                 return self._collect(x)
-            if term.reach == TIMED and (
-                (x in match.image and match.image[x] in self.cone)
-                or (term.form.kind == "input" and term.form.attrs[1] == self.length - 1)
+            if (x in match.image and match.image[x] in self.cone) or (
+                term.form.kind == "input" and term.form.attrs[1] == self.length - 1
             ):
                 for _ in range(steps_back):
                     if x not in match.image:

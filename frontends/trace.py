@@ -194,7 +194,7 @@ def _names(keys: list[str], given: tuple[str, ...]) -> list[str]:
     if given:
         if len(given) != len(keys):
             text = f"{len(given)} output names for {len(keys)} outputs"
-            raise fail("E138", text, help="give one name for every tensor that forward returns")
+            raise fail("E139", text, help="give one name for every tensor that forward returns")
         return list(given)
     if len(keys) == 1:
         return [keys[0] or "out"]

@@ -323,3 +323,52 @@ def test_sizes_equal_to_batch_and_steps_do_not_confuse() -> None:
             return self.out(torch.stack(out, 1)).mean(1)
 
     checked(export(Confusing(), torch.rand(5, 5, 5), steps=5, time_axis=1))
+
+
+@pytest.mark.parametrize("batch", [9, 4])
+def test_static_batch_as_large_as_the_number_of_steps(batch: int) -> None:
+    report = checked(export(StaticInput(9), torch.rand(batch, 6)))
+    assert report.model.meta["inputs"] == [{"name": "x", "time_axis": None, "batch_axis": 0}]
+
+
+class NumbersAsStates(nn.Module):
+    """States start as Python numbers: the first step is written by nobody."""
+
+    def __init__(self, static: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.T, self.static = 7, static
+        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 8)
+        self.theta = nn.Parameter(torch.tensor(0.2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v1: Any = 0.0
+        v2: Any = 0.0
+        total: Any = 0.0
+        for t in range(self.T):
+            v1 = 0.9 * v1 + self.fc1(x if self.static else x[:, t])
+            s1 = (v1 >= self.theta).float()
+            v1 = v1 - s1 * self.theta
+            v2 = 0.8 * v2 + self.fc2(s1) + s1
+            s2 = (v2 >= 0.5).float()
+            v2 = v2 * (1 - s2)
+            total = total + s2
+        return total
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_states_that_start_as_python_numbers(static: bool) -> None:
+    example = torch.rand(3, 6) if static else torch.rand(3, 7, 6)
+    report = checked(export(NumbersAsStates(static), example))
+    assert set(report.checks["proof"].values()) == {"up to zeros"}
+    assert report.checks["states"] == 3
+    assert len(kinds(report, ops.TimeLast)) == 1
+
+
+def test_outputs_named_by_keys_apart_from_inputs() -> None:
+    class Named(Loop):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"x": super().forward(x), "rate": super().forward(x).mean(1)}
+
+    report = checked(export(Named(), torch.rand(3, 11, 6), time_axis=1))
+    assert kinds(report, ops.Output) == ["x_out", "rate"]
