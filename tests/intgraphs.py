@@ -12,8 +12,8 @@ import numpy as np
 import safetensors.numpy
 
 from snnc.backends.numpy.simulator import Simulator
-from snnc.diagnostics import CompileError
-from snnc.graph import Graph, Value
+from snnc.diagnostics import CompileError, Loc
+from snnc.graph import Edge, Graph, Value
 from snnc.intops import (
     IntConv2d,
     IntInput,
@@ -232,6 +232,40 @@ def _neuron(b: Builder, value: str) -> str:
     return b.graph.add(b.name("lif"), IntNeuron(kernel, shape), operand).name
 
 
+def loop(
+    b: Builder,
+    value: str,
+    name: str,
+    kernel: Kernel,
+    late: Value,
+    back: Callable[[Value], str | Value] = lambda late: late,
+) -> None:
+    """Add a population that reads ``value`` plus what ``back`` makes of its own ``late`` spikes."""
+    op = IntNeuron(kernel, b.shape(value))
+    b.graph.declare(name, op, op.infer((b.graph[value].type,)), Loc(name))
+    added = b.graph.add(b.name("both"), IntSum(), value, back(late)).name
+    b.graph.connect(Edge(added, name))
+
+
+def _recurrent(b: Builder, value: str) -> str:
+    """A loop through spikes: weighted, through a second population, or as they are."""
+    shape, name = b.shape(value), b.name("loop")
+    kernel = [lif, refractory][b.rng.integers(2)](b, shape)
+    init = b.param(shape, -2, 4) if b.rng.integers(2) else None
+
+    def weighted(late: Value) -> str:
+        weight = b.param((shape[-1], shape[-1]), -9, 9)
+        return b.graph.add(b.name("back"), IntLinear(weight), late).name
+
+    def inner(late: Value) -> str:
+        scaled = b.graph.add(b.name("scale"), IntRescale(b.param((), -99, 99)), late).name
+        return b.graph.add(b.name("inner"), IntNeuron(lif(b, shape), shape), scaled).name
+
+    late = Value(name, 0, int(b.rng.integers(1, 4)), init)
+    loop(b, value, name, kernel, late, [weighted, inner, lambda late: late][b.rng.integers(3)])
+    return name
+
+
 def _linear(b: Builder, value: str) -> str:
     shape, out = b.shape(value), int(b.rng.integers(1, 9))
     top = (1 << (int(b.rng.integers(2, 17)) - 1)) - 1
@@ -288,7 +322,9 @@ def _sum(b: Builder, value: str) -> str:
     return b.graph.add(b.name("sum"), IntSum(), value, other).name
 
 
-_SHAPELESS: list[Callable[[Builder, str], str]] = [_neuron, _neuron, _linear, _rescale, _sum]
+_SHAPELESS: list[Callable[[Builder, str], str]] = [
+    *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent),
+]
 _SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
 
 

@@ -131,7 +131,8 @@ class Library:
     def _sample(
         self, n: int, inputs: list[Any], steps: int, outputs: list[Any], records: list[Any]
     ) -> None:
-        x, y, w = (_pointers([None if a is None else a[n] for a in group])
+        # a slice, since an element of a vector is a number without an address
+        x, y, w = (_pointers([None if a is None else a[n : n + 1] for a in group])
                    for group in (inputs, outputs, records))  # fmt: skip
         status = self._trace(x, steps, y, w)
         if status:

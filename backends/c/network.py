@@ -98,6 +98,7 @@ class Network:
         w('#include "snn.h"', "", "#include <string.h>", "")
         w('#include "snn_math.h"', '#include "tables.h"', "")
         w("static uint32_t snn_steps;", "static uint8_t snn_running;", "")
+        self._queues(w)
         for layer in self.layers.values():
             if body := layer.data.text + layer.code.text:
                 w(*layer.header(), *body.splitlines(), "")
@@ -118,13 +119,20 @@ class Network:
         for delay in self.plan.delays.values():
             if delay.edge.src == node.name:
                 depth, buffer = delay.edge.delay, delay.buffer
-                note = names.comment(f"output {delay.edge.out}, {depth} step(s) ago first")
-                layer.data(f"static {buffer.ctype} {delay.name}[{depth}][{buffer.size}]; {note}")
                 layer.bytes += delay.bytes
                 with layer.reset.loop("q", depth):
                     slot = replace(buffer, name=f"{delay.name}[q]")
                     fill(layer, slot, delay.edge.init, buffer.shape)
         return layer
+
+    def _queues(self, w: CWriter) -> None:
+        """Declare the queues before all layers: in a loop one is read before it is filled."""
+        for delay in self.plan.delays.values():
+            edge, buffer = delay.edge, delay.buffer
+            w(names.comment(f"{edge.delay} step(s) ago first: output {edge.out} of {edge.src}"))
+            w(f"static {buffer.ctype} {delay.name}[{edge.delay}][{buffer.size}];")
+        if self.plan.delays:
+            w("")
 
     def _words(self, layer: Layer) -> None:
         """Append the layer's words in the order of ``Simulator.words``."""

@@ -29,13 +29,17 @@ from snnc.intops import (
 from snnc.kernel import ROUNDINGS
 from snnc.ops import Op, Pair
 from snnc.params import Param
+from snnc.passes import run_passes
+from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock
+from tests import lavagraphs, realgraphs
 from tests.intgraphs import (
     ONE,
     Builder,
     arithmetic,
     has_steps,
     lif,
+    loop,
     mlp,
     proven,
     random_graph,
@@ -213,6 +217,31 @@ def test_delayed_values(tmp_path: Path, delay: int, init: tuple[int, ...] | None
     g.add("last", IntTimeLast(), late)
     g.add("out", IntOutput(ONE), "stack")
     g.add("out2", IntOutput(ONE), "last")
+    assert_equal(proven(g), tmp_path)
+
+
+@pytest.mark.parametrize("name", lavagraphs.GRAPHS)
+def test_loops_and_delays(tmp_path: Path, name: str) -> None:
+    assert_equal(proven(lavagraphs.GRAPHS[name]()), tmp_path, samples=6, steps=12)
+
+
+def test_quantized_recurrent_layer(tmp_path: Path) -> None:
+    graph = run_passes(realgraphs.recurrent(), integer_pipeline())
+    assert_equal(graph, tmp_path, samples=6, steps=20)
+
+
+@pytest.mark.parametrize("delay", [1, 3])
+@pytest.mark.parametrize("init", [None, (), (3, 1, 1)])
+def test_a_population_that_reads_its_own_spikes(
+    tmp_path: Path, delay: int, init: tuple[int, ...] | None
+) -> None:
+    b = Builder(np.random.default_rng(7), Graph("self", 5))
+    g, shape = b.graph, (3, 2, 4)
+    g.add("x", IntInput(shape, Clock.STEP, -20, 90, 1.0))
+    start = None if init is None else b.param(init, -3, 5)
+    loop(b, "x", "spikes", lif(b, shape), Value("spikes", 0, delay, start))
+    g.add("stack", IntTimeStack(), "spikes")
+    g.add("out", IntOutput(ONE), "stack")
     assert_equal(proven(g), tmp_path)
 
 
