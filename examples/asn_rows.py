@@ -54,5 +54,5 @@ if __name__ == "__main__":
     x, y, x_test, y_test = digits = digits8()
     fit(net := Net(), x, y, epochs=30, lr=2e-2)
     print(f"float accuracy {accuracy(net, x_test, y_test):.1f} %")
-    snnc.export(net, x_test[:4], Path(sys.argv[1]) / "model.pt")
+    snnc.export(net, x_test[:4], Path(sys.argv[1]) / "model.pt", time_axis=1)
     save(Path(sys.argv[1]), digits)

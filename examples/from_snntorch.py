@@ -47,5 +47,5 @@ if __name__ == "__main__":
     x, x_test = encoded(x), encoded(x_test)
     fit(net := Net(), x, y, epochs=10, lr=5e-3)
     print(f"float accuracy {accuracy(net, x_test, y_test):.1f} %")
-    snnc.export(net, x_test[:4], Path(sys.argv[1]) / "model.pt")
+    snnc.export(net, x_test[:4], Path(sys.argv[1]) / "model.pt", time_axis=1)
     save(Path(sys.argv[1]), (x, y, x_test, y_test))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from snnc.frontends.dag import CONSTANT
 from snnc.frontends.layout import Axes, Axis, inner, timed
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 
@@ -42,8 +43,17 @@ def fitted(s: Scalarizer, x: Traced, axes: Axes) -> Traced:
     shape: list[int] = []
     for own, target in zip(x.axes, axes[len(axes) - len(x.axes) :], strict=True):
         shape += inner((own,)) if own == target else [1] * len(inner((target,)))
-    terms = tuple(s.dag.reshape(t, tuple(shape)) for t in x.terms)
+    terms = tuple(
+        t if _broadcasts(s.dag.shape(t), tuple(shape)) else s.dag.reshape(t, tuple(shape))
+        for t in x.terms
+    )
     return Traced(x.axes, terms, x.dtype)
+
+
+def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a constant that was left small already fits."""
+    pairs = zip(small, shape, strict=False)
+    return len(small) == len(shape) and all(a in (1, b) for a, b in pairs)
 
 
 def apply(s: Scalarizer, fn: str, *values: Any, dtype: torch.dtype | None = None) -> Traced:
@@ -54,7 +64,8 @@ def apply(s: Scalarizer, fn: str, *values: Any, dtype: torch.dtype | None = None
 
     def compute(t: int) -> int:
         term = s.dag.pointwise(fn, *(x.terms[t] if timed(x.axes) else x.terms[0] for x in fit))
-        if s.dag.shape(term) not in ((), inner(axes)):
+        small = s.dag.shape(term) not in ((), inner(axes))
+        if small and s.dag[term].reach != CONSTANT:  # a constant may stay as small as it is
             raise Refusal("E210", "a value is repeated along a new axis")
         return term
 

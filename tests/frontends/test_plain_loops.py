@@ -372,3 +372,27 @@ def test_outputs_named_by_keys_apart_from_inputs() -> None:
 
     report = checked(export(Named(), torch.rand(3, 11, 6), time_axis=1))
     assert kinds(report, ops.Output) == ["x_out", "rate"]
+
+
+def test_leak_per_channel_meets_a_state_of_zeros_with_space() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.num_steps = 5
+            self.conv, self.leak = nn.Conv2d(1, 3, 3), nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x) * 4
+            v = torch.zeros_like(x)
+            count = []
+            for _ in range(self.num_steps):
+                v = torch.sigmoid(self.leak).view(-1, 1, 1) * v + x
+                s = (v >= 1).float()
+                v = v - s
+                count.append(s)
+            return torch.stack(count).sum(0)
+
+    torch.manual_seed(0)
+    report = snnc.export(Net(), torch.rand(4, 1, 6, 6))
+    assert report.checks["numeric"]["exact"]
+    assert all(report.checks["numeric"]["active"].values())

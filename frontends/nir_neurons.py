@@ -1,0 +1,275 @@
+"""The neurons of NIR as kernels: the one place where its equations become steps.
+
+With ``k = dt / tau``, ``decay = 1 - k`` (forward Euler, the default) or ``exp(-k)``, one step of a
+neuron is, in this order::
+
+    LIF, LI        tau dv/dt = (v_leak - v) + r I
+                   v' = decay v + (1 - decay) (v_leak + r I)
+    IF, I          dv/dt = r I
+                   v' = v + dt r I
+    CubaLIF, -LI   tau_syn dI/dt = -I + w_in S
+                   I' = decay_syn I + (1 - decay_syn) w_in S, then LIF with I'
+    spike          s = v' > v_threshold
+    reset          v' = v_reset, or v' - v_threshold, where s
+
+With ``timing="next"`` the reset comes first, decided by the membrane of the last step::
+
+    r = v > v_threshold
+    zero           v = v_reset where r, then the update
+    subtract       the update, then v' - v_threshold where r
+
+The parameters enter kernels as the file has them, so that a printed kernel is the user's formula.
+
+Equations: NIR 1.0, ``nir/ir/neuron.py``; Pedersen et al., Nature Communications 15 (2024) 8122.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.frontends.nir_file import RawNode
+from snnc.frontends.nir_options import NirOptions
+from snnc.kernel import Const, Kernel, Line, State
+from snnc.params import Param
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronKind:
+    """What a NIR neuron has: required and optional parameters, and the parts of its step."""
+
+    required: tuple[str, ...]
+    optional: dict[str, float]
+    tau: str = ""
+    fires: bool = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All parameters."""
+        return (*self.required, *self.optional)
+
+
+_LEAKY = {"r": 1.0, "v_leak": 0.0}
+NEURONS: dict[str, NeuronKind] = {
+    "I": NeuronKind((), {"r": 1.0}, fires=False),
+    "IF": NeuronKind(("v_threshold",), {"r": 1.0, "v_reset": 0.0}),
+    "LI": NeuronKind(("tau",), _LEAKY, "tau", fires=False),
+    "LIF": NeuronKind(("tau", "v_threshold"), {**_LEAKY, "v_reset": 0.0}, "tau"),
+    "CubaLI": NeuronKind(("tau_syn", "tau_mem"), {**_LEAKY, "w_in": 1.0}, "tau_mem", fires=False),
+    "CubaLIF": NeuronKind(
+        ("tau_syn", "tau_mem", "v_threshold"),
+        {**_LEAKY, "w_in": 1.0, "v_reset": 0.0},
+        "tau_mem",
+    ),
+    "Threshold": NeuronKind(("threshold",), {}),
+}
+
+
+def parameters(node: RawNode) -> dict[str, Array]:
+    """The parameters of a neuron, missing ones at their defaults; equal values as one number."""
+    kind = NEURONS[node.kind]
+    found = {}
+    for name in kind.parameters:
+        value = node.fields.get(name, np.float64(kind.optional.get(name, 0.0)))
+        array = np.asarray(value)
+        array = array if array.dtype.kind == "f" else array.astype(np.float64)
+        if array.size and (array == array.reshape(-1)[0]).all():
+            array = array.reshape(-1)[0]
+        found[name] = np.asarray(array)
+    return found
+
+
+def fitted(value: Array, shape: tuple[int, ...]) -> Array:
+    """A parameter without leading axes of length 1 that the neuron does not have.
+
+    Raises ValueError unless it has one value, or one for each neuron.
+    """
+    while value.ndim > len(shape) and value.shape[0] == 1:
+        value = value[0]
+    if value.size == 1:
+        return value.reshape(())
+    if value.shape != shape:
+        raise ValueError(f"parameters of shape {value.shape} for neurons of shape {shape}")
+    return value
+
+
+def neuron_kernel(
+    node: RawNode, shape: tuple[int, ...], inputs: int, options: NirOptions, dt: float
+) -> Kernel:
+    """The kernel of a neuron of this shape with so many input currents.
+
+    Args:
+        node: The neuron.
+        shape: Of its input.
+        inputs: How many values arrive; they are added.
+        options: Resolved.
+        dt: Length of a step.
+
+    Raises:
+        ValueError: If a parameter does not fit the shape.
+    """
+    return _Builder(node, shape, options, dt).build(inputs)
+
+
+class _Builder:
+    def __init__(
+        self, node: RawNode, shape: tuple[int, ...], options: NirOptions, dt: float
+    ) -> None:
+        self.node, self.kind, self.options, self.dt = node, NEURONS[node.kind], options, dt
+        values = parameters(node)
+        self.values = {name: fitted(value, shape) for name, value in values.items()}
+        self.consts: dict[str, Const] = {}
+        self.body: list[Line] = []
+
+    def build(self, inputs: int) -> Kernel:
+        names = ("i",) if inputs == 1 else tuple(f"i{n}" for n in range(inputs))
+        total = names[0]
+        for n, name in enumerate(names[1:], 1):
+            total = self.line("i" if n == inputs - 1 else f"i_{n}", "add", total, name)
+        if self.node.kind == "Threshold":
+            fire = self.options.compare or "gt"
+            self.line("s", fire, total, self.parameter("threshold"))
+            return self.kernel(names, (), ("s",))
+        states = []
+        if "tau_syn" in self.kind.required:
+            total = self.synapse(total)
+            states.append(State("current", total, Param(np.zeros(()))))
+        after, new = self.membrane(total)
+        states.append(State("v", new, Param(np.zeros(()))))
+        return self.kernel(names, tuple(states), ("s",) if self.kind.fires else (after,))
+
+    def kernel(
+        self, inputs: tuple[str, ...], states: tuple[State, ...], outputs: tuple[str, ...]
+    ) -> Kernel:
+        return Kernel(inputs, states, tuple(self.consts.values()), tuple(self.body), outputs)
+
+    def line(self, name: str, fn: str, *args: str) -> str:
+        self.body.append(Line(name, fn, args))
+        return name
+
+    def parameter(self, name: str) -> str:
+        if name not in self.consts:
+            self.consts[name] = Const(
+                name, Param(self.values[name]), None, f"{self.node.path}.{name}"
+            )
+        return name
+
+    def number(self, name: str, value: float, origin: str = "") -> str:
+        self.consts.setdefault(name, Const(name, Param(np.float64(value)), None, origin))
+        return name
+
+    def step(self) -> str:
+        return self.number("dt", self.dt, "length of a step")
+
+    def is_value(self, name: str, value: float) -> bool:
+        return bool((self.values[name] == value).all())
+
+    def decay(self, tau: str, suffix: str) -> tuple[str, str]:
+        """Lines of the decay, and of 1 minus it."""
+        rate = self.line(f"k{suffix}", "div", self.step(), self.parameter(tau))
+        one = self.number("one", 1.0)
+        if self.options.decay == "euler":
+            return self.line(f"decay{suffix}", "sub", one, rate), rate
+        decay = self.line(f"decay{suffix}", "exp", self.line(f"nk{suffix}", "neg", rate))
+        return decay, self.line(f"rest{suffix}", "sub", one, decay)
+
+    def synapse(self, total: str) -> str:
+        """Lines of the synaptic current; the value is its new value."""
+        decay, rest = self.decay("tau_syn", "_syn")
+        factor = {"ode": rest, "jump": "", "decayed": decay}[self.options.synapse or "ode"]
+        gain = self.gained(factor, "w_in", "gain_syn")
+        kept = self.line("kept_syn", "mul", decay, "current")
+        return self.line("current1", "add", kept, self.driven(gain, total, "drive_syn"))
+
+    def gained(self, factor: str, parameter: str, name: str) -> str:
+        """``factor * parameter``, without a factor of 1; empty for a gain of 1."""
+        if self.is_value(parameter, 1.0):
+            return factor
+        value = self.parameter(parameter)
+        return self.line(name, "mul", factor, value) if factor else value
+
+    def driven(self, gain: str, value: str, name: str) -> str:
+        return self.line(name, "mul", gain, value) if gain else value
+
+    def membrane(self, total: str) -> tuple[str, str]:
+        """Lines of the membrane; the values are the membrane that is compared, and the new one."""
+        fires, timing = self.kind.fires, self.options.timing
+        reset = self.options.reset if fires else "none"
+        old = "v"
+        late = timing == "next" and reset != "none"
+        if late:
+            self.line("late", self.options.compare or "gt", "v", self.parameter("v_threshold"))
+            if reset == "zero":
+                old = self.line("v0", "where", "late", self.parameter("v_reset"), "v")
+        new = self.update(old, total)
+        if late and reset == "subtract":
+            drop = self.line("drop", "mul", "late", self.parameter("v_threshold"))
+            new = self.line("v2", "sub", new, drop)
+        if not fires:
+            return new, new
+        self.line("s", self.options.compare or "gt", new, self.parameter("v_threshold"))
+        if late or reset == "none":
+            return new, new
+        if reset == "zero":
+            return new, self.line("v2", "where", "s", self.parameter("v_reset"), new)
+        low = self.line("low", "sub", new, self.parameter("v_threshold"))
+        return new, self.line("v2", "where", "s", low, new)
+
+    def update(self, old: str, total: str) -> str:
+        """Lines of the membrane's equation; the value is the membrane before a reset."""
+        mode = self.options.gain
+        if not self.kind.tau:
+            gain = (
+                ""
+                if mode == "one"
+                else self.gained(self.step() if mode == "ode" else "", "r", "gain")
+            )
+            return self.line("v1", "add", old, self.driven(gain, total, "drive"))
+        decay, rest = self.decay(self.kind.tau, "")
+        gain = "" if mode == "one" else self.gained(rest if mode == "ode" else "", "r", "gain")
+        kept = self.line("kept", "mul", decay, old)
+        drive = self.driven(gain, total, "drive")
+        if self.is_value("v_leak", 0.0):
+            return self.line("v1", "add", kept, drive)
+        pull = self.line("pull", "mul", rest, self.parameter("v_leak"))
+        return self.line("v1", "add", self.line("pulled", "add", kept, pull), drive)
+
+
+def round_number(x: float) -> float | None:
+    """The number of at most two digits that ``x`` is up to the precision of float32, if any.
+
+    >>> round_number(9.99999974e-05), round_number(1.0408e-4)
+    (0.0001, None)
+    """
+    if not 0 < x < np.inf:
+        return None
+    near = float(f"{x:.1e}")
+    return near if abs(near - x) <= 2e-6 * near else None
+
+
+def evidence(node: RawNode) -> set[float] | None:
+    """Lengths of a step at which the gain of this neuron is 1; None if it says nothing.
+
+    Exporters choose ``r = tau / dt`` and ``w_in = tau_syn / dt`` so that one input spike adds its
+    weight to the membrane.
+    """
+    if node.kind not in NEURONS or node.kind == "Threshold":
+        return None
+    p = parameters(node)
+    ratios = []
+    if node.kind in ("IF", "I"):
+        ratios.append(1.0 / np.where(p["r"] == 0, np.inf, p["r"]))
+    else:
+        tau = NEURONS[node.kind].tau
+        for top, bottom in ((tau, "r"), ("tau_syn", "w_in")):
+            if top in p and bottom in p and not (p[bottom] == 1.0).all() and (p[bottom] > 0).all():
+                ratios.append(p[top] / p[bottom])
+    if not ratios:
+        return None
+    values = {round_number(float(x)) for ratio in ratios for x in np.unique(ratio)[:50]}
+    return {x for x in values if x is not None} if None not in values else set()
