@@ -393,6 +393,6 @@ def test_leak_per_channel_meets_a_state_of_zeros_with_space() -> None:
             return torch.stack(count).sum(0)
 
     torch.manual_seed(0)
-    report = snnc.export(Net(), torch.rand(4, 1, 6, 6))
+    report = export(Net(), torch.rand(4, 1, 6, 6))
     assert report.checks["numeric"]["exact"]
     assert all(report.checks["numeric"]["active"].values())
