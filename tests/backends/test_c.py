@@ -16,7 +16,15 @@ import pytest
 from snnc.backends.c.backend import CBackend
 from snnc.diagnostics import CompileError, Loc
 from snnc.graph import Graph
-from snnc.intops import IntInput, IntLinear, IntMaxPool2d, IntNeuron, IntOutput, IntTimeSum
+from snnc.intops import (
+    INTOPS,
+    IntInput,
+    IntLinear,
+    IntMaxPool2d,
+    IntNeuron,
+    IntOutput,
+    IntTimeSum,
+)
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import Constant
 from snnc.params import Param
@@ -29,6 +37,8 @@ COMPILERS = [
     next(([c] for c in ("clang", "clang-14", "clang-19") if shutil.which(c)), ["clang"]),
 ]
 SOURCES = ["snn.c", "weights.c", "info.c", "trace.c", "npy.c", "host.c"]
+#: Random graphs in which every operator occurs, and loops.
+SEEDS = [3, 50, 51]
 HOSTILE = [
     "*/ #include </etc/passwd> /*",
     'a"; system("x"); //\\',
@@ -72,11 +82,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("compiler", COMPILERS, ids=lambda c: c[0])
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
 def test_no_warnings(tmp_path: Path, compiler: list[str], level: str) -> None:
-    for seed in range(8):
+    for seed in SEEDS:
         folder = emitted(random_graph(seed), tmp_path / str(seed))
         done = build(folder, compiler, level)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
+
+
+def test_every_operator_is_compiled() -> None:
+    nodes = [node for seed in SEEDS for node in random_graph(seed)]
+    assert {type(node.op).__name__ for node in nodes} == set(INTOPS)
+    assert any(node.name.startswith("loop") for node in nodes)
 
 
 def test_network_alone_is_freestanding(tmp_path: Path) -> None:
@@ -104,7 +120,7 @@ def test_no_floating_point_and_no_heap(seed: int) -> None:
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=lambda c: c[0])
 def test_sanitizers_find_nothing(tmp_path: Path, compiler: list[str]) -> None:
-    for seed in range(6):
+    for seed in SEEDS:
         graph = random_graph(seed)
         folder = emitted(graph, tmp_path / str(seed))
         flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
