@@ -143,18 +143,13 @@ class Simulator:
         arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
         batch, steps = self.check(arrays, steps)
         run = self.begin(batch, steps, record)
-        run.phase("once", {k: a.astype(np.int64) for k, a in arrays.items() if self._static(k)})
+        static = {k: a for k, a in arrays.items() if self.inputs[k][1] == "once"}
+        run.phase("once", static)
         for t in range(steps):
-            run.phase(
-                "step",
-                {k: a[:, t].astype(np.int64) for k, a in arrays.items() if not self._static(k)},
-            )
+            run.phase("step", {k: a[:, t] for k, a in arrays.items() if k not in static})
         run.phase("end", {})
         records = {k: np.stack(v, 1) for k, v in run.records.items()} if steps else {}
         return {name: run.values[name, 0] for name in self.outputs}, records
-
-    def _static(self, name: str) -> bool:
-        return self.inputs[name][1] == "once"
 
     def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> _Run:
         """A run in its initial state, to be driven phase by phase as ``run`` does."""
@@ -176,9 +171,8 @@ class Simulator:
             if a.ndim != len(head) + len(shape) or a.shape[len(head) :] != shape:
                 raise ValueError(f"input {name!r} must be {(*head, *shape)}, got {a.shape}")
             if a.size and (a.min() < lo or a.max() > hi):
-                raise ValueError(
-                    f"input {name!r} must be in [{lo}, {hi}], got {a.min()}..{a.max()}"
-                )
+                found = f"{a.min()}..{a.max()}"
+                raise ValueError(f"input {name!r} must be in [{lo}, {hi}], got {found}")
             batches.add(a.shape[0])
             lengths |= {a.shape[1]} if clock == "step" else set()
         if len(batches) != 1 or len(lengths | ({steps} - {None})) > 1:
@@ -200,15 +194,14 @@ class Simulator:
     def _weights(self, node: Record) -> Array:
         """The weight in the cheapest type in which ``weight @ x`` is exact."""
         w = self.param(node["attributes"]["weight"])
-        src = node["inputs"][0]
-        t = self.types[src["src"]][src["out"]]["dtype"]
+        (edge,) = node["inputs"]
+        t = self.types[edge["src"]][edge["out"]]["dtype"]
         if t.get("lo") is None:
             return w
-        largest = max(abs(t["lo"]), abs(t["hi"]))
-        bound = int(np.abs(w).reshape(w.shape[0], -1).sum(1).max(initial=0)) * largest
-        if max(bound, largest) < 1 << 24:
-            return w.astype(np.float32)
-        return w.astype(np.float64) if max(bound, largest) < 1 << 53 else w
+        init = 0 if edge["init"] is None else int(np.abs(self.param(edge["init"])).max(initial=0))
+        largest = max(abs(t["lo"]), abs(t["hi"]), init)
+        bound = max(1, int(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0))) * largest
+        return w.astype(np.float32 if bound < 1 << 24 else np.float64) if bound < 1 << 53 else w
 
 
 class _Run:
@@ -237,9 +230,9 @@ class _Run:
                     self._collect(node)
                 elif clock == "end":
                     self.values[name, 0] = self._collected(node)
-            elif self.sim.clock[name] == clock or (op == "IntRepeat" and clock == "once"):
+            elif self.sim.clock[name] == clock:
                 if op == "IntInput":
-                    self.values[name, 0] = inputs[name]
+                    self.values[name, 0] = inputs[name].astype(np.int64)
                 elif op == "IntNeuron":
                     self._neuron(node)
                 else:
@@ -250,15 +243,13 @@ class _Run:
                 self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
 
     def _start(self) -> None:
-        for node in self.sim.nodes:
-            if node["op"] == "IntNeuron":
-                kernel, shape = node["attributes"]["kernel"], node["attributes"]["shape"]
-                self._consts[node["name"]] = {
-                    c["name"]: self.sim.const(c) for c in kernel["consts"]
-                }
-                for s in kernel["states"]:
-                    init = np.broadcast_to(self.sim.param(s["init"]), (self.batch, *shape))
-                    self.state[f"{node['name']}.{s['name']}"] = init
+        for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
+            name, kernel = node["name"], node["attributes"]["kernel"]
+            shape = (self.batch, *node["attributes"]["shape"])
+            self._consts[name] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
+            for s in kernel["states"]:
+                init = self.sim.param(s["init"])
+                self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
 
     def _operand(self, edge: Record) -> Array:
         key = (edge["src"], edge["out"])
@@ -309,21 +300,17 @@ class _Run:
             self._stacks.setdefault(name, []).append(x)
             return
         old = self.state.get(key)
-        if node["op"] == "IntTimeSum":
-            x = x if old is None else old + x
-        elif node["op"] == "IntTimeMax":
-            x = x if old is None else np.maximum(old, x)
+        if old is not None and node["op"] != "IntTimeLast":
+            x = old + x if node["op"] == "IntTimeSum" else np.maximum(old, x)
         self.state[key] = x
         self._note(key, x)
 
     def _collected(self, node: Record) -> Array:
+        shape = node["types"][0]["shape"]
         if node["op"] == "IntTimeStack":
-            shape = node["types"][0]["shape"]
-            empty = np.zeros((self.batch, 0, *shape), np.int64)
             stack = self._stacks.get(node["name"])
-            return np.stack(stack, 1) if stack else empty
-        zero = np.zeros((self.batch, *node["types"][0]["shape"]), np.int64)
-        return self.state.get(f"{node['name']}.acc", zero)
+            return np.stack(stack, 1) if stack else np.zeros((self.batch, 0, *shape), np.int64)
+        return self.state.get(f"{node['name']}.acc", np.zeros((self.batch, *shape), np.int64))
 
 
 def _finish(acc: Array, node: Record, sim: Simulator, spatial: bool) -> Array:
