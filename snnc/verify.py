@@ -99,9 +99,11 @@ def verify(
         warned = warned or clipped
         expected = artifact.simulator.run(encoded, count, artifact.simulator.words())
         tally.add_integer(expected, artifact.decode(expected[0], count), part.labels)
+        grid = {e.name: encoded[e.name] * e.scale for e in artifact.manifest.inputs}
         for kind, reference in floats.items():
             words = tuple(reference.words.values())
-            real, kept = reference.simulator.run(dict(part.arrays), count, words)
+            seen = grid if kind == "quantized_spikes" else dict(part.arrays)
+            real, kept = reference.simulator.run(seen, count, words)
             tally.add_float(kind, real, {k: kept[w] for k, w in reference.words.items() if kept})
         for name, comparison in comparisons.items():
             if comparison.error is None and (start < limits[name] or not len(data)):

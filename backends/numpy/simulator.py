@@ -384,11 +384,6 @@ def reshape(sim: Simulator, node: Record, operands: list[Array]) -> Array:
     return operands[0].reshape(len(operands[0]), *node["attributes"]["shape"])
 
 
-def identity(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """The operand itself."""
-    return operands[0]
-
-
 #: Operators without state, by name.
 OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
     "IntLinear": linear,
@@ -398,6 +393,6 @@ OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
     "IntRescale": rescale,
     "IntSum": add,
     "IntReshape": reshape,
-    "IntRepeat": identity,
-    "IntOutput": identity,
+    "IntRepeat": lambda sim, node, operands: operands[0],
+    "IntOutput": lambda sim, node, operands: operands[0],
 }
