@@ -257,8 +257,8 @@ def _exact(expr: Expr, leaves: list[Fraction]) -> Fraction:
     return visit(expr)
 
 
-def _fraction(fn: str, x: list[Fraction]) -> Fraction:
-    zero_at = {"exp": 1, "expm1": 0, "tanh": 0, "sin": 0, "cos": 1, "log1p": 0}
+def _arithmetic(fn: str, x: list[Any]) -> Any:
+    """What fractions and intervals compute alike; None for anything else."""
     match fn:
         case "add":
             return x[0] + x[1]
@@ -273,9 +273,17 @@ def _fraction(fn: str, x: list[Fraction]) -> Fraction:
         case "reciprocal":
             return 1 / x[0]
         case "square":
-            return x[0] * x[0]
+            return x[0] ** 2
         case "abs":
             return abs(x[0])
+    return None
+
+
+def _fraction(fn: str, x: list[Fraction]) -> Fraction:
+    if (plain := _arithmetic(fn, x)) is not None:
+        return Fraction(plain)
+    zero_at = {"exp": 1, "expm1": 0, "tanh": 0, "sin": 0, "cos": 1, "log1p": 0}
+    match fn:
         case "relu":
             return max(x[0], Fraction(0))
         case "maximum":
@@ -325,21 +333,9 @@ def _mp_interval(expr: Expr, row: Floats, precision: int) -> Any:
 
 
 def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
+    if (plain := _arithmetic(fn, x)) is not None:
+        return plain
     match fn:
-        case "add":
-            return x[0] + x[1]
-        case "sub":
-            return x[0] - x[1]
-        case "mul":
-            return x[0] * x[1]
-        case "div":
-            return x[0] / x[1]
-        case "neg":
-            return -x[0]
-        case "reciprocal":
-            return 1 / x[0]
-        case "square":
-            return x[0] ** 2
         case "exp" | "log" | "sqrt" | "sin" | "cos":
             return getattr(iv, fn)(x[0])
         case "expm1":
@@ -360,6 +356,4 @@ def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
             return iv.mpf([pick(x[0].a, x[1].a), pick(x[0].b, x[1].b)])
         case "relu":
             return iv.mpf([max(x[0].a, 0), max(x[0].b, 0)])
-        case "abs":
-            return abs(x[0])
     raise NotImplementedError(f"{fn} of a constant expression")
