@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import operator
 import os
 import pickletools
 import tempfile
@@ -25,11 +26,16 @@ from snnc.graph import Graph
 from snnc.ops import Op
 from snnc.params import Param
 from snnc.storage import dump_graph, load_graph
+from snnc.untrusted import Archive, UnsafeError, parse_json, zip_names
 
 FORMAT = "snnc.model/1"
 _MEMBERS = ("snnc.json", "graph.json", "tensors.safetensors")
 #: Largest pickle that is scanned for the names in it.
-_PICKLE_LIMIT = 64 << 20
+_PICKLE_LIMIT = 16 << 20
+#: Most opcodes that are scanned: seconds, where a made file could have them take minutes.
+_OPCODE_LIMIT = 1 << 18
+#: Bytes by which the kind of a file is recognised.
+_HEAD = 4096
 
 #: Names that occur in any file of weights.
 _HARMLESS = ("torch._utils.", "torch.storage.", "torch.serialization.", "collections.OrderedDict")
@@ -129,59 +135,62 @@ def to_bytes(model: LoadedModel) -> bytes:
 
 
 def read_model(path: str | Path) -> LoadedModel:
-    """Read what ``snnc.export`` wrote.
+    """Read what ``snnc.export`` wrote, or a NIR file.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
-            without code, E111 another exchange format, E120 malformed graph, E301 NaN.
+            without code, E111 another exchange format, E120 malformed graph, E301 NaN; for NIR
+            files what ``snnc.frontends.from_nir`` finds.
     """
     path = Path(path)
-    if not path.exists():
-        raise fail("E101", f"there is no file {path}", help="check the path of the model")
-    if path.is_dir():
-        raise fail("E101", f"{path} is a directory, not a model file")
+    head = _head(path)
+    if head.startswith(b"\x89HDF\r\n"):
+        from snnc.frontends.from_nir import read_nir
+
+        return read_nir(path)
+    if not head.startswith(b"PK"):
+        raise _foreign(path, head)
     try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise fail("E101", f"cannot read {path}: {e.strerror}") from e
-    if not data.startswith(b"PK"):
-        raise _foreign(path.name, data)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [m.filename for m in archive.infolist()]
-            if "snnc.json" not in names:
-                raise _foreign_zip(path.name, archive)
-            members = _members(path.name, archive, len(data))
-    except CompileError:
-        raise
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as e:
-        text = f"{path.name} is damaged or truncated: {e}"
+        names = zip_names(path)
+        if not {"snnc.json", "graph.json"} & set(names):
+            raise _foreign_zip(path, names)
+        with Archive(path) as archive:
+            members = _members(archive)
+    except (UnsafeError, OSError) as e:
+        text = f"{path.name} is damaged, or not as snnc wrote it: {e}"
         raise fail("E103", text, help="copy the file again, or export the model again") from e
-    except RuntimeError as e:  # zipfile's way to say "encrypted"
-        raise fail("E103", f"{path.name} is not as snnc wrote it: {e}") from e
     model = LoadedModel(load_graph(members[1], members[2]), _meta(path.name, members[0]))
     if found := check_finite(model.graph):
         raise CompileError(found)
     return model
 
 
-def _members(name: str, archive: zipfile.ZipFile, size: int) -> list[bytes]:
+def _head(path: Path, size: int = _HEAD) -> bytes:
+    """First bytes of a regular file: what is none may never end."""
+    if not path.exists():
+        raise fail("E101", f"there is no file {path}", help="check the path of the model")
+    if path.is_dir():
+        raise fail("E101", f"{path} is a directory, not a model file")
+    if not path.is_file():
+        raise fail("E101", f"{path} is a device or pipe, not a model file")
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as e:
+        raise fail("E101", f"cannot read {path}: {e.strerror}") from e
+
+
+def _members(archive: Archive) -> list[bytes]:
     """The three members, after checking that there is nothing else in the file."""
-    entries = archive.infolist()
-    if sorted(m.filename for m in entries) != sorted(_MEMBERS):
-        found = ", ".join(sorted(m.filename for m in entries))
-        raise fail("E103", f"{name} is not as snnc wrote it: it holds {found:.200}")
-    for member in entries:
-        stored = member.compress_type == zipfile.ZIP_STORED
-        if not stored or member.file_size != member.compress_size or member.file_size > size:
-            raise fail("E103", f"{name} is not as snnc wrote it: {member.filename} is compressed")
+    if set(archive.sizes) != set(_MEMBERS):
+        raise UnsafeError(f"it holds {', '.join(map(ascii, sorted(archive.sizes))):.200}")
     return [archive.read(member) for member in _MEMBERS]
 
 
 def _meta(name: str, text: bytes) -> dict[str, Any]:
     try:
-        meta = json.loads(text)
-    except (ValueError, RecursionError) as e:
+        meta = parse_json(text)
+    except UnsafeError as e:
         raise fail("E103", f"{name} is damaged: snnc.json: {e}") from e
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else meta
@@ -194,16 +203,15 @@ def _meta(name: str, text: bytes) -> dict[str, Any]:
 # ---- files of other kinds
 
 
-def _foreign(name: str, data: bytes) -> CompileError:
-    """What a file that is not a zip is, and the way on."""
+def _foreign(path: Path, data: bytes) -> CompileError:
+    """What a file that is not a zip is, and the way on; ``data`` are its first bytes."""
+    name = path.name
     if not data:
         return fail("E102", f"{name} is empty", help="export the model again")
     if data[0] == 0x80 and len(data) > 1 and data[1] <= 5:
-        return _pickle(name, data, "a pickle (torch.save in its old format)")
-    if data.startswith(b"\x89HDF\r\n"):
-        return _exchange(name, "a NIR (HDF5)")
+        return _pickle(name, _head(path, _PICKLE_LIMIT), "a pickle (torch.save in its old format)")
     header = int.from_bytes(data[:8], "little") if len(data) > 8 else 0
-    if 1 < header < len(data) and data[8:9] == b"{":
+    if 1 < header < path.stat().st_size and data[8:9] == b"{":
         return fail(
             "E110",
             f"{name} holds weights (safetensors), without the network they belong to",
@@ -219,19 +227,19 @@ def _exchange(name: str, kind: str) -> CompileError:
     return fail("E111", f"{name} is {kind} file, which snnc does not read yet", help=hint)
 
 
-def _foreign_zip(name: str, archive: zipfile.ZipFile) -> CompileError:
-    names = archive.namelist()
+def _foreign_zip(path: Path, names: list[str]) -> CompileError:
+    name = path.name
     tails = {n.partition("/")[2] or n for n in names}
     if "constants.pkl" in tails and any("/code/" in f"/{n}" for n in names):
         text = f"{name} is a TorchScript program, whose code snnc does not run"
         return fail("E110", text, help=_WAYS_ON.format(name=name))
     if "archive_format" in tails or any(n.endswith("models/model.json") for n in names):
         return _exchange(name, "a torch.export (.pt2)")
-    pickles = [m for m in archive.infolist() if m.filename.endswith("data.pkl")]
+    pickles = [n for n in names if n.endswith("data.pkl")]
     if pickles:
-        (member, *_) = pickles
-        small = member.file_size <= _PICKLE_LIMIT and member.compress_type == zipfile.ZIP_STORED
-        return _pickle(name, archive.read(member) if small else b"", "written by torch.save")
+        with Archive(path) as archive:
+            data = archive.read(pickles[0], _PICKLE_LIMIT)
+        return _pickle(name, data, "written by torch.save")
     return fail("E102", f"{name} is a zip file, not a model", help="write it with snnc.export")
 
 
@@ -264,20 +272,22 @@ def pickled_names(data: bytes) -> list[str]:
     """
     found: dict[str, None] = {}
     stream = io.BytesIO(data)
-    while stream.tell() < len(data):
+    budget = iter(range(_OPCODE_LIMIT))
+    while stream.tell() < len(data) and operator.length_hint(budget):
         try:
-            found |= dict.fromkeys(_one_pickle(stream))
+            for name in _one_pickle(stream, budget):
+                found[name] = None
         except (ValueError, IndexError, EOFError, UnicodeDecodeError):
             break  # raw data follows, or the file is truncated: what was found counts
     return sorted(found)
 
 
-def _one_pickle(stream: io.BytesIO) -> Iterator[str]:
+def _one_pickle(stream: io.BytesIO, budget: Iterator[int]) -> Iterator[str]:
     """Names in the pickle at the position of the stream, which moves behind it."""
     memo: dict[int, str | None] = {}
     strings: list[str] = []
     top: str | None = None
-    for opcode, arg, _ in pickletools.genops(stream):
+    for _, (opcode, arg, _) in zip(budget, pickletools.genops(stream), strict=False):
         match opcode.name:
             case "GLOBAL" | "INST":
                 yield str(arg).replace(" ", ".")

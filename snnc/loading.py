@@ -44,7 +44,8 @@ def load(path: Path, module: str | None = None) -> Loaded:
     model = read_model(path) if module is None else _from_source(path, module)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     torch = model.meta.get("torch")
     producer = f"torch {torch}" if isinstance(torch, str) else ""
     return Loaded(

@@ -23,8 +23,13 @@ from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import OPS, Op
 from snnc.params import Param
 from snnc.types import Clock, Float, Int, TensorType
+from snnc.untrusted import UnsafeError, parse_json, parse_safetensors
 
 FORMAT = "snnc.graph/1"
+
+#: Elements of the largest value: a small file must not ask for all memory.
+_LARGEST = 1 << 28
+
 _OPERATORS: dict[str, type[Op]] = {**OPS, **INTOPS}
 _RECORDS = (Const, Kernel, Line, State, TensorType, Float, Int)
 
@@ -82,11 +87,11 @@ def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
 def load_graph(text: bytes, blob: bytes) -> Graph:
     """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else."""
     try:
-        graph = _build(json.loads(text), safetensors.numpy.load(blob))
+        graph = _build(parse_json(text), parse_safetensors(blob))
     except CompileError:
         raise
-    except RecursionError as e:
-        raise fail("E120", "damaged graph: nested too deeply") from e
+    except UnsafeError as e:
+        raise fail("E120", f"damaged graph: {e}") from e
     except Exception as e:  # any malformed structure: the file is data, its faults are the user's
         raise fail("E120", f"damaged graph: {type(e).__name__}: {e}") from e
     graph.verify()
@@ -106,6 +111,8 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
             raise ValueError(f"unknown operator {entry['op']!r}")
         op = decoder.record(entry["attributes"], _OPERATORS[entry["op"]])
         types = tuple(decoder.record(t, TensorType) for t in entry["types"])
+        if any(t.size > _LARGEST for t in types):
+            raise ValueError(f"{entry['name']!a:.80} has more than {_LARGEST} elements")
         loc = Loc(**{k: entry["loc"][k] for k in ("path", "file", "line")})
         graph.declare(_typed(entry["name"], str), op, types, loc)
     for entry in document["nodes"]:
