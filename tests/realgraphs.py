@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.diagnostics import Loc
 from snnc.graph import Edge, Graph, Value
@@ -28,6 +29,11 @@ from snnc.types import FLOAT32, Clock, TensorType
 
 def param(values: object) -> Param:
     return Param(np.asarray(values, np.float32))
+
+
+def noise(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float64]:
+    """Zero mean, variance 1, the same bits on every machine (no transcendental function)."""
+    return rng.integers(-128, 129, shape) / 74
 
 
 def constant(graph: Graph, value: object) -> str:
@@ -79,8 +85,8 @@ def mlp(
     g.add("x", Input(TensorType((sizes[0],), FLOAT32, clock), 0.0, 1.0, 1 / 255))
     x = "x"
     for i, (n, m) in enumerate(itertools.pairwise(sizes)):
-        w = rng.normal(size=(m, n)) * 1.5 / np.sqrt(n)
-        g.add(f"fc{i}", Linear(param(w), param(rng.normal(size=m) * 0.1)), x)
+        w = noise(rng, m, n) * 1.5 / np.sqrt(n)
+        g.add(f"fc{i}", Linear(param(w), param(noise(rng, m) * 0.1)), x)
         x = f"fc{i}"
         if static and i == 0:
             x = g.add("repeat", Repeat(), x).name
@@ -96,23 +102,22 @@ def residual_conv(seed: int = 0) -> Graph:
     g = Graph("residual", 8)
 
     def norm(name: str, x: str) -> str:
-        stats = (rng.normal(size=4) * 0.1, rng.uniform(0.5, 1, 4), rng.uniform(0.5, 1.5, 4))
-        bias = rng.normal(size=4) * 0.1
-        mean, var, weight = map(param, stats)
-        return g.add(name, BatchNorm(mean, var, weight, param(bias)), x).name
+        var, weight = rng.integers(64, 129, 4) / 128, rng.integers(64, 193, 4) / 128
+        mean, bias = noise(rng, 4) * 0.1, noise(rng, 4) * 0.1
+        return g.add(name, BatchNorm(*map(param, (mean, var, weight, bias))), x).name
 
     def conv(name: str, x: str) -> str:
         fan_in = g[x].type.shape[0]
-        w = rng.normal(size=(4, fan_in, 3, 3)) / np.sqrt(fan_in * 9)
+        w = noise(rng, 4, fan_in, 3, 3) / np.sqrt(fan_in * 9)
         return g.add(name, Conv2d(param(w * 2), None, (1, 1), (1, 1)), x).name
 
     g.add("x", Input(TensorType((2, 8, 8)), 0.0, 1.0, 1.0))
-    s1 = lif(g, "lif1", norm("bn1", conv("conv1", "x")), rng.uniform(0.5, 0.95, (4, 1, 1)))
+    s1 = lif(g, "lif1", norm("bn1", conv("conv1", "x")), rng.integers(64, 122, (4, 1, 1)) / 128)
     added = pointwise(g, "block.add", "add", conv("conv2", s1), s1)
     s2 = lif(g, "lif2", norm("bn2", added), 0.5, reset="zero")
     g.add("pool", AvgPool2d((2, 2), (2, 2)), s2)
     g.add("flat", Reshape((64,)), "pool")
-    g.add("fc", Linear(param(rng.normal(size=(5, 64)) / 8), param(rng.normal(size=5))), "flat")
+    g.add("fc", Linear(param(noise(rng, 5, 64) / 8), param(noise(rng, 5))), "flat")
     g.add("sum", TimeSum(), "fc")
     g.add("out", Output(), "sum")
     return g
@@ -123,8 +128,8 @@ def recurrent(seed: int = 0) -> Graph:
     rng = np.random.default_rng(seed)
     g = Graph("recurrent", 16)
     g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
-    g.add("fc", Linear(param(rng.normal(size=(8, 6)))), "x")
-    loop = Linear(param(rng.normal(size=(8, 8)) / 2), param(rng.normal(size=8) / 8))
+    g.add("fc", Linear(param(noise(rng, 8, 6))), "x")
+    loop = Linear(param(noise(rng, 8, 8) / 2), param(noise(rng, 8) / 8))
     g.declare("loop", loop, (TensorType((8,)),), Loc("loop", "net.py", 9))
     s = lif(g, "lif", pointwise(g, "lif.in", "add", "fc", "loop"))
     g.connect(Edge(s, "loop", delay=1))

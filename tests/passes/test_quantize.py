@@ -79,7 +79,7 @@ def test_networks_agree_with_their_fake_quantized_float_model(bits: int, make: o
     assert ctx.fake_quantized is not None
     reference = FloatSimulator(ctx.fake_quantized)
     (shape, _, _, hi) = simulator(graph).inputs["x"]
-    x = RNG.integers(0, hi + 1, (20, 16, *shape))
+    x = RNG.integers(0, hi + 1, (100, 16, *shape))
     sim = simulator(graph)
     _, words = sim.run(x, record=sim.words())
     scale = graph["x"].op.scale  # type: ignore[attr-defined]
