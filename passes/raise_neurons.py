@@ -205,7 +205,8 @@ def _replace(graph: Graph, members: list[Node], owner: dict[str, int], group: in
         m for m in members if any(e.delay and e.src in names for e in graph.out_edges(m.name))
     ]
     anchor = states[0] if states else primary
-    name = graph.fresh(anchor.loc.path or "neuron")
+    inline = anchor.loc.path in ("", anchor.name)  # code of the outermost module, not a layer
+    name = graph.fresh("neuron" if inline else anchor.loc.path)
     loc = Loc(name, anchor.loc.file, anchor.loc.line)
     leaving = [e for e in graph.edges if e.src in names and e.dst not in names]
     op = Neuron(built.kernel, tuple(shape))

@@ -99,8 +99,7 @@ def check_array(array: Array, entry: InputEntry) -> list[Diagnostic]:
     head = ("N", "T") if entry.clock == "step" else ("N",)
     if array.ndim == len(head) + len(entry.shape) and array.shape[len(head) :] == entry.shape:
         return []
-    expected = f"({', '.join(map(str, (*head, *entry.shape)))}{',' if len(head) == 1 else ''})"
-    expected = expected if entry.shape else f"({', '.join(head)}{',' if len(head) == 1 else ''})"
+    expected = f"({', '.join(map(str, (*head, *entry.shape)))})"
     text = f"input {entry.name!r} must have the shape {expected}, got {array.shape}"
     notes = ["N samples" + (", T time steps, batch first" if len(head) == 2 else "")]
     if entry.clock == "step" and array.shape[1:] == entry.shape:
