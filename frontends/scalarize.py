@@ -22,6 +22,12 @@ from snnc.frontends.layout import Axes, Extents, inner, timed
 from snnc.frontends.trace import display, is_user_file
 
 
+_ALTERNATIVES = (
+    "write it with operators that `snnc ops` lists, or keep it out of the exported module: "
+    "what comes before the first or after the last layer can run outside"
+)
+
+
 class Refusal(Exception):  # noqa: N818  it is collected, and becomes a diagnostic
     """A rule cannot handle a call; carries code, message and help."""
 
@@ -275,7 +281,8 @@ class Scalarizer:
 
     def _refuse(self, refusal: Refusal) -> Unknown:
         loc = self.dag.source.loc
-        found = error(refusal.code, refusal.message, loc, help=refusal.help)
+        hint = refusal.help or (_ALTERNATIVES if refusal.code == "E210" else None)
+        found = error(refusal.code, refusal.message, loc, help=hint)
         self.refusals.setdefault((refusal.code, refusal.message, str(loc)), found)
         return Unknown()
 
