@@ -155,7 +155,7 @@ def recover_proven(
             return _recover_at(Tracer(recipe, batch), length)
         except CompileError as e:
             if length == safe:
-                raise CompileError(_in_forward(d) for d in e.diagnostics) from e
+                raise CompileError(_in_forward(d) for d in e.diagnostics) from None
     raise AssertionError("the last length returns or raises")
 
 

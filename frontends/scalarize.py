@@ -21,7 +21,6 @@ from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import Axes, Extents, inner, timed
 from snnc.frontends.trace import display, is_user_file
 
-
 _ALTERNATIVES = (
     "write it with operators that `snnc ops` lists, or keep it out of the exported module: "
     "what comes before the first or after the last layer can run outside"
