@@ -1,0 +1,35 @@
+"""One line per network of the zoo: ``python -m tests.frontends.zoo [PREFIX]``.
+
+The libraries that are not installed are left out: ``pip install -r
+tests/frontends/zoo/requirements.txt -c constraints.txt`` installs all four.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import torch
+
+from tests.frontends.zoo.catalogue import cases
+from tests.frontends.zoo.examine import examine
+
+
+def main() -> int:
+    """Print the table and the counts; the exit code is 1 if anything is not as expected."""
+    torch.set_num_threads(1)
+    counts: Counter[str] = Counter()
+    for case in cases(*sys.argv[1:2]):
+        outcome = examine(case)
+        print(outcome, flush=True)
+        kind = "wrong" if outcome.wrong else "refused" if outcome.refused else "recovered"
+        counts[kind] += 1
+        counts["compiled"] += outcome.compiled == ""
+        counts["unexpected"] += not outcome.as_expected
+    keys = ("recovered", "refused", "wrong", "unexpected", "compiled")
+    print(", ".join(f"{counts[k]} {k}" for k in keys))
+    return 1 if counts["wrong"] or counts["unexpected"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Cells and layers of Norse 1.1: state in named tuples, None before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import norse.torch as nt
+import torch
+from norse.torch.functional import izhikevich
+from torch import Tensor, nn
+
+from tests.frontends.zoo.case import STEPS, Case, loud, sequence
+
+SIZE = 6
+
+
+class ByStep(nn.Module):
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.fc1, self.cell, self.fc2 = nn.Linear(5, SIZE), cell, nn.Linear(SIZE, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, out = None, []
+        for t in range(x.shape[0]):
+            s, state = self.cell(self.fc1(x[t]), state)
+            out.append(self.fc2(s))
+        return torch.stack(out)
+
+
+def _cell(name: str, make_cell: Callable[[], nn.Module], gain: float, refused: str = "") -> Case:
+    def make() -> tuple[nn.Module, Tensor]:
+        return loud(ByStep(make_cell()), gain), sequence(5, axis=0)
+
+    return Case(f"norse/{name}", make, {"time_axis": 0}, refused)
+
+
+def _step(name: str, make_net: Callable[[], nn.Module], gain: float) -> Case:
+    def make() -> tuple[nn.Module, Tensor]:
+        return loud(make_net(), gain), torch.rand(STEPS, 3, 6)
+
+    options = {"time_axis": 0, "step_module": True, "state": None}
+    return Case(f"norse/{name}", make, options)
+
+
+CASES = [
+    *(
+        _cell(name, getattr(nt, name), gain)
+        for name, gain in {
+            **{"LIFCell": 40.0, "LIFBoxCell": 40.0, "LICell": 4.0, "LIBoxCell": 4.0},
+            **{"LSNNCell": 40.0, "LIFAdExCell": 40.0, "LIFExCell": 40.0, "LIFRefracCell": 40.0},
+            **{"IAFCell": 4.0, "CobaLIFCell": 40.0},
+        }.items()
+        if hasattr(nt, name)
+    ),
+    *(
+        _cell(name, lambda kind=getattr(nt, name): kind(SIZE, SIZE), 40.0)
+        for name in (
+            *("LIFRecurrentCell", "LSNNRecurrentCell", "LIFAdExRecurrentCell"),
+            *("LIFExRecurrentCell", "LIFRefracRecurrentCell", "LIFMCRecurrentCell"),
+        )
+        if hasattr(nt, name)
+    ),
+    _cell("IzhikevichCell", lambda: nt.IzhikevichCell(izhikevich.tonic_spiking), 40.0),
+    _cell(
+        "IzhikevichRecurrentCell",
+        lambda: nt.IzhikevichRecurrentCell(SIZE, SIZE, izhikevich.tonic_spiking),
+        40.0,
+    ),
+    _step(
+        "SequentialState LIFCell",
+        lambda: nt.SequentialState(nn.Linear(6, 12), nt.LIFCell(), nn.Linear(12, 4), nt.LICell()),
+        40.0,
+    ),
+    _step(
+        "SequentialState LIFBoxCell",
+        lambda: nt.SequentialState(nn.Linear(6, 12), nt.LIFBoxCell(), nn.Linear(12, 4)),
+        20.0,
+    ),
+    Case(
+        "norse/LIF all steps",
+        lambda: (
+            loud(
+                nt.SequentialState(
+                    *(nt.Lift(nn.Linear(6, 12)), nt.LIF()),
+                    *(nt.Lift(nn.Linear(12, 4)), nt.LIFRecurrent(4, 4)),
+                ),
+                40.0,
+            ),
+            torch.rand(STEPS, 3, 6),
+        ),
+        {"time_axis": 0},
+    ),
+]
