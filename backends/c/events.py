@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.pairs import emit_pairs
 from snnc.backends.c.plan import Buffer, bounds_of
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import computed, literal
@@ -21,6 +22,9 @@ def emit_linear(layer: Layer) -> None:
     """Weights lie column after column: one event adds one column to one row of outputs."""
     op = layer.node.op
     assert isinstance(op, IntLinear), "dispatched by type"
+    if pairs := layer.plan.pairs(layer.node):
+        emit_pairs(layer, pairs)
+        return
     out, fan_in = op.weight.shape
     (x,), y = layer.plan.operands(layer.node), layer.output()
     origin = names.comment(f"{layer.node.name}: weight, (in, out)")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snnc.backends.c import names
+from snnc.backends.c.packing import PairRows, pair_rows
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
@@ -131,6 +132,8 @@ class Plan:
         match node.op:
             case IntNeuron(kernel=kernel):
                 part = f"y{out}_{kernel.outputs[out]}"
+            case IntLinear() if pairs := self.pairs(node):
+                ctype = pairs.ctype
             case IntLinear() | IntSumPool2d():
                 # events add up in place, so the array also holds every partial sum
                 (source,) = self.operands(node)
@@ -144,6 +147,13 @@ class Plan:
         if can and (node.name, out) in self._listed:
             found = replace(found, ids=self.id(node, f"ids{out}"))
         return found
+
+    def pairs(self, node: Node) -> PairRows | None:
+        """How a linear layer adds pairs of weights, or None if it adds one after the other."""
+        op, (x,) = node.op, self.operands(node)
+        assert isinstance(op, IntLinear), "called for linear layers only"
+        spikes = x.is_spikes and x.ctype == "uint8_t"
+        return pair_rows(op, spikes, x.size // op.weight.shape[1], bounds_of(node))
 
     @cached_property
     def delays(self) -> dict[tuple[object, ...], Delay]:

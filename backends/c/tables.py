@@ -29,10 +29,15 @@ class Tables:
 
     entries: list[Table] = field(default_factory=list)
 
-    def add(self, name: str, values: npt.NDArray[Any], origin: str) -> Table:
-        """Define a table in row-major order; ``origin`` is a comment, already escaped."""
+    def add(
+        self, name: str, values: npt.NDArray[Any], origin: str, ctype: str | None = None
+    ) -> Table:
+        """Define a table in row-major order, at its smallest type unless ``ctype`` names one.
+
+        ``origin`` is a comment, already escaped.
+        """
         flat = np.ascontiguousarray(values, np.int64).reshape(-1)
-        ctype = stored((int(flat.min()), int(flat.max())))
+        ctype = ctype or stored((int(flat.min()), int(flat.max())))
         table = Table(name, ctype, flat, origin)
         self.entries.append(table)
         return table

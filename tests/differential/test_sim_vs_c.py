@@ -118,6 +118,23 @@ def test_linear(tmp_path: Path, lo: int, hi: int, shape: tuple[int, ...]) -> Non
     assert_equal(fan(*ops, shape=shape, lo=lo, hi=hi), tmp_path)
 
 
+@pytest.mark.parametrize("out", [1, 8, 9, 40])
+def test_pairs_of_weights(tmp_path: Path, out: int) -> None:
+    """Sums that fit 16 bits, that reach their ends, and that must be read on the way."""
+    rng = np.random.default_rng(out)
+    rows = np.where(rng.random((4, out, 600)) < 0.5, -128, 127)
+    rows[1, :, 257:] = 0  # at most 257 * 127 = 32639
+    rows[2] = -128  # -76800
+    rows[3] = 127
+    ops = [IntLinear(Param(w.astype(np.int8))) for w in rows]
+    ends = np.zeros((2, 600), np.int8)
+    ends[0, :256], ends[1, :258] = -128, 127  # -32768, the end itself, and 32766
+    bias = Param(rng.integers(-9, 9, out))
+    ops += [IntLinear(Param(ends[np.arange(out) % 2]), bias, shift) for shift in (0, 5)]
+    ops += [IntLinear(Param(rows[0].astype(np.int8)), bias, 3)]
+    assert_equal(fan(*ops, shape=(600,)), tmp_path, out, samples=6, steps=3)
+
+
 def test_linear_whose_sum_exceeds_32_bits(tmp_path: Path) -> None:
     op = IntLinear(Param(np.full((2, 300), (1 << 24) - 1, np.int32)))
     assert_equal(fan(op, shape=(300,)), tmp_path)

@@ -9,6 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A function that adds rows. gcc -O3 would merge its loop with the caller's loop over the spikes
+ * (unroll-and-jam), which is not vectorised then: many times slower. */
+#if defined(__GNUC__)
+#define SNN_ROWS __attribute__((noinline)) static
+#else
+#define SNN_ROWS static
+#endif
+
 /* x / 2**shift, toward minus infinity; ~x is non-negative for negative x. */
 static inline int32_t snn_floor_32(int32_t x, int shift) {
     return (x < 0) ? ~(~x >> shift) : (x >> shift);

@@ -1,0 +1,76 @@
+"""Two 8-bit weights in a 16-bit word, added by modular arithmetic.
+
+Word ``j`` of a column is ``(w[j] + 128) + 256 * (w[j + P] + 128)``, P words for up to 2 P
+outputs.  For n spikes, an event-driven layer keeps two sums of 16 bits per word, both modulo 2**16:
+
+    lo = sum of words          hi = sum of words >> 8
+
+so that ``w[j + P]`` sums to ``hi - 128 n`` and ``w[j]`` to ``lo - 256 hi - 128 n``.  Sums wrap, but
+the results are exact wherever the true sums lie in [-32768, 32767]: in every case if the sums of
+a row's positive and of its negative weights do, else for as many spikes as the largest weight
+allows (``PairRows.most``).  Two weights cost one addition and a half instead of two, and a
+vector unit works on 16-bit lanes instead of 32-bit ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.backends.c.sums import raw_bounds
+from snnc.backends.c.words import Bounds, computed, fits
+from snnc.intops import IntLinear
+
+#: Rows that are added in one pass over the sums.
+PASSES = (8, 4)
+_LANES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PairRows:
+    """The layout of a layer's columns.
+
+    Attributes:
+        words: P, a whole number of vectors.
+        most: Spikes after which the sums must be read; 0 if they hold any number.
+        ctype: Element type of the layer's value.
+    """
+
+    words: int
+    most: int
+    ctype: str
+
+    def pack(self, weight: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Columns (in, P) of a weight (out, in); absent outputs have weight 0."""
+        out, fan_in = weight.shape
+        padded = np.zeros((2 * self.words, fan_in), np.int64)
+        padded[:out] = weight
+        padded += 128
+        return np.ascontiguousarray((padded[: self.words] + 256 * padded[self.words :]).T)
+
+
+def pair_rows(op: IntLinear, spikes: bool, rows: int, bounds: Bounds) -> PairRows | None:
+    """The layout for a layer, or None if its columns cannot be added in pairs.
+
+    Args:
+        op: The layer.
+        spikes: Whether every input is 0 or 1.
+        rows: Number of input vectors; the sums are those of one.
+        bounds: Proven interval of its output.
+    """
+    w = op.weight.data
+    if not spikes or rows != 1 or not fits((int(w.min()), int(w.max())), "int8_t"):
+        return None
+    raw = raw_bounds(op, (0, 1))
+    shifted = raw[0] << op.shift, raw[1] << op.shift
+    if computed(raw, shifted, bounds) != "int32_t":
+        return None
+    # a small layer gets half a vector: its columns would double otherwise
+    lanes = _LANES if len(w) > _LANES else _LANES // 2
+    words = -(-len(w) // (2 * lanes)) * lanes
+    if fits(raw, "int16_t"):
+        return PairRows(words, 0, "int16_t" if fits(bounds, "int16_t") else "int32_t")
+    # at most 255 spikes: no sum of that many 8-bit weights leaves 16 bits
+    return PairRows(words, 32767 // max(-int(w.min()), int(w.max())) // 8 * 8, "int32_t")

@@ -1,0 +1,133 @@
+"""Linear layers whose events add pairs of 8-bit weights (``packing``).
+
+``event`` adds one column, ``event4`` and ``event8`` several in one pass over the sums, ``add``
+any number; ``tick`` starts the sums, adds all spikes and writes the layer's value.
+"""
+
+from __future__ import annotations
+
+from snnc.backends.c import names
+from snnc.backends.c.layer import Layer, store
+from snnc.backends.c.packing import PASSES, PairRows
+from snnc.backends.c.plan import Buffer
+from snnc.backends.c.tables import Table
+from snnc.backends.c.words import index_type, literal
+from snnc.intops import IntLinear
+
+
+def emit_pairs(layer: Layer, pairs: PairRows) -> None:
+    """Write sums, columns and functions of a linear layer."""
+    op = layer.node.op
+    assert isinstance(op, IntLinear), "dispatched by type"
+    (x,), y = layer.plan.operands(layer.node), layer.output()
+    size = pairs.words
+    note = f"{layer.node.name}: weight j + 128 and, times 256, weight j + {size} + 128"
+    packed, origin = pairs.pack(op.weight.data), names.comment(note)
+    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
+    ids, count = _list(layer, x)
+    for part in ("lo", "hi"):
+        layer.array(layer.id(part), "uint16_t", size, "sums modulo 2**16")
+    index = index_type(x.size)
+    _event(layer, table, size)
+    for rows in PASSES:
+        _events(layer, table, size, rows, index)
+    _add(layer, index)
+    scaled = _scaling(layer, op)
+    _read(layer, pairs, y, "{}" if pairs.most else scaled)
+    w = layer.code
+    with w.block(f"static void {layer.tick}(void)"):
+        if x.ids is None:
+            w(f"{count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
+        if pairs.most:
+            w(f"memset({y.name}, 0, sizeof {y.name});")
+            with w.block(f"for (uint32_t n = 0u; n < {count}; n += {pairs.most}u)"):
+                w(f"const uint32_t rest = {count} - n;")
+                w(f"const uint32_t some = (rest < {pairs.most}u) ? rest : {pairs.most}u;")
+                w(f"{layer.id('add')}({ids} + n, some);")
+                w(f"{layer.id('read')}(some);")
+            if scaled != "{}":
+                with w.loop("j", y.size):
+                    value = scaled.format(f"{y.name}[j]", at="j")
+                    w(store(y, "j", value, "int32_t"))
+        else:
+            w(f"{layer.id('add')}({ids}, {count});")
+            w(f"{layer.id('read')}({count});")
+
+
+def _list(layer: Layer, x: Buffer) -> tuple[str, str]:
+    """Spike list and count of the operand; a value out of a queue gets a list of its own."""
+    if x.ids:
+        return x.ids, f"{x.ids}_n"
+    ids = layer.id("ids")
+    layer.array(ids, index_type(x.size), x.size, "spikes of the operand")
+    layer.data(f"static uint32_t {ids}_n;")
+    layer.bytes += 4
+    return ids, f"{ids}_n"
+
+
+def _lister(index: str) -> str:
+    return "snn_list_16" if index == "uint16_t" else "snn_list_32"
+
+
+def _event(layer: Layer, table: Table, size: int) -> None:
+    w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
+    with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, uint32_t id)"):
+        w(f"const uint16_t *restrict w = {table.name} + (size_t)id * {size}u;")
+        with w.loop("j", size):
+            w("lo[j] = (uint16_t)(lo[j] + w[j]);", "hi[j] = (uint16_t)(hi[j] + (w[j] >> 8));")
+
+
+def _events(layer: Layer, table: Table, size: int, rows: int, index: str) -> None:
+    w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
+    name = layer.id(f"event{rows}")
+    with w.block(f"SNN_ROWS void {name}({sums}, const {index} *ids)"):
+        for k in range(rows):
+            w(f"const uint16_t *restrict w{k} = {table.name} + (size_t)ids[{k}] * {size}u;")
+        with w.loop("j", size):
+            low = " + ".join(f"w{k}[j]" for k in range(rows))
+            high = " + ".join(f"(w{k}[j] >> 8)" for k in range(rows))
+            w(f"lo[j] = (uint16_t)(lo[j] + {low});", f"hi[j] = (uint16_t)(hi[j] + {high});")
+
+
+def _add(layer: Layer, index: str) -> None:
+    w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
+    with w.block(f"static void {layer.id('add')}(const {index} *ids, uint32_t count)"):
+        w("uint32_t n = 0u;", f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});")
+        for rows in PASSES:
+            with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
+                w(f"{layer.id(f'event{rows}')}({lo}, {hi}, ids + n);")
+        with w.block("for (; n < count; n++)"):
+            w(f"{layer.id('event')}({lo}, {hi}, ids[n]);")
+
+
+def _read(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
+    """``read``: true sums from those of ``count`` spikes, all within 16 bits."""
+    w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
+    first = min(pairs.words, y.size)
+    parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, y.size - first, f"{hi}[j]"))
+    with w.block(f"static void {layer.id('read')}(uint32_t count)"):
+        w("/* modulo 2**16: -128 for every spike, -256 times hi, and the range moved to 0.. */")
+        w("const uint32_t base = 32768u + 65408u * (count % 512u);")
+        for start, size, text in parts:
+            if not size:
+                continue
+            with w.loop("j", size):
+                at = f"j + {start}u" if start else "j"
+                value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
+                if pairs.most:
+                    w(f"{y.name}[{at}] += {value};")
+                else:
+                    w(store(y, at, scaled.format(value, at=at), "int32_t"))
+
+
+def _scaling(layer: Layer, op: IntLinear) -> str:
+    """``({} << shift) + bias`` as a format, without a shift of negative numbers."""
+    text = "{}" if op.shift == 0 else f"{{}} * {literal(1 << op.shift, 'int32_t')}"
+    if op.bias is None or not op.bias.data.any():
+        return text
+    lo, hi = int(op.bias.data.min()), int(op.bias.data.max())
+    if lo == hi:
+        return f"{text} + {literal(lo, 'int32_t')}"
+    origin = names.comment(f"{layer.node.name}: bias")
+    table = layer.tables.add(layer.id("b"), op.bias.data, origin)
+    return f"{text} + (int32_t){table.name}[{{at}}]"
