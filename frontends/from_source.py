@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 from snnc.container import LoadedModel
 from snnc.diagnostics import CompileError, Loc, fail
 from snnc.exporting import export
+from snnc.frontends.weights_file import read_weights
 
 _CONTRACT = (
     "factory() returns (module, example), or a dict of arguments of snnc.export such as "
@@ -28,7 +28,7 @@ def load_from_source(source: str, weights: str | Path | None = None) -> LoadedMo
     Args:
         source: ``file.py:factory``.
         weights: File written by ``torch.save(module.state_dict(), …)``, or by safetensors; it is
-            read as data (``weights_only=True``).
+            read as data, in a child process.
 
     Raises:
         CompileError: E112 for a source or factory that does not work, E113 for weights that do
@@ -85,25 +85,30 @@ def _failed(path: Path, e: BaseException) -> CompileError:
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
+    """Copy the weights of the file into the module; E113 names what does not fit."""
+    own = module.state_dict()
+    names = [k for k, v in own.items() if isinstance(v, torch.Tensor)]
+    found = read_weights(path, names)
+    wrong = [
+        f"{kind}: {', '.join(ascii(k)[1:-1] for k in keys[:8])}"
+        + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+        for kind, keys in (
+            ("missing in the file", [k for k in names if k not in found]),
+            ("not in the module", [k for k in found if k not in own]),
+        )
+        if keys
+    ]
+    for key in names:
+        if key in found and found[key].shape != own[key].shape:
+            shapes = f"{list(found[key].shape)} in the file, {list(own[key].shape)} in the module"
+            wrong.append(f"{key}: {shapes}")
+    if wrong:
+        text = f"the weights in {path.name} do not fit the module"
+        hint = "check that both belong to the same network"
+        raise fail("E113", text, None, *wrong[:12], help=hint)
+    state = {k: torch.from_numpy(v.data.copy()) for k, v in found.items()}
     try:
-        if path.suffix == ".safetensors":
-            import safetensors.torch
-
-            state: Any = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:
-        hint = "save the weights alone: torch.save(module.state_dict(), path)"
-        first = str(e).strip().splitlines()[0]
-        raise fail("E110", f"{path.name} holds more than weights", None, first, help=hint) from e
-    except (OSError, RuntimeError, EOFError, ValueError) as e:
-        raise fail("E103", f"cannot read weights from {path.name}: {e}") from e
-    if isinstance(state, dict):
-        for key in ("state_dict", "model_state_dict", "model", "net"):
-            if isinstance(state.get(key), dict):
-                state = state[key]
-    try:
-        module.load_state_dict(state)
+        module.load_state_dict({**own, **state})
     except (RuntimeError, TypeError, AttributeError) as e:
         text = f"the weights in {path.name} do not fit the module"
         notes = [line.strip() for line in str(e).splitlines()[1:6]] or [str(e)]

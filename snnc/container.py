@@ -26,7 +26,7 @@ from snnc.graph import Graph
 from snnc.ops import Op
 from snnc.params import Param
 from snnc.storage import dump_graph, load_graph
-from snnc.untrusted import Archive, UnsafeError, parse_json, zip_names
+from snnc.untrusted import Archive, UnsafeError, is_safetensors, parse_json, zip_names
 
 FORMAT = "snnc.model/1"
 _MEMBERS = ("snnc.json", "graph.json", "tensors.safetensors")
@@ -208,15 +208,14 @@ def _foreign(path: Path, data: bytes) -> CompileError:
     name = path.name
     if not data:
         return fail("E102", f"{name} is empty", help="export the model again")
-    if data[0] == 0x80 and len(data) > 1 and data[1] <= 5:
-        return _pickle(name, _head(path, _PICKLE_LIMIT), "a pickle (torch.save in its old format)")
-    header = int.from_bytes(data[:8], "little") if len(data) > 8 else 0
-    if 1 < header < path.stat().st_size and data[8:9] == b"{":
+    if is_safetensors(data, path.stat().st_size):
         return fail(
             "E110",
             f"{name} holds weights (safetensors), without the network they belong to",
             help=_WAYS_ON.format(name=name),
         )
+    if data[0] == 0x80 and len(data) > 1 and data[1] <= 5:
+        return _pickle(name, _head(path, _PICKLE_LIMIT), "a pickle (torch.save in its old format)")
     if name.endswith(".onnx") or (data[0] == 0x08 and b"onnx" in data[:4096].lower()):
         return _exchange(name, "an ONNX")
     return fail("E102", f"{name} is not a model", help="write it with snnc.export")

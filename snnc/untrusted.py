@@ -36,14 +36,14 @@ class UnsafeError(ValueError):
     """The file is damaged, or made to harm its reader; the message says how."""
 
 
-def zip_names(path: Path) -> list[str]:
+def zip_names(file: Path | BinaryIO) -> list[str]:
     """Names of all members of a zip archive, whatever they are: to recognise its kind.
 
     Raises:
         UnsafeError: It is no such archive.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
         raise UnsafeError(str(e)) from e
@@ -166,6 +166,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(text: str) -> None:
     raise UnsafeError(f"{text} is no number of JSON")
+
+
+def is_safetensors(head: bytes, size: int) -> bool:
+    """Whether a file of ``size`` bytes that starts with ``head`` looks like safetensors."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
 
 
 def check_safetensors(head: bytes, size: int) -> Mapping[str, Any]:
