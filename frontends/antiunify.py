@@ -95,6 +95,9 @@ def _step(
                 help="a layer over the whole sequence cannot be computed step by step",
             )
         return _changes(f"step t uses {x.form.attrs[0]} where step t-1 uses {y.form.attrs[0]}", loc)
+    if kinds == ("aten", "aten") and x.form.attrs[0] == y.form.attrs[0] and x.args == y.args:
+        names = sorted({dag[p].form.attrs[0] for p in dag.cone([a]) if dag.kind(p) == "param"})
+        return _changes(f"step t uses another part of {', '.join(names)} than step t-1", loc)
     if kinds[0] == "literal" and kinds[1] in ("literal", "fill"):
         values = f"{y.form.attrs[0]!r} becomes {x.form.attrs[0]!r}"
         return _changes(f"a number changes from step to step: {values}", loc)

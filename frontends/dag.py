@@ -152,8 +152,8 @@ class Dag:
         return self.make(Form("reshape", (shape,)), (x,), shape, source)
 
     def solid(self, x: int, shape: Shape) -> int:
-        """Give a uniform scalar its full shape, for operators that look at shapes."""
-        if self.shape(x) == shape or self.shape(x) != ():
+        """Give a constant that was left small its full shape, for operators that look at shapes."""
+        if self.shape(x) == shape or (self.shape(x) != () and self[x].reach != CONSTANT):
             return x
         value = self.value(x)
         if value is not None:

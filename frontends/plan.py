@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import fail
-from snnc.frontends.trace import Recipe, Unrolled, resize
+from snnc.frontends.trace import HALF, Recipe, Unrolled, resize
 
 #: Attributes and keywords of ``forward`` that hold the number of steps.
 STEP_NAMES = (
@@ -48,6 +48,9 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
         CompileError: E137 a state but no loop, E139 what cannot be guessed.
     """
     inputs = _tensors(example)
+    joined = wish.time_axis == wish.batch_axis == 0 and not wish.static
+    if joined:
+        inputs, wish = _split(inputs, wish)
     attributes = _step_attributes(module, wish.steps_attribute)
     parameters = _parameters(module)
     keyword = next((p for p in parameters[len(inputs) :] if p.name in STEP_NAMES), None)
@@ -74,6 +77,8 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
             explicit_state=wish.explicit_state,
             readout=wish.readout,
             output_names=wish.outputs,
+            joined=joined,
+            batch_attributes=_batch_attributes(module, len(inputs[0])) if joined else (),
         )
 
     recipe = _plausible([recipe_for(times) for times in candidates], steps, wish)
@@ -82,6 +87,25 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
         recipe.step_attributes, recipe.step_keyword = (), None
     _check_axes(recipe)
     return recipe, _names(parameters, len(inputs)), steps
+
+
+def _split(inputs: tuple[torch.Tensor, ...], wish: Wish) -> tuple[tuple[torch.Tensor, ...], Wish]:
+    """Give (B*T, …) two axes; the module gets them as one."""
+    steps = wish.steps
+    if not steps or any(not x.dim() or len(x) % steps for x in inputs):
+        text = "time and batch are the same axis, which is not a multiple of steps"
+        raise fail("E139", text, help="pass steps=; the example is (B*T, …), sample by sample")
+    apart = tuple(x.unflatten(0, (len(x) // steps, steps)) for x in inputs)
+    return apart, replace(wish, time_axis=1, batch_axis=0, loop=False)
+
+
+def _batch_attributes(module: nn.Module, batch: int) -> tuple[str, ...]:
+    """Attributes ``batch_size`` of layers that take batch and time as one axis."""
+    return tuple(
+        f"{path}.batch_size" if path else "batch_size"
+        for path, m in module.named_modules()
+        if vars(m).get("batch_size") == batch and type(vars(m)["batch_size"]) is int
+    )
 
 
 def _tensors(example: Any) -> tuple[torch.Tensor, ...]:
@@ -93,7 +117,7 @@ def _tensors(example: Any) -> tuple[torch.Tensor, ...]:
         if not isinstance(x, torch.Tensor):
             text = f"the example holds {type(x).__name__}, not a tensor"
             raise fail("E139", text, help="pass a tensor, or a tuple of tensors, as forward takes")
-        out.append(x.detach())
+        out.append(x.detach().float() if x.dtype in HALF else x.detach())
     if not out:
         raise fail("E139", "the example is empty")
     return tuple(out)

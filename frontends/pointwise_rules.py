@@ -40,20 +40,22 @@ def fitted(s: Scalarizer, x: Traced, axes: Axes) -> Traced:
     """Reshape the terms of ``x`` so that they broadcast to ``inner(axes)``."""
     if s.soft(x) or not x.axes:
         return x
-    shape: list[int] = []
-    for own, target in zip(x.axes, axes[len(axes) - len(x.axes) :], strict=True):
-        shape += inner((own,)) if own == target else [1] * len(inner((target,)))
-    terms = tuple(
-        t if _broadcasts(s.dag.shape(t), tuple(shape)) else s.dag.reshape(t, tuple(shape))
-        for t in x.terms
-    )
-    return Traced(x.axes, terms, x.dtype)
+    pairs = list(zip(x.axes, axes[len(axes) - len(x.axes) :], strict=True))
+    rank = len(inner(x.axes))
 
+    def fit(term: int) -> int:
+        small = s.dag.shape(term)  # a constant may have been left smaller than its tensor
+        rest = [1] * (rank - len(small)) + list(small)
+        shape: list[int] = []
+        for own, target in pairs:
+            count = len(inner((own,)))
+            shape += rest[:count] if own == target else [1] * len(inner((target,)))
+            rest = rest[count:]
+        while len(shape) > len(small) and rank > len(small) and shape[0] == 1:
+            shape.pop(0)
+        return s.dag.reshape(term, tuple(shape))
 
-def _broadcasts(small: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a constant that was left small already fits."""
-    pairs = zip(small, shape, strict=False)
-    return len(small) == len(shape) and all(a in (1, b) for a, b in pairs)
+    return Traced(x.axes, tuple(map(fit, x.terms)), x.dtype)
 
 
 def apply(s: Scalarizer, fn: str, *values: Any, dtype: torch.dtype | None = None) -> Traced:

@@ -239,6 +239,9 @@ class Scalarizer:
         tensors = [x for x in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(x, Traced)]
         rule = RULES.get(call.name)
         try:
+            if isinstance(call.result, torch.Tensor) and call.result.is_complex():
+                hint = "keep real and imaginary parts as two tensors"
+                raise Refusal("E210", "complex numbers are not supported", hint)
             if rule is None:
                 raise self._unsupported(call)
             if tensors and call.name in MOVES and all(self._weights(x) for x in tensors):
@@ -252,7 +255,8 @@ class Scalarizer:
             return self._refuse(refusal)
 
     def _unsupported(self, call: Call) -> Refusal:
-        if torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ()):
+        random = torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ())
+        if random and "rnn" not in call.name and call.name not in ("lstm", "gru"):
             hint = "move the random encoder out of the model"
             return Refusal("E134", f"operator {call.target} draws random numbers", hint)
         return Refusal("E210", f"operator {call.target} is not supported")

@@ -6,12 +6,14 @@ data flow because the whole loop is inside one exported program.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
+import logging
 import sysconfig
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,11 @@ _FOREIGN = (
 )
 
 
+#: Types in which nothing is computed here.
+HALF = (torch.float16, torch.bfloat16)
+_HALF_NAMES = {"float16", "bfloat16"}
+
+
 @dataclass
 class Recipe:
     """How to run the module over time.
@@ -48,6 +55,8 @@ class Recipe:
         loop: Whether the module computes one step, so that the loop has to be written around it.
         state: Initial explicit state of a step module, without batch; None if it keeps its own.
         readout: For a step module: what is returned of the outputs of all steps.
+        joined: Whether the module takes batch and time as one axis, (B*T, …); the example has two.
+        batch_attributes: Dotted attributes that hold the number of samples.
     """
 
     module: nn.Module
@@ -62,6 +71,8 @@ class Recipe:
     readout: str = "stack"
     output_names: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
+    joined: bool = False
+    batch_attributes: tuple[str, ...] = ()
 
     def own_steps(self, default: int) -> int:
         """Number of steps of the example."""
@@ -87,15 +98,49 @@ def fresh_copy(module: nn.Module) -> nn.Module:
                 if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
                     memo[id(leaf)] = leaf.detach().clone()
     clone = copy.deepcopy(module, memo).eval()
-    for m in clone.modules():
-        if type(m).__module__.startswith("torch."):
-            continue
-        for name in RESETS:
-            method = getattr(m, name, None)
-            if callable(method) and _takes_nothing(method):
-                method()
+    with registered(clone):
+        for m in clone.modules():
+            if type(m).__module__.startswith("torch."):
+                continue
+            for name in RESETS:
+                method = getattr(m, name, None)
+                if callable(method) and _takes_nothing(method):
+                    method()
+    if any(p.dtype in HALF for p in _floats(clone)):
+        clone.float()
     _freeze_integers(clone)
     return clone
+
+
+def _floats(module: nn.Module) -> list[torch.Tensor]:
+    return [p for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()]
+
+
+def widened(module: nn.Module) -> list[str]:
+    """Names of the half precision types whose weights are computed with in float32."""
+    return sorted({str(p.dtype).removeprefix("torch.") for p in _floats(module)} & _HALF_NAMES)
+
+
+@contextlib.contextmanager
+def registered(module: nn.Module) -> Iterator[None]:
+    """Let classes that keep a list of their instances know this module's alone.
+
+    snnTorch resets all layers that were ever made through such a list.  Copies are not on it, and
+    those that are on it belong to the user.
+    """
+    lists = {id(x): x for m in module.modules() if isinstance(x := _instances(m), list)}
+    saved = {key: list(x) for key, x in lists.items()}
+    try:
+        for key, x in lists.items():
+            x[:] = [m for m in module.modules() if id(_instances(m)) == key]
+        yield
+    finally:
+        for key, x in lists.items():
+            x[:] = saved[key]
+
+
+def _instances(module: nn.Module) -> Any:
+    return getattr(type(module), "instances", None)
 
 
 def _takes_nothing(method: Callable[..., Any]) -> bool:
@@ -131,7 +176,12 @@ class Unrolled(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """Run all steps."""
-        with _DataIsDetach():
+        for dotted in self.recipe.batch_attributes:
+            owner, _, name = dotted.rpartition(".")
+            setattr(self.model.get_submodule(owner), name, inputs[0].shape[0])
+        if self.recipe.joined:
+            inputs = tuple(x.flatten(0, 1) for x in inputs)
+        with _DataIsDetach(), registered(self.model):
             return self._loop(inputs) if self.recipe.loop else self._call(inputs)
 
     def _call(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -153,9 +203,11 @@ class Unrolled(nn.Module):
             ]
             if not recipe.explicit_state:
                 out = self.model(*now)
-            elif isinstance(state, tuple | list):
+            elif _several(recipe.state):
                 out, *new = self.model(*now, *state)
-                state = new[0] if len(new) == 1 and isinstance(new[0], tuple | list) else new
+                nested = len(recipe.state) == 1 and isinstance(recipe.state[0], tuple | list)
+                grouped = len(new) == 1 and isinstance(new[0], tuple | list)
+                state = new[0] if grouped and not nested else new
             else:
                 out, state = self.model(*now, state)
             outs.append(self._flat(out))
@@ -190,6 +242,11 @@ class Unrolled(nn.Module):
         return tensors
 
 
+def _several(state: Any) -> bool:
+    """Whether ``forward`` takes the parts of the state as arguments of their own."""
+    return isinstance(state, tuple | list) and not hasattr(state, "_fields")
+
+
 def _names(keys: list[str], given: tuple[str, ...]) -> list[str]:
     if given:
         if len(given) != len(keys):
@@ -221,7 +278,7 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
     """
     unrolled = Unrolled(recipe, steps)
     example = resize(recipe, steps, batch)
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             program = torch.export.export(unrolled, example, strict=False)
@@ -230,6 +287,17 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
             raise
         except Exception as e:
             raise explain(e, recipe, steps, batch) from e
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own account of what it cannot trace; ours follows."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
