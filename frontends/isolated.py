@@ -101,7 +101,7 @@ def read_isolated(
 
 def _search_path() -> list[str]:
     root = str(Path(snnc.__file__).parent.parent)
-    return list(dict.fromkeys([root, *(p for p in sys.path if os.path.isabs(p))]))
+    return list(dict.fromkeys([root, *(p for p in sys.path if Path(p).is_absolute())]))
 
 
 def _environment() -> dict[str, str]:
@@ -174,9 +174,7 @@ def _decoded(answer: bytes, name: str) -> LoadedModel:
         found = [_diagnostic(d) for d in header["diagnostics"]]
         if any(d.severity is Severity.ERROR for d in found):
             raise CompileError(found)
-        size, meta = header["size"], header["meta"]
-        if not isinstance(meta, dict) or not 0 <= size <= len(rest):
-            raise ValueError("sizes do not fit")
+        size, meta = int(header["size"]), dict(header["meta"])
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise _died(name, f"the reader's answer is damaged ({type(e).__name__})") from e
     return LoadedModel(load_graph(rest[:size], rest[size:]), meta, found)

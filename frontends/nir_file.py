@@ -126,10 +126,10 @@ class _Walk:
             hint = "write the file again with nir.write, which stores the data itself"
             raise fail("E140", text, _at(path), help=hint)
         self._once(value, path)
-        text = self.h5py.check_string_dtype(value.dtype) is not None
-        if value.shape is None or value.dtype.kind not in "fiub" and not text:
+        words = self.h5py.check_string_dtype(value.dtype) is not None
+        if value.shape is None or not (words or value.dtype.kind in "fiub"):
             raise fail("E144", f"{path} holds {value.dtype}, not numbers", _at(path))
-        if text and name not in _TEXT and "/metadata/" not in path:
+        if words and name not in _TEXT and "/metadata/" not in path:
             raise fail("E144", f"{path} holds text, not numbers", _at(path))
         self.elements += int(value.size)
         self.bytes += int(value.size) * max(int(value.dtype.itemsize), 1)

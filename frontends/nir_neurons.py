@@ -18,6 +18,9 @@ With ``timing="next"`` the reset comes first, decided by the membrane of the las
     zero           v = v_reset where r, then the update
     subtract       the update, then v' - v_threshold where r
 
+``timing="snntorch"`` is what snnTorch does with ``reset_delay=False``: the reset of ``next``, and
+after the spike ``v' - (s - r) v_threshold``.  For a reset to zero this is the same as ``same``.
+
 The parameters enter kernels as the file has them, so that a printed kernel is the user's formula.
 
 Equations: NIR 1.0, ``nir/ir/neuron.py``; Pedersen et al., Nature Communications 15 (2024) 8122.
@@ -160,7 +163,9 @@ class _Builder:
         return name
 
     def number(self, name: str, value: float, origin: str = "") -> str:
-        self.consts.setdefault(name, Const(name, Param(np.float64(value)), None, origin))
+        self.consts.setdefault(
+            name, Const(name, Param(np.asarray(value, np.float64)), None, origin)
+        )
         return name
 
     def step(self) -> str:
@@ -201,7 +206,8 @@ class _Builder:
         fires, timing = self.kind.fires, self.options.timing
         reset = self.options.reset if fires else "none"
         old = "v"
-        late = timing == "next" and reset != "none"
+        twice = timing == "snntorch" and reset == "subtract"
+        late = twice or (timing == "next" and reset != "none")
         if late:
             self.line("late", self.options.compare or "gt", "v", self.parameter("v_threshold"))
             if reset == "zero":
@@ -213,6 +219,9 @@ class _Builder:
         if not fires:
             return new, new
         self.line("s", self.options.compare or "gt", new, self.parameter("v_threshold"))
+        if twice:
+            fall = self.line("fall", "mul", self.line("rest_of", "sub", "s", "late"), "v_threshold")
+            return new, self.line("v3", "sub", new, fall)
         if late or reset == "none":
             return new, new
         if reset == "zero":
@@ -238,38 +247,3 @@ class _Builder:
             return self.line("v1", "add", kept, drive)
         pull = self.line("pull", "mul", rest, self.parameter("v_leak"))
         return self.line("v1", "add", self.line("pulled", "add", kept, pull), drive)
-
-
-def round_number(x: float) -> float | None:
-    """The number of at most two digits that ``x`` is up to the precision of float32, if any.
-
-    >>> round_number(9.99999974e-05), round_number(1.0408e-4)
-    (0.0001, None)
-    """
-    if not 0 < x < np.inf:
-        return None
-    near = float(f"{x:.1e}")
-    return near if abs(near - x) <= 2e-6 * near else None
-
-
-def evidence(node: RawNode) -> set[float] | None:
-    """Lengths of a step at which the gain of this neuron is 1; None if it says nothing.
-
-    Exporters choose ``r = tau / dt`` and ``w_in = tau_syn / dt`` so that one input spike adds its
-    weight to the membrane.
-    """
-    if node.kind not in NEURONS or node.kind == "Threshold":
-        return None
-    p = parameters(node)
-    ratios = []
-    if node.kind in ("IF", "I"):
-        ratios.append(1.0 / np.where(p["r"] == 0, np.inf, p["r"]))
-    else:
-        tau = NEURONS[node.kind].tau
-        for top, bottom in ((tau, "r"), ("tau_syn", "w_in")):
-            if top in p and bottom in p and not (p[bottom] == 1.0).all() and (p[bottom] > 0).all():
-                ratios.append(p[top] / p[bottom])
-    if not ratios:
-        return None
-    values = {round_number(float(x)) for ratio in ratios for x in np.unique(ratio)[:50]}
-    return {x for x in values if x is not None} if None not in values else set()

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from snnc.diagnostics import CompileError, Diagnostic, error
 
 Reset = Literal["zero", "subtract", "none"]
-Timing = Literal["same", "next"]
+Timing = Literal["same", "next", "snntorch"]
 Compare = Literal["gt", "ge"]
 Decay = Literal["euler", "exp"]
 Gain = Literal["ode", "r", "one"]
@@ -33,7 +33,8 @@ class NirOptions:
             ``nir`` found from ``tau / r`` where that is a round number, else 1e-4.
         reset: After a spike: to ``v_reset`` (``zero``), down by ``v_threshold``, or not at all.
         timing: The reset happens in the step of the spike, or in the next step, computed from the
-            membrane before it is updated (snnTorch's ``reset_delay=True``).
+            membrane before it is updated (snnTorch's ``reset_delay=True``), or both with
+            snnTorch's own correction (its ``reset_delay=False``).
         compare: Fires at ``v > v_threshold`` or at ``v >= v_threshold``.
         decay: ``1 - dt/tau`` (forward Euler) or ``exp(-dt/tau)``.
         gain: Of the input current: ``(1 - decay) * r`` as the equation says (``dt * r`` without
@@ -142,8 +143,8 @@ EXPORTERS: dict[str, Exporter] = {
     "snntorch": Exporter(
         {**_PAPER, "dt": 1e-4, "reset": "subtract", "timing": "next"},
         (
-            "snnTorch's defaults are reset_mechanism='subtract' and reset_delay=True; a layer made "
-            "with others needs reset= and timing=",
+            "snnTorch's defaults are reset_mechanism='subtract' and reset_delay=True; layers made "
+            "with others need reset=zero, or timing=snntorch for reset_delay=False",
         ),
     ),
     "norse": Exporter(

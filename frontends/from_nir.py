@@ -1,0 +1,261 @@
+"""Read a NIR file: https://neuroir.org, the exchange format of spiking networks.
+
+Stages, all in a child process (``isolated.py``): ``nir_file`` (HDF5 to records), ``nir_graph``
+(one flat network, loops cut), ``nir_time`` (length of a step), ``nir_shapes`` (what the axes
+mean), and here the graph.  What NIR leaves open is ``NirOptions``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from snnc import ops
+from snnc.container import LoadedModel
+from snnc.diagnostics import CompileError, Diagnostic, error, fail, remark, warning
+from snnc.frontends.isolated import read_isolated
+from snnc.frontends.nir_file import RawNode, read_file
+from snnc.frontends.nir_graph import Network, flatten, order
+from snnc.frontends.nir_layers import (
+    OPTIONAL,
+    REQUIRED,
+    SHAPES,
+    UnsupportedError,
+    delay_steps,
+)
+from snnc.frontends.nir_neurons import NEURONS, neuron_kernel
+from snnc.frontends.nir_options import EXPORTERS, NirOptions
+from snnc.frontends.nir_shapes import Shapes, find_shapes
+from snnc.frontends.nir_time import choose_step
+from snnc.graph import Edge, Graph, Value
+from snnc.types import TensorType
+
+_READOUTS: dict[str, type[ops.Op]] = {
+    "stack": ops.TimeStack,
+    "sum": ops.TimeSum,
+    "mean": ops.TimeMean,
+    "last": ops.TimeLast,
+    "max": ops.TimeMax,
+}
+
+
+def read_nir(path: str | Path, options: NirOptions | None = None) -> LoadedModel:
+    """Read a NIR file; nothing in it is executed, and no other file is opened.
+
+    Args:
+        path: The file.
+        options: What NIR leaves open.
+
+    Raises:
+        CompileError: E10x and E14x for files that cannot be read, E148 for options, E2xx for
+            networks that do not fit together or are not supported, E301 for NaN, E322 for time
+            constants, E641 without h5py.
+    """
+    chosen = (options or NirOptions()).check()
+    if importlib.util.find_spec("h5py") is None:
+        hint = "pip install 'snnc[nir]'"
+        raise fail("E641", "reading NIR files needs h5py, which is not installed", help=hint)
+    return read_isolated("snnc.frontends.from_nir:read_bytes", Path(path), asdict(chosen))
+
+
+def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
+    """Read a NIR file from its bytes, in this process: for the child, and for tests."""
+    chosen = NirOptions.of(options).resolved()
+    root, version = read_file(data, name)
+    net = flatten(root)
+    found = net.diagnostics + _check_fields(net)
+    _stop(found)
+    neurons = [n for n in net.nodes.values() if n.kind in NEURONS]
+    dt, why, said = choose_step([n for n in neurons if n.kind != "Threshold"], chosen)
+    found += said
+    _stop(found)
+    shapes = find_shapes(net)
+    found += shapes.diagnostics
+    _stop(found)
+    graph = _Builder(net, chosen, dt, shapes, Path(name).stem).build()
+    found.append(_assumptions(chosen, dt, why, net))
+    meta = {"format": "nir", "nir": version, "options": asdict(chosen) | {"dt": dt}}
+    return LoadedModel(graph, meta, found)
+
+
+def _stop(found: list[Diagnostic]) -> None:
+    if any(d.severity == "error" for d in found):
+        raise CompileError(found)
+
+
+def _check_fields(net: Network) -> list[Diagnostic]:
+    """Unknown types, missing parameters, and parameters that nobody reads."""
+    found: list[Diagnostic] = []
+    known = ", ".join(sorted({*REQUIRED, *NEURONS}))
+    for name, node in net.nodes.items():
+        if node.kind in NEURONS:
+            kind = NEURONS[node.kind]
+            required, optional = kind.required, tuple(kind.optional)
+        elif node.kind in REQUIRED:
+            required, optional = REQUIRED[node.kind], OPTIONAL.get(node.kind, ())
+        else:
+            text = f"{name} is a {node.kind!r:.60}, which snnc does not know"
+            found.append(error("E210", text, node.loc, help=f"known: {known}"))
+            continue
+        missing = [p for p in required if p not in node.fields]
+        if missing:
+            text = f"{name} ({node.kind}) has no {', '.join(missing)}"
+            found.append(error("E146", text, node.loc, help="export the model again"))
+        texts = [p for p in required if isinstance(node.fields.get(p), str)]
+        texts += [p for p in optional if isinstance(node.fields.get(p), str) and p != "padding"]
+        if texts:
+            text = f"{name} ({node.kind}): {', '.join(texts)} is text"
+            found.append(error("E146", text, node.loc))
+        spare = sorted(set(node.fields) - {*required, *optional, *SHAPES, "version"})
+        if spare:
+            text = f"{name} ({node.kind}) has parameters that are not read: {', '.join(spare)}"
+            found.append(warning("W140", text[:400], node.loc))
+    return found
+
+
+def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diagnostic:
+    """The remark that says how the file was read."""
+    kinds = [NEURONS[n.kind] for n in net.nodes.values() if n.kind in NEURONS]
+    ode = {"ode": "(1 - decay) * r, without a leak dt * r", "r": "r", "one": "1"}
+    reset = {"zero": "to v_reset", "subtract": "by v_threshold", "none": "none"}
+    when = {
+        "same": "in the step of the spike",
+        "next": "in the step after",
+        "snntorch": "as snnTorch does with reset_delay=False",
+    }[options.timing or "same"]
+    fires = ">" if options.compare == "gt" else ">="
+    decay = "1 - dt/tau" if options.decay == "euler" else "exp(-dt/tau)"
+    notes = [f"dt = {dt:g} ({why})", f"decay = {decay} (decay=euler|exp)"]
+    notes.append(f"gain of the input = {ode[options.gain or 'ode']} (gain=ode|r|one)")
+    if any(k.fires for k in kinds):
+        notes.append(f"fires at v {fires} v_threshold (compare=gt|ge)")
+        text = f"reset {reset[options.reset or 'zero']}, {when}"
+        notes.append(f"{text} (reset=zero|subtract|none, timing=same|next|snntorch)")
+    if any("tau_syn" in k.required for k in kinds):
+        gain = {"ode": "(1 - decay) * w_in", "jump": "w_in", "decayed": "decay * w_in"}
+        notes.append(f"gain of a synapse = {gain[options.synapse or 'ode']} (synapse=...)")
+    if net.delayed:
+        wires = ", ".join(f"{a} → {b}" for a, b in sorted(net.delayed))
+        notes.append(f"arrives one step later: {wires}"[:300])
+    low, high, step = options.input_lo, options.input_hi, options.input_step
+    grid = f" in steps of {step:g}" if step else ""
+    notes.append(f"inputs are {low:g} to {high:g}{grid} (input_lo=, input_hi=, input_step=)")
+    notes += EXPORTERS[options.exporter].notes
+    text = f"NIR leaves the arithmetic open; read with the conventions of {options.exporter!r}"
+    return remark("R140", text, None, *notes)
+
+
+class _Builder:
+    """Make the graph of a network whose shapes are known."""
+
+    def __init__(
+        self, net: Network, options: NirOptions, dt: float, shapes: Shapes, name: str
+    ) -> None:
+        self.net, self.options, self.dt, self.shapes = net, options, dt, shapes
+        self.graph = Graph(name, options.steps)
+        self.edges: list[Edge] = []
+        self.problems: list[Diagnostic] = []
+
+    def build(self) -> Graph:
+        for name in order(self.net):
+            node = self.net.nodes[name]
+            try:
+                self.node(name, node)
+            except UnsupportedError as e:
+                self.problems.append(error("E210", f"{name} ({node.kind}): {e}", node.loc))
+            except ValueError as e:
+                self.problems.append(error("E202", f"{name} ({node.kind}): {e}", node.loc))
+        if self.problems:
+            raise CompileError(self.problems)
+        for edge in self.edges:  # only now do all producers exist: loops look ahead
+            self.graph.connect(edge)
+        for made in self.graph:
+            arriving = (Value(e.src, e.out) for e in self.graph.in_edges(made.name))
+            types = made.op.infer(tuple(map(self.graph.type_of, arriving)))
+            self.graph.replace(replace(made, types=types))
+        self.graph.verify()
+        return self.graph
+
+    def node(self, name: str, node: RawNode) -> None:
+        shape = self.shapes.arriving[name]
+        if name in self.net.inputs:
+            o = self.options
+            op = ops.Input(TensorType(shape), o.input_lo, o.input_hi, o.input_step)
+            self.emit(name, op, name, [], shape)
+            return
+        if self.is_wire(name):
+            return
+        operands = self.operands(name)
+        if node.kind in NEURONS:
+            kernel = neuron_kernel(node, shape, len(operands), self.options, self.dt)
+            self.emit(name, ops.Neuron(kernel, shape), name, operands, shape)
+            return
+        links = self.shapes.links[name]
+        if len(operands) > 1:
+            last = not links and name not in self.net.outputs
+            total = name if last else self.fresh(f"{name}.sum")
+            self.emit(total, ops.Sum(), name, operands, shape)
+            operands = [(total, 0)]
+        for i, link in enumerate(links):
+            made = name if i == len(links) - 1 else self.fresh(f"{name}.{i}")
+            if link.constant is not None:
+                constant = self.fresh(f"{name}.constant")
+                self.graph.add(constant, ops.Constant(link.constant), loc=node.loc)
+                operands = [*operands, (constant, 0)]
+            shape = self.emit(made, link.op, name, operands, shape)
+            operands = [(made, 0)]
+        if name in self.net.outputs:
+            read = self.fresh(f"{name}.{self.options.readout}")
+            self.emit(read, _READOUTS[self.options.readout](), name, operands, shape)
+            self.graph.declare(name, ops.Output(), self.graph[read].types, node.loc)
+            self.edges.append(Edge(read, name))
+
+    def is_wire(self, name: str) -> bool:
+        """Whether a node only passes one value on, perhaps later."""
+        passes = self.net.nodes[name].kind in ("Input", "Output", "Delay")
+        ends = name in self.net.inputs or name in self.net.outputs
+        return passes and not ends and len(self.net.sources(name)) == 1
+
+    def operands(self, name: str) -> list[tuple[str, int]]:
+        """What feeds a node: operators and delays, with wires resolved."""
+        return [self.resolved(source, name) for source in self.net.sources(name)]
+
+    def resolved(self, source: str, target: str) -> tuple[str, int]:
+        delay, seen = 0, {target}
+        while True:
+            node = self.net.nodes[source]
+            steps = delay_steps(node, self.dt) if node.kind == "Delay" else 0
+            # A loop that a Delay node closes has its delay already.
+            delay += steps or int((source, target) in self.net.delayed)
+            if not self.is_wire(source):
+                return source, delay
+            if source in seen:
+                raise ValueError("a loop of delays without a neuron")
+            seen.add(source)
+            source, target = self.net.sources(source)[0], source
+
+    def fresh(self, name: str) -> str:
+        while name in self.net.nodes or name in self.graph:
+            name += "_"
+        return name
+
+    def emit(
+        self,
+        name: str,
+        op: ops.Op,
+        owner: str,
+        operands: list[tuple[str, int]],
+        shape: tuple[int, ...],
+    ) -> tuple[int, ...]:
+        """Declare an operator whose operands have this shape; returns the shape of its value."""
+        arriving = [TensorType(shape)] * len(operands)
+        if isinstance(op, ops.Pointwise):
+            arriving[1] = self.graph[operands[1][0]].type
+        types = op.infer(tuple(arriving))
+        self.graph.declare(name, op, types, self.net.nodes[owner].loc)
+        for port, (source, delay) in enumerate(operands):
+            self.edges.append(Edge(source, name, port, 0, delay))
+        return types[0].shape
