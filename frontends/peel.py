@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable
 
 from snnc.frontends.antiunify import Match
-from snnc.frontends.dag import Dag
+from snnc.frontends.dag import CONSTANT, Dag
 
 _ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": operator.add,
@@ -96,12 +96,14 @@ class _Peel:
 
     It walks a value of step 2 and the same value of step 1 in parallel.  Where both are equal,
     they do not change from step to step.  Where they differ, step 1 either computes something
-    itself, or it reads what step 0 has left: those places become zeros.
+    itself, or it reads what step 0 has left: a state that starts from a constant becomes that
+    constant, and every other place zeros.
     """
 
     def __init__(self, dag: Dag, match: Match) -> None:
         self.dag = dag
         self._computed = {*match.image, *match.initial}
+        self._start = {a: b for a, b in match.initial.items() if dag[b].reach == CONSTANT}
         self._latest: dict[int, int] = {}
         self._known: dict[tuple[int, int], bool] = {}
 
@@ -119,7 +121,9 @@ class _Peel:
             same = self._alike(p, q)
             pairs = list(zip(dag[p].args, term.args, strict=True)) if same else []
             differ = sum(a != b for a, b in pairs)
-            if same and not pairs and term.form.attrs[1] > 0:
+            if q in self._start:
+                memo[p, q] = self._start[q]
+            elif same and not pairs and term.form.attrs[1] > 0:
                 index, step = term.form.attrs
                 memo[p, q] = dag.input(index, step - 1, term.shape)
             elif pairs and (differ == 1 or self._of_step_one(p, q)):

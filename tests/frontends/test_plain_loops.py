@@ -396,3 +396,25 @@ def test_leak_per_channel_meets_a_state_of_zeros_with_space() -> None:
     report = export(Net(), torch.rand(4, 1, 6, 6))
     assert report.checks["numeric"]["exact"]
     assert all(report.checks["numeric"]["active"].values())
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_sum_from_zero_over_a_state_of_zeros(static: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.T, self.fc1, self.fc2 = 7, nn.Linear(6, 8), nn.Linear(8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            v, count = torch.zeros(len(x), 8), 0
+            for t in range(self.T):
+                v = 0.9 * v + self.fc1(x if static else x[:, t])
+                s = (v >= 0.3).float()
+                v = v - s
+                count = count + self.fc2(s)
+            return count
+
+    report = checked(export(Net(), torch.rand(3, 6) if static else torch.rand(3, 7, 6)))
+    assert report.checks["states"] == 2
+    assert len(kinds(report, ops.TimeLast)) == 1
