@@ -134,9 +134,11 @@ def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diag
         notes.append(f"fires at v {fires} v_threshold (compare=gt|ge)")
         text = f"reset {reset[options.reset or 'zero']}, {when}"
         notes.append(f"{text} (reset=zero|subtract|none, timing=same|next|snntorch)")
+    notes.append(f"starts at {options.initial} (initial=zero|v_leak|v_reset)")
     if any("tau_syn" in k.required for k in kinds):
         gain = {"ode": "(1 - decay) * w_in", "jump": "w_in", "decayed": "decay * w_in"}
-        notes.append(f"gain of a synapse = {gain[options.synapse or 'ode']} (synapse=...)")
+        text = f"gain of a synapse = {gain[options.synapse or 'ode']}"
+        notes.append(f"{text} (synapse=ode|jump|decayed)")
     if net.delayed:
         wires = ", ".join(f"{a} → {b}" for a, b in sorted(net.delayed))
         notes.append(f"arrives one step later: {wires}"[:300])

@@ -143,7 +143,8 @@ class _Builder:
             total = self.synapse(total)
             states.append(State("current", total, Param(np.zeros(()))))
         after, new = self.membrane(total)
-        states.append(State("v", new, Param(np.zeros(()))))
+        start = self.values.get(self.options.initial or "zero", np.zeros(()))
+        states.append(State("v", new, Param(start.astype(np.float64))))
         return self.kernel(names, tuple(states), ("s",) if self.kind.fires else (after,))
 
     def kernel(

@@ -20,6 +20,7 @@ Compare = Literal["gt", "ge"]
 Decay = Literal["euler", "exp"]
 Gain = Literal["ode", "r", "one"]
 Synapse = Literal["ode", "jump", "decayed"]
+Initial = Literal["zero", "v_leak", "v_reset"]
 Readout = Literal["stack", "sum", "mean", "last", "max"]
 
 
@@ -41,6 +42,7 @@ class NirOptions:
             a leak), ``r``, or 1 whatever ``r`` is.
         synapse: Gain of the input of a synapse: ``(1 - decay) * w_in`` as the equation says,
             ``w_in``, or ``decay * w_in``.
+        initial: Membrane before the first step: 0, ``v_leak`` or ``v_reset``.
         readout: What an output is: all steps, or their sum, mean, last or maximum.
         steps: Steps of one sample, as a default for later commands.
         input_lo: Smallest value of the inputs.
@@ -56,6 +58,7 @@ class NirOptions:
     decay: Decay | None = None
     gain: Gain | None = None
     synapse: Synapse | None = None
+    initial: Initial | None = None
     readout: Readout = "stack"
     steps: int = 1
     input_lo: float = 0.0
@@ -135,6 +138,7 @@ _PAPER = {
     "decay": "euler",
     "gain": "ode",
     "synapse": "ode",
+    "initial": "zero",
 }
 
 #: Read in the sources of the libraries: what makes our step equal to the exporter's own.
@@ -145,21 +149,24 @@ EXPORTERS: dict[str, Exporter] = {
         (
             "snnTorch's defaults are reset_mechanism='subtract' and reset_delay=True; layers made "
             "with others need reset=zero, or timing=snntorch for reset_delay=False",
+            "its Synaptic with reset_mechanism='zero' and reset_delay=True drops the whole update "
+            "of the membrane in the step of a reset, which no option says",
         ),
     ),
     "norse": Exporter(
-        {**_PAPER, "dt": 1e-6, "synapse": "jump", "gain": "ode"},
+        {**_PAPER, "dt": 1e-6, "synapse": "jump", "initial": "v_leak"},
         (
             "Norse writes tau * dt for a time constant; dt = 1e-6 gives back its steps of 1e-3",
             "its IAFCell ignores dt: use gain=r for integrate-and-fire neurons",
         ),
     ),
-    "spikingjelly": Exporter({**_PAPER, "dt": 1e-4, "compare": "ge"}),
+    "spikingjelly": Exporter({**_PAPER, "dt": 1e-4, "compare": "ge", "initial": "v_reset"}),
     "sinabs": Exporter(
         {**_PAPER, "dt": 1.0, "reset": "subtract", "compare": "ge", "decay": "exp"},
         (
-            "sinabs counts time in steps, normalises the input of LIF (norm_input=True), and may "
-            "fire several times in a step; here a neuron fires at most once",
+            "sinabs counts time in steps and may fire several times in a step; here a neuron fires "
+            "at most once",
+            "its LIF normalises the input; ExpLeak, and LIF with norm_input=False, need gain=r",
         ),
     ),
     "rockpool": Exporter(
@@ -190,6 +197,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "decay": get_args(Decay),
     "gain": get_args(Gain),
     "synapse": get_args(Synapse),
+    "initial": get_args(Initial),
     "readout": get_args(Readout),
 }
 
