@@ -48,6 +48,8 @@ def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Ma
     todo = [(a, b, a) for a, b in zip(longer, shorter, strict=True)]
     while todo:
         a, b, user = todo.pop()
+        # the first steps of a loop may compute with constants that were left small
+        a, b = dag.bare(a), dag.bare(b)
         if a == b and dag[a].reach == TIMED:
             match.fixed.append(user)
         if a == b or match.image.get(a) == b:

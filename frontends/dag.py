@@ -128,7 +128,10 @@ class Dag:
             if neutral is not None and self.value(args[1]) == neutral:
                 return args[0]
         shape = np.broadcast_shapes(*(self.shape(a) for a in args))
-        return self.make(Form("pointwise", (fn,)), args, shape, source)
+        args = tuple(self[a].args[0] if self.kind(a) == "expand" else a for a in args)
+        small = np.broadcast_shapes(*(self.shape(a) for a in args))
+        term = self.make(Form("pointwise", (fn,)), args, small, source)
+        return term if small == shape else self.solid(term, shape)
 
     def reshape(self, x: int, shape: Shape, source: Source | None = None) -> int:
         """Row-major reshape. Moves into parameters; uniform scalars stay scalars."""
@@ -150,6 +153,10 @@ class Dag:
             case _:
                 pass
         return self.make(Form("reshape", (shape,)), (x,), shape, source)
+
+    def bare(self, x: int) -> int:
+        """The constant behind an ``expand``."""
+        return self[x].args[0] if self.kind(x) == "expand" else x
 
     def solid(self, x: int, shape: Shape) -> int:
         """Give a constant that was left small its full shape, for operators that look at shapes."""

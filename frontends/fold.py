@@ -48,6 +48,11 @@ class Folder:
             self._known[y] = value
         return self._known[x]
 
+    def neutral(self, x: int, number: float) -> bool:
+        """Whether the value is this number everywhere."""
+        value = self.fold(x)
+        return bool((torch.as_tensor(value) == number).all())
+
     def param(self, x: int) -> Param:
         """The value as a constant: float32, or float64 for a number of the source code."""
         value = self.fold(x)

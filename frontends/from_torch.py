@@ -14,6 +14,7 @@ from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
 from snnc.frontends.dag import Dag, Form
 from snnc.frontends.layout import TIME, Axes, Extents, timed
+from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.scalarize import Scalarizer
@@ -115,7 +116,8 @@ def export_module(
         InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *ranges[n])
         for n, t in zip(names, recipe.time_axes, strict=True)
     ]
-    graph, fixed_steps = to_graph(dag, program, facts, recipe.names, name, steps)
+    lean = drop_neutral(dag, program)
+    graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps)
     if found := check_finite(graph):
         raise CompileError(found)
     numeric, found = compare(graph, recipe, names, layouts, steps)

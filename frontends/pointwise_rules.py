@@ -123,7 +123,22 @@ def _divide(s: Scalarizer, call: Call) -> Traced:
         return quotient
     if mode == "floor":
         return apply(s, "floor", quotient, dtype=call.dtype)
-    raise Refusal("E210", f"division with rounding_mode={mode!r} is not supported")
+    return _toward_zero(s, quotient, call.dtype)
+
+
+def _toward_zero(s: Scalarizer, x: Traced, dtype: torch.dtype) -> Traced:
+    sides = apply(s, "floor", x), apply(s, "ceil", x)
+    return apply(s, "where", apply(s, "ge", x, 0.0), *sides, dtype=dtype)
+
+
+def _trunc(s: Scalarizer, call: Call) -> Traced:
+    return _toward_zero(s, s.operand(call.args[0]), call.dtype)
+
+
+def _round(s: Scalarizer, call: Call) -> Traced:
+    if call.arg(1, "decimals", 0):
+        raise Refusal("E210", "rounding to decimals is not supported", "scale, round and unscale")
+    return apply(s, "round", call.args[0], dtype=call.dtype)
 
 
 def _power(s: Scalarizer, call: Call) -> Traced:
@@ -267,7 +282,7 @@ POINTWISE_RULES: dict[str, Rule] = {
         for fn in (
             *("maximum", "minimum", "ge", "gt", "le", "lt", "eq", "ne"),
             *("neg", "exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "relu", "abs"),
-            *("round", "floor", "ceil", "sin", "cos", "reciprocal", "square"),
+            *("floor", "ceil", "sin", "cos", "reciprocal", "square"),
         )
     },
     **{f"logical_{fn}": _logical(fn) for fn in ("and", "or", "xor", "not")},
@@ -287,6 +302,8 @@ POINTWISE_RULES: dict[str, Rule] = {
         ),
         _stochastic,
     ),
+    **dict.fromkeys(("trunc", "fix"), _trunc),
+    "round": _round,
     "mul": _multiply,
     "div": _divide,
     "pow": _power,

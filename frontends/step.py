@@ -178,8 +178,8 @@ class _Builder:
         items = term.args
         aligned = len(items) == self.length and all(
             b == a
-            or match.image.get(b) == a
-            or match.initial.get(b) == a
+            or match.image.get(dag.bare(b)) in (a, dag.bare(a))
+            or match.initial.get(dag.bare(b)) in (a, dag.bare(a))
             or (b in match.initial and dag.solid(match.initial[b], dag.shape(b)) == a)
             for a, b in itertools.pairwise(items)
         )

@@ -97,7 +97,7 @@ def fresh_copy(module: nn.Module) -> nn.Module:
             for leaf in pytree.tree_leaves(value):
                 if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
                     memo[id(leaf)] = leaf.detach().clone()
-    clone = copy.deepcopy(module, memo).eval()
+    clone = _copied(module, memo).eval()
     with registered(clone):
         for m in clone.modules():
             if type(m).__module__.startswith("torch."):
@@ -110,6 +110,24 @@ def fresh_copy(module: nn.Module) -> nn.Module:
         clone.float()
     _freeze_integers(clone)
     return clone
+
+
+def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """A deep copy, also of modules whose own ``__deepcopy__`` fails."""
+    try:
+        return copy.deepcopy(module, dict(memo))
+    except Exception:
+        for m in module.modules():
+            memo[id(m)] = type(m).__new__(type(m))
+        try:
+            for m in module.modules():
+                memo[id(m)].__dict__.update(copy.deepcopy(vars(m), memo))
+        except Exception as e:
+            first = (str(e).splitlines() or [type(e).__name__])[0]
+            hint = "call the module with tensors that need no gradient before the export"
+            raise fail("E139", "the module cannot be copied", None, first, help=hint) from e
+        clone: nn.Module = memo[id(module)]
+        return clone
 
 
 def _floats(module: nn.Module) -> list[torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import sinabs.activation
 import sinabs.layers as sl
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ CASES = [
     _layer("LIF tau_syn", lambda: sl.LIF(10.0, tau_syn=5.0)),
     _layer("LIF min_v_mem", lambda: sl.LIF(10.0, min_v_mem=-1.0)),
     _layer("IAF", lambda: sl.IAF()),
-    _layer("IAF single spike", lambda: sl.IAF(spike_fn=sl.iaf.SingleSpike)),
+    _layer("IAF single spike", lambda: sl.IAF(spike_fn=sinabs.activation.SingleSpike)),
     _layer("ALIF", lambda: sl.ALIF(10.0, 20.0)),
     _layer("ExpLeak", lambda: sl.ExpLeak(10.0)),
     _layer("LIFRecurrent", lambda: sl.LIFRecurrent(10.0, rec_connect=nn.Linear(SIZE, SIZE))),
