@@ -11,7 +11,7 @@ import io
 import pickle
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,29 +81,39 @@ class _Tensor:
     stride: tuple[int, ...]
 
     def array(self) -> Array:
-        """The elements; bfloat16 as float32, which holds it."""
-        dtype, data = self.storage.kind, self.storage.data
-        if data is None:
+        """The elements."""
+        if self.storage.data is None:
             raise UnsafeError("a tensor without data")
-        raw = np.frombuffer(data, "<u2" if dtype == "bfloat16" else dtype)
-        if dtype == "bfloat16":
-            raw = (raw.astype("<u4") << 16).view("<f4")
-        numbers = (self.offset, *self.size, *self.stride)
-        if any(type(n) is not int or n < 0 for n in numbers) or len(self.size) != len(self.stride):
-            raise UnsafeError("a tensor with impossible sizes")
-        count, last = 1, self.offset
-        for n, step in zip(self.size, self.stride, strict=True):
-            count *= n
-            last += (n - 1) * step
-        if count > _LARGEST:
-            raise UnsafeError(f"a tensor of {count} elements")
-        if count and last >= len(raw):
-            raise UnsafeError("a tensor that is larger than its data")
-        if not count:
-            return np.zeros(self.size, raw.dtype)
-        steps = [s * raw.itemsize for s in self.stride]
-        view = np.lib.stride_tricks.as_strided(raw[self.offset :], self.size, steps)
-        return np.ascontiguousarray(view).reshape(self.size)
+        return strided(self.storage.data, self.storage.kind, self.offset, self.size, self.stride)
+
+
+def strided(
+    data: bytes, dtype: str, offset: int, size: Sequence[int], stride: Sequence[int]
+) -> Array:
+    """A tensor that views numbers; bfloat16 becomes float32, which holds it.
+
+    Raises:
+        UnsafeError: It is larger than its data, or impossible.
+    """
+    raw = np.frombuffer(data, "<u2" if dtype == "bfloat16" else dtype)
+    if dtype == "bfloat16":
+        raw = (raw.astype("<u4") << 16).view("<f4")
+    numbers = (offset, *size, *stride)
+    if any(type(n) is not int or n < 0 for n in numbers) or len(size) != len(stride):
+        raise UnsafeError("a tensor with impossible sizes")
+    count, last = 1, offset
+    for n, step in zip(size, stride, strict=True):
+        count *= n
+        last += (n - 1) * step
+    if count > _LARGEST:
+        raise UnsafeError(f"a tensor of {count} elements")
+    if count and last >= len(raw):
+        raise UnsafeError("a tensor that is larger than its data")
+    if not count:
+        return np.zeros(tuple(size), raw.dtype)
+    steps = [s * raw.itemsize for s in stride]
+    view = np.lib.stride_tricks.as_strided(raw[offset:], tuple(size), steps)
+    return np.ascontiguousarray(view).reshape(tuple(size))
 
 
 def _dense(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Tensor | Unreadable:

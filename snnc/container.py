@@ -135,7 +135,7 @@ def to_bytes(model: LoadedModel) -> bytes:
 
 
 def read_model(path: str | Path) -> LoadedModel:
-    """Read what ``snnc.export`` wrote, or a NIR file.
+    """Read what ``snnc.export`` wrote, or a NIR or ``.pt2`` file.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
@@ -152,6 +152,10 @@ def read_model(path: str | Path) -> LoadedModel:
         raise _foreign(path, head)
     try:
         names = zip_names(path)
+        if is_pt2(names):
+            from snnc.frontends.from_pt2 import read_pt2
+
+            return read_pt2(path)
         if not {"snnc.json", "graph.json"} & set(names):
             raise _foreign_zip(path, names)
         with Archive(path) as archive:
@@ -226,14 +230,18 @@ def _exchange(name: str, kind: str) -> CompileError:
     return fail("E111", f"{name} is {kind} file, which snnc does not read yet", help=hint)
 
 
+def is_pt2(names: list[str]) -> bool:
+    """Whether the members of a zip archive are those of ``torch.export.save``."""
+    tails = ("/archive_format", "models/model.json", "serialized_exported_program.json")
+    return any(f"/{n}".endswith(tails) for n in names)
+
+
 def _foreign_zip(path: Path, names: list[str]) -> CompileError:
     name = path.name
     tails = {n.partition("/")[2] or n for n in names}
     if "constants.pkl" in tails and any("/code/" in f"/{n}" for n in names):
         text = f"{name} is a TorchScript program, whose code snnc does not run"
         return fail("E110", text, help=_WAYS_ON.format(name=name))
-    if "archive_format" in tails or any(n.endswith("models/model.json") for n in names):
-        return _exchange(name, "a torch.export (.pt2)")
     pickles = [n for n in names if n.endswith("data.pkl")]
     if pickles:
         with Archive(path) as archive:
