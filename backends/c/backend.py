@@ -19,7 +19,7 @@ from snnc.graph import Graph
 
 #: Files that are the same for every network.
 RUNTIME = (
-    *("snn_math.h", "info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c"),
+    *("snn_math.h", "snn_lists.h", "info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c"),
     "Makefile",
 )
 FLAGS = ("-std=c99", "-O2")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 
 from snnc.backends.c import names
+from snnc.backends.c.shifts import Shifted, Var, rounded, shifted_product
 from snnc.backends.c.words import Bounds, computed, literal
 from snnc.kernel import PREDICATES, Kernel, Line, State
 
@@ -19,19 +20,6 @@ _INFIX = {
     "eq": "==",
     "ne": "!=",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Var:
-    """A C expression without side effects, its word and the interval of its values."""
-
-    text: str
-    word: str
-    bounds: Bounds
-
-    def as_(self, word: str) -> str:
-        """The expression in ``word``, which holds its value."""
-        return self.text if word == self.word else f"({word}){self.text}"
 
 
 def live_lines(kernel: Kernel) -> list[Line]:
@@ -60,18 +48,47 @@ def proven(item: Line | State) -> Bounds:
 
 def assignments(kernel: Kernel, env: dict[str, Var]) -> list[str]:
     """Declarations of the live lines; adds their variables to ``env``."""
-    out = []
-    for i, line in enumerate(live_lines(kernel)):
+    out: list[str] = []
+    lines = live_lines(kernel)
+    shifts = _shifts_of_products(kernel, lines)
+    fused: dict[str, Shifted] = {}
+    for i, line in enumerate(lines):
         bounds = proven(line)
         word = computed(bounds)
-        text, kind = expression(line, [env[a] for a in line.args], bounds)
-        cast = "" if kind == word else f"({word})"
         name = f"v{i}_{names.slug(line.name)}"
+        args = [env[a] for a in line.args if a in env]
+        if line.name in shifts and word != "int32_t":
+            found = _fused(args, shifts[line.name], name)
+            if found is not None:
+                fused[shifts[line.name].name] = found
+                continue
+        if line.name in fused:
+            found = fused[line.name]
+            out += found.before
+            text, kind = found.text, found.word
+        else:
+            text, kind = expression(line, args, bounds)
+        cast = "" if kind == word else f"({word})"
         out.append(
             f"const {word} {name} = {cast}({text});" if cast else f"const {word} {name} = {text};"
         )
         env[line.name] = Var(name, word, bounds)
     return out
+
+
+def _shifts_of_products(kernel: Kernel, lines: list[Line]) -> dict[str, Line]:
+    """Products that nothing reads but one right shift, with that shift."""
+    uses = Counter([*kernel.outputs, *(s.next for s in kernel.states)])
+    uses.update(a for line in lines for a in line.args)
+    products = {line.name for line in lines if line.fn == "mul" and uses[line.name] == 1}
+    return {line.args[0]: line for line in lines if line.fn == "rsh" and line.args[0] in products}
+
+
+def _fused(args: list[Var], shift: Line, name: str) -> Shifted | None:
+    for x, factor in (args, reversed(args)):
+        if found := shifted_product(x, factor, shift.shift, shift.rounding, name):
+            return found
+    return None
 
 
 def expression(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
@@ -99,14 +116,6 @@ def expression(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
             return a[0], word
     assert line.fn in PREDICATES, f"no C for {line.fn}"
     return f"(int32_t)({_predicate(line.fn, args, a)})", "int32_t"
-
-
-def rounded(x: Var, shift: int, rounding: str) -> tuple[str, str]:
-    """A rounding right shift and its word."""
-    if shift == 0:
-        return x.text, x.word
-    word = "int64_t" if shift > 30 else x.word
-    return f"snn_{rounding}_{'64' if word == 'int64_t' else '32'}({x.as_(word)}, {shift})", word
 
 
 def _predicate(fn: str, args: list[Var], a: list[str]) -> str:

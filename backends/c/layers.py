@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from snnc.backends.c import names
 from snnc.backends.c.broadcast import element, elements
 from snnc.backends.c.events import emit_conv2d, emit_linear, emit_max_pool, emit_pool
-from snnc.backends.c.kernel import Var, rounded
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.words import LIMITS, Bounds, computed, literal, prefix_sums, product
 from snnc.intops import (
     IntConv2d,

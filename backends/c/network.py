@@ -96,7 +96,7 @@ class Network:
         w(names.comment(f"network {self.graph.name}: integers only, static memory, no libc but"))
         w("/* string.h; tables are in weights.c, the interface in snn.h. */")
         w('#include "snn.h"', "", "#include <string.h>", "")
-        w('#include "snn_math.h"', '#include "tables.h"', "")
+        w('#include "snn_lists.h"', '#include "snn_math.h"', '#include "tables.h"', "")
         w("static uint32_t snn_steps;", "static uint8_t snn_running;", "")
         self._queues(w)
         for layer in self.layers.values():

@@ -6,9 +6,10 @@ import numpy as np
 
 from snnc.backends.c import names
 from snnc.backends.c.broadcast import Shape, element, elements
-from snnc.backends.c.kernel import Var, assignments, proven, used_leaves
+from snnc.backends.c.kernel import assignments, proven, used_leaves
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.shifts import Var
 from snnc.backends.c.words import Bounds, computed, literal, stored
 from snnc.intops import IntNeuron
 from snnc.kernel import Const, State

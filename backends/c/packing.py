@@ -1,15 +1,17 @@
 """Two 8-bit weights in a 16-bit word, added by modular arithmetic.
 
-Word ``j`` of a column is ``(w[j] + 128) + 256 * (w[j + P] + 128)``, P words for up to 2 P
-outputs.  For n spikes, an event-driven layer keeps two sums of 16 bits per word, both modulo 2**16:
+Word ``j`` of a column is ``(w[j] + b) + 256 * (w[j + P] + b)``, P words for up to 2 P outputs; the
+offset b makes every byte non-negative.  For n spikes, an event-driven layer keeps two sums of 16
+bits per word, both modulo 2**16:
 
     lo = sum of words          hi = sum of words >> 8
 
-so that ``w[j + P]`` sums to ``hi - 128 n`` and ``w[j]`` to ``lo - 256 hi - 128 n``.  Sums wrap, but
-the results are exact wherever the true sums lie in [-32768, 32767]: in every case if the sums of
-a row's positive and of its negative weights do, else for as many spikes as the largest weight
-allows (``PairRows.most``).  Two weights cost one addition and a half instead of two, and a
-vector unit works on 16-bit lanes instead of 32-bit ones.
+so that ``w[j + P]`` sums to ``hi - b n`` and ``w[j]`` to ``lo - 256 hi - b n``.  Sums wrap, but the
+results are exact wherever the true sums lie in [-32768, 32767]: in every case if the sums of a
+row's positive and of its negative weights do, else for as many spikes as the largest weight
+allows (``PairRows.most``).  Two weights cost one addition and a half instead of two, and a vector
+unit works on 16-bit lanes instead of 32-bit ones.  Bytes of small weights are added to each other
+before they are taken apart (``PairRows.together``).
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ class PairRows:
 
     Attributes:
         words: P, a whole number of vectors.
+        offset: b.
+        together: How many words can be added without a carry between their bytes: 1, 2, 4 or 8.
         most: Spikes after which the sums must be read; 0 if they hold any number.
         ctype: Element type of the layer's value.
     """
 
     words: int
+    offset: int
+    together: int
     most: int
     ctype: str
 
@@ -47,7 +53,7 @@ class PairRows:
         out, fan_in = weight.shape
         padded = np.zeros((2 * self.words, fan_in), np.int64)
         padded[:out] = weight
-        padded += 128
+        padded += self.offset
         return np.ascontiguousarray((padded[: self.words] + 256 * padded[self.words :]).T)
 
 
@@ -61,7 +67,8 @@ def pair_rows(op: IntLinear, spikes: bool, rows: int, bounds: Bounds) -> PairRow
         bounds: Proven interval of its output.
     """
     w = op.weight.data
-    if not spikes or rows != 1 or not fits((int(w.min()), int(w.max())), "int8_t"):
+    low, high = min(0, int(w.min())), max(0, int(w.max()))
+    if not spikes or rows != 1 or high - low > 255:
         return None
     raw = raw_bounds(op, (0, 1))
     shifted = raw[0] << op.shift, raw[1] << op.shift
@@ -70,7 +77,10 @@ def pair_rows(op: IntLinear, spikes: bool, rows: int, bounds: Bounds) -> PairRow
     # a small layer gets half a vector: its columns would double otherwise
     lanes = _LANES if len(w) > _LANES else _LANES // 2
     words = -(-len(w) // (2 * lanes)) * lanes
+    together = next(n for n in (8, 4, 2, 1) if n * (high - low) <= 255)
     if fits(raw, "int16_t"):
-        return PairRows(words, 0, "int16_t" if fits(bounds, "int16_t") else "int32_t")
-    # at most 255 spikes: no sum of that many 8-bit weights leaves 16 bits
-    return PairRows(words, 32767 // max(-int(w.min()), int(w.max())) // 8 * 8, "int32_t")
+        ctype = "int16_t" if fits(bounds, "int16_t") else "int32_t"
+        return PairRows(words, -low, together, 0, ctype)
+    # the sums of so many weights do not leave 16 bits
+    most = 32767 // max(-low, high) // 8 * 8
+    return PairRows(words, -low, together, most, "int32_t")

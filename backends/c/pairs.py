@@ -21,16 +21,16 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
     assert isinstance(op, IntLinear), "dispatched by type"
     (x,), y = layer.plan.operands(layer.node), layer.output()
     size = pairs.words
-    note = f"{layer.node.name}: weight j + 128 and, times 256, weight j + {size} + 128"
+    note = f"{layer.node.name}: weights j and, times 256, j + {size}; both + {pairs.offset}"
     packed, origin = pairs.pack(op.weight.data), names.comment(note)
     table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
     ids, count = _list(layer, x)
     for part in ("lo", "hi"):
-        layer.array(layer.id(part), "uint16_t", size, "sums modulo 2**16")
+        layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
     index = index_type(x.size)
     _event(layer, table, size)
     for rows in PASSES:
-        _events(layer, table, size, rows, index)
+        _events(layer, table, pairs, rows, index)
     _add(layer, index)
     scaled = _scaling(layer, op)
     _read(layer, pairs, y, "{}" if pairs.most else scaled)
@@ -77,15 +77,25 @@ def _event(layer: Layer, table: Table, size: int) -> None:
             w("lo[j] = (uint16_t)(lo[j] + w[j]);", "hi[j] = (uint16_t)(hi[j] + (w[j] >> 8));")
 
 
-def _events(layer: Layer, table: Table, size: int, rows: int, index: str) -> None:
+def _events(layer: Layer, table: Table, pairs: PairRows, rows: int, index: str) -> None:
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
+    each = min(pairs.together, rows)
     name = layer.id(f"event{rows}")
     with w.block(f"SNN_ROWS void {name}({sums}, const {index} *ids)"):
         for k in range(rows):
-            w(f"const uint16_t *restrict w{k} = {table.name} + (size_t)ids[{k}] * {size}u;")
-        with w.loop("j", size):
-            low = " + ".join(f"w{k}[j]" for k in range(rows))
-            high = " + ".join(f"(w{k}[j] >> 8)" for k in range(rows))
+            w(f"const uint16_t *restrict w{k} = {table.name} + (size_t)ids[{k}] * {pairs.words}u;")
+        with w.loop("j", pairs.words):
+            words = [f"w{k}[j]" for k in range(rows)]
+            if each > 1:
+                groups = [" + ".join(words[k : k + each]) for k in range(0, rows, each)]
+                words = [f"x{k}" for k in range(len(groups))]
+                w(
+                    *(
+                        f"const uint16_t {x} = (uint16_t)({g});"
+                        for x, g in zip(words, groups, strict=True)
+                    )
+                )
+            low, high = " + ".join(words), " + ".join(f"({x} >> 8)" for x in words)
             w(f"lo[j] = (uint16_t)(lo[j] + {low});", f"hi[j] = (uint16_t)(hi[j] + {high});")
 
 
@@ -106,8 +116,8 @@ def _read(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
     first = min(pairs.words, y.size)
     parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, y.size - first, f"{hi}[j]"))
     with w.block(f"static void {layer.id('read')}(uint32_t count)"):
-        w("/* modulo 2**16: -128 for every spike, -256 times hi, and the range moved to 0.. */")
-        w("const uint32_t base = 32768u + 65408u * (count % 512u);")
+        w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
+        w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
         for start, size, text in parts:
             if not size:
                 continue

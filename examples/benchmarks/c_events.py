@@ -1,6 +1,6 @@
 """Instructions per synaptic operation of the emitted C, counted by callgrind.
 
-The network is an MLP 784-1024-1024-10 over 25 steps with random 8-bit weights and the integer
+The network is an MLP 784-1024-1024-10 over 25 steps with random weights up to 63 and the integer
 neuron that ``snnc compile`` writes: ``v' = rsh(v * 58982, 16) + i``, a threshold per row, reset by
 subtraction.  Thresholds are chosen so that the hidden layers fire as often as the input.  The
 script builds the graph from ``snnc.intops``, emits C, compiles it with ``gcc -O2``, compares all
@@ -11,6 +11,7 @@ spike adds; silent neurons and the updates of neurons are overhead that is count
 Usage:
     python examples/benchmarks/c_events.py            densities of 1, 5, 10, 20 and 50 percent
     python examples/benchmarks/c_events.py --quick    10 percent alone, for checks
+    ... --top 127                                     weights that use all of their 8 bits
     ... --naive                                       also a naive program: 32-bit sums, row by row
     ... --flags=-O3                                   other options of the compiler
 
@@ -62,7 +63,13 @@ class Case:
     synops: int
 
 
-def make(density: float, sizes: tuple[int, ...] = SIZES, steps: int = STEPS, seed: int = 0) -> Case:
+def make(
+    density: float,
+    sizes: tuple[int, ...] = SIZES,
+    steps: int = STEPS,
+    top: int = 63,
+    seed: int = 0,
+) -> Case:
     """Build the network; every hidden layer fires at about ``density``."""
     rng = np.random.default_rng(seed)
     graph = Graph("mlp", steps)
@@ -70,7 +77,7 @@ def make(density: float, sizes: tuple[int, ...] = SIZES, steps: int = STEPS, see
     x = spikes = (rng.random((steps, sizes[0])) < density).astype(np.int64)
     weights, thresholds, synops = [], [], 0
     for i, (fan_in, out) in enumerate(pairwise(sizes)):
-        w = np.clip(np.rint(rng.normal(2, 20, (out, fan_in))), -63, 63).astype(np.int64)
+        w = np.clip(np.rint(rng.normal(2, top / 3, (out, fan_in))), -top, top).astype(np.int64)
         synops += int(spikes.sum()) * out
         spread = rng.integers(0, 200, out)
         target = density if i < len(sizes) - 2 else 0.2
@@ -162,14 +169,7 @@ NAIVE = """
 #include <stdio.h>
 #include <string.h>
 #include "naive.h"
-/* out of line, so that gcc -O3 does not fuse the loop over rows with the loop over spikes */
-__attribute__((noinline)) static void row(int32_t *restrict a, const int8_t *restrict w, int n) {
-    for (int j = 0; j < n; j++) { a[j] += w[j]; }
-}
-static void layer(const uint8_t *x, int fan_in, const int8_t *w, int32_t *a, int32_t *v,
-                  const int32_t *theta, uint8_t *s, int n) {
-    memset(a, 0, sizeof *a * (size_t)n);
-    for (int i = 0; i < fan_in; i++) { if (x[i]) { row(a, w + i * n, n); } }
+static void update(const int32_t *a, int32_t *v, const int32_t *theta, uint8_t *s, int n) {
     for (int j = 0; j < n; j++) {
         const int64_t p = (int64_t)v[j] * DECAY;
         const int32_t m = (int32_t)(((p < 0 ? -p : p) + (1 << (BITS - 1))) >> BITS);
@@ -178,6 +178,19 @@ static void layer(const uint8_t *x, int fan_in, const int8_t *w, int32_t *a, int
         v[j] = s[j] ? u - theta[j] : u;
     }
 }
+/* Rows are added out of line, so that gcc -O3 does not fuse that loop with the one over spikes. */
+#define LAYER(K, FAN_IN, N)                                                                  \\
+    static int32_t a##K[N], v##K[N];                                                         \\
+    static uint8_t s##K[N];                                                                  \\
+    __attribute__((noinline)) static void row##K(int32_t *restrict a, const int8_t *restrict w) { \\
+        for (int j = 0; j < N; j++) { a[j] += w[j]; }                                        \\
+    }                                                                                        \\
+    static void layer##K(const uint8_t *x) {                                                 \\
+        memset(a##K, 0, sizeof a##K);                                                        \\
+        for (int i = 0; i < FAN_IN; i++) { if (x[i]) { row##K(a##K, w##K + i * N); } }       \\
+        update(a##K, v##K, t##K, s##K, N);                                                   \\
+    }
+@LAYERS@
 __attribute__((noinline)) void naive_step(const uint8_t *x) {
 @CALLS@
 }
@@ -205,16 +218,17 @@ def naive(case: Case, folder: Path, flags: tuple[str, ...]) -> int:
         f"#define LAST {len(case.thresholds[-1])}",
         _array("uint8_t", f"input[{len(x)}][{x.shape[1]}]", x),
     ]
-    calls, source = [], "x"
+    layers, calls, source = [], [], "x"
     for i, (w, theta) in enumerate(zip(case.weights, case.thresholds, strict=True)):
         out, fan_in = w.shape
         lines.append(_array("int8_t", f"w{i}[{w.size}]", w.T))
         lines.append(_array("int32_t", f"t{i}[{out}]", theta))
-        lines.append(f"static int32_t a{i}[{out}], v{i}[{out}];\nstatic uint8_t s{i}[{out}];")
-        calls.append(f"    layer({source}, {fan_in}, w{i}, a{i}, v{i}, t{i}, s{i}, {out});")
+        layers.append(f"LAYER({i}, {fan_in}, {out})")
+        calls.append(f"    layer{i}({source});")
         source = f"s{i}"
     (folder / "naive.h").write_text("\n".join(lines))
-    (folder / "naive.c").write_text(NAIVE.replace("@CALLS@", "\n".join(calls)))
+    program = NAIVE.replace("@LAYERS@", "\n".join(layers)).replace("@CALLS@", "\n".join(calls))
+    (folder / "naive.c").write_text(program)
     subprocess.run(["gcc", *flags, "naive.c", "-o", "naive"], cwd=folder, check=True)
     printed = subprocess.run([folder / "naive"], capture_output=True, text=True, check=True).stdout
     text, blob = dump_graph(case.graph)
@@ -235,6 +249,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only 10 percent")
     parser.add_argument("--naive", action="store_true", help="also count a naive program")
     parser.add_argument("--flags", default="-O2", help="options of gcc, separated by blanks")
+    parser.add_argument("--top", type=int, default=63, help="largest weight, at most 127")
     args = parser.parse_args()
     for tool in ("gcc", "valgrind"):
         if shutil.which(tool) is None:
@@ -242,7 +257,7 @@ def main() -> None:
     flags = ("-std=c99", *args.flags.split())
     print("density  synaptic operations  instructions  per operation" + "    naive" * args.naive)
     for density in (0.1,) if args.quick else (0.01, 0.05, 0.1, 0.2, 0.5):
-        case = make(density)
+        case = make(density, top=args.top)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             CBackend().compile(case.graph).write(folder)

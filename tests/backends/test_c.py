@@ -110,11 +110,11 @@ def test_network_alone_is_freestanding(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_no_floating_point_and_no_heap(seed: int) -> None:
     files = CBackend().compile(random_graph(seed)).files
-    for name in ("snn.c", "snn.h", "weights.c", "tables.h", "snn_math.h"):
+    for name in ("snn.c", "snn.h", "weights.c", "tables.h", "snn_math.h", "snn_lists.h"):
         code = re.sub(r"/\*.*?\*/", "", str(files[name]), flags=re.DOTALL)
         assert not re.search(r"\b(float|double|malloc|calloc|free|long)\b|\d\.\d", code), name
         assert set(re.findall(r"#include [<\"]([^>\"]+)", code)) <= {
-            *("stdint.h", "stddef.h", "string.h", "snn.h", "snn_math.h", "tables.h"),
+            *("stdint.h", "stddef.h", "string.h", "snn.h", "snn_lists.h", "snn_math.h", "tables.h"),
         }
 
 

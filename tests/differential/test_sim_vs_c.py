@@ -26,7 +26,7 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
 )
-from snnc.kernel import ROUNDINGS
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line
 from snnc.ops import Op, Pair
 from snnc.params import Param
 from snnc.passes import run_passes
@@ -204,6 +204,47 @@ def test_kernels(tmp_path: Path, shape: tuple[int, ...], seed: int) -> None:
     b = Builder(np.random.default_rng(seed), Graph("kernel", 5))
     ops = [IntNeuron(kernel(b, shape), shape) for kernel in (lif, refractory, arithmetic)]
     assert_equal(fan(*ops, shape=shape, lo=-40, hi=90), tmp_path, seed)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("shift", [1, 8, 12, 16, 20])
+def test_shifted_products_beyond_32_bits(tmp_path: Path, rounding: str, shift: int) -> None:
+    """Decays near 1, near 0 and on both sides, for values of which the products need 64 bits."""
+    one, n = 1 << shift, 300
+    rng = np.random.default_rng(shift)
+    spread = rng.integers(0, one + 1, n)
+    spread[:4] = 0, 1, one - 1, one
+    factors = [one, one - 1, max(1, one // 10), -one, spread, one - spread // 16, 3 * one]
+    ops = []
+    for top in (1 << 17, 1 << 24, (1 << 31) - 1):
+        body = []
+        for i in range(len(factors)):
+            body.append(Line(f"m{i}", "mul", ("x", f"a{i}") if i % 2 else (f"a{i}", "x")))
+            body.append(Line(f"d{i}", "rsh", (f"m{i}",), shift, rounding))
+        limit = Const("top", Param(np.array(top))), Const("bottom", Param(np.array(-top)))
+        clip = Line("low", "minimum", ("i", "top")), Line("x", "maximum", ("low", "bottom"))
+        consts = tuple(Const(f"a{i}", Param(np.array(a))) for i, a in enumerate(factors))
+        outputs = tuple(f"d{i}" for i in range(len(factors)))
+        ops.append(IntNeuron(Kernel(("i",), (), limit + consts, (*clip, *body), outputs), (n,)))
+    g = Graph("shifts", 3)
+    g.add("input", IntInput((n,), Clock.STEP, -(1 << 31), (1 << 31) - 1, 1.0))
+    for i, op in enumerate(ops):
+        g.add(f"n{i}", op, "input")
+        for out in range(len(factors)):
+            g.add(f"stack{i}.{out}", IntTimeStack(), Value(f"n{i}", out))
+            g.add(f"out{i}.{out}", IntOutput(ONE), f"stack{i}.{out}")
+    assert_equal(proven(g), tmp_path, shift, samples=9, steps=3)
+
+
+def test_spike_lists_of_every_pattern(tmp_path: Path) -> None:
+    size = 256 * 8 + 5
+    graph = fan(IntLinear(weights(3, size, top=100)), shape=(size,))
+    CHECKED.compile(graph).write(tmp_path)
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8))
+    rows = np.append(bits, [1, 0, 1, 1, 0]), np.append(1 - bits, [0] * 5)
+    x = {"input": np.stack(rows).astype(np.int64)[:, None]}
+    expected, actual = simulator(graph).run(x)[0], CHECKED.run(tmp_path, x)[0]
+    np.testing.assert_array_equal(actual["out0"], expected["out0"])
 
 
 def test_inputs_and_constants_that_broadcast(tmp_path: Path) -> None:

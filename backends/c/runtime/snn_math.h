@@ -1,4 +1,4 @@
-/* Integer helpers of generated networks: rounding shifts and spike lists.
+/* Integer helpers of generated networks: rounding shifts.
  *
  * No helper shifts a negative number or overflows: magnitudes and complements
  * are non-negative. Shifts are 1..30 for 32-bit words and 1..62 for 64-bit.
@@ -7,7 +7,6 @@
 #define SNN_MATH_H
 
 #include <stdint.h>
-#include <string.h>
 
 /* A function that adds rows. gcc -O3 would merge its loop with the caller's loop over the spikes
  * (unroll-and-jam), which is not vectorised then: many times slower. */
@@ -83,54 +82,6 @@ static inline int64_t snn_half_even_64(int64_t x, int shift) {
     const int64_t rest = x - q * ((int64_t)1 << shift);
     const int64_t half = (int64_t)1 << (shift - 1);
     return q + (int64_t)((rest > half) | ((rest == half) & ((q % 2) != 0)));
-}
-
-/* Numbers of the spikes in x[0..n-1], ascending; returns how many. Eight silent
- * neurons cost one comparison. ids has room for n. */
-static inline uint32_t snn_list_16(const uint8_t *x, uint32_t n, uint16_t *ids) {
-    uint32_t count = 0u;
-    uint32_t i = 0u;
-    while (n - i >= 8u) {
-        uint64_t eight;
-        memcpy(&eight, x + i, sizeof eight);
-        if (eight != 0u) {
-            for (uint32_t k = i; k < i + 8u; k++) {
-                ids[count] = (uint16_t)k;
-                count += x[k];
-            }
-        }
-        i += 8u;
-    }
-    for (; i < n; i++) {
-        if (x[i] != 0u) {
-            ids[count] = (uint16_t)i;
-            count++;
-        }
-    }
-    return count;
-}
-
-static inline uint32_t snn_list_32(const uint8_t *x, uint32_t n, uint32_t *ids) {
-    uint32_t count = 0u;
-    uint32_t i = 0u;
-    while (n - i >= 8u) {
-        uint64_t eight;
-        memcpy(&eight, x + i, sizeof eight);
-        if (eight != 0u) {
-            for (uint32_t k = i; k < i + 8u; k++) {
-                ids[count] = k;
-                count += x[k];
-            }
-        }
-        i += 8u;
-    }
-    for (; i < n; i++) {
-        if (x[i] != 0u) {
-            ids[count] = i;
-            count++;
-        }
-    }
-    return count;
 }
 
 #endif
