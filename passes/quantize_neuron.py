@@ -75,7 +75,7 @@ def _common_unit(
     for i, v in enumerate(x):
         if i in joint:
             place(low, _root(v), scales, joint[i], guard)
-            inputs.append(v.resolved(unit))
+            inputs.append(QValue(v.value, unit, v.per_step))
             continue
         v = low.settled(v)
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))

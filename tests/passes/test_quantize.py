@@ -12,7 +12,19 @@ from snnc.backends.numpy.simulator import Simulator
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntLinear, IntNeuron
-from snnc.ops import Constant, Input, Linear, Output, Pointwise, TimeMean, TimeSum
+from snnc.ops import (
+    AvgPool2d,
+    Constant,
+    Conv2d,
+    Input,
+    Linear,
+    MaxPool2d,
+    Output,
+    Pointwise,
+    Reshape,
+    TimeMean,
+    TimeSum,
+)
 from snnc.params import Param
 from snnc.passes import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline
@@ -101,6 +113,31 @@ def test_guard_bits_lift_thresholds_to_fourteen_bits() -> None:
 def test_residual_convolutions_share_their_unit() -> None:
     graph = run_passes(residual_conv(), integer_pipeline())
     assert "lif2.unit" in graph  # the spikes of the shortcut are scaled into the membrane's unit
+
+
+@pytest.mark.parametrize("between", ["flatten", "average", "maximum", "flatten and average"])
+def test_what_lies_between_weights_and_their_neuron(between: str) -> None:
+    g = Graph("between")
+    g.add("x", Input(TensorType((2, 6, 6)), 0.0, 1.0, 1.0))
+    w = RNG.integers(-100, 101, (3, 2, 3, 3)) / 60
+    g.add("conv", Conv2d(param(w), param([0.1, -0.1, 0.2])), "x")
+    last = "conv"
+    if "average" in between:
+        last = g.add("pool", AvgPool2d((2, 2), (2, 2)), last).name
+    if between == "maximum":
+        last = g.add("pool", MaxPool2d((2, 2), (2, 2)), last).name
+    if "flatten" in between:
+        last = g.add("flat", Reshape((g[last].type.size,)), last).name
+    g.add("sum", TimeSum(), lif(g, "lif", last, beta=0.8, theta=0.7))
+    g.add("out", Output(), "sum")
+    ctx = Context()
+    graph = run_passes(g, integer_pipeline(), ctx)
+    assert ctx.fake_quantized is not None
+    x = RNG.integers(0, 2, (60, 12, 2, 6, 6))
+    _, words = simulator(graph).run(x, record=["lif.s0"])
+    _, expected = FloatSimulator(ctx.fake_quantized).run(x, record=["lif.s0"])
+    assert np.mean(words["lif.s0"] == expected["lif.s0"]) >= 0.999
+    assert 0.05 < words["lif.s0"].mean() < 0.95
 
 
 def test_mean_readout_with_bias_needs_no_number_of_steps() -> None:
