@@ -134,8 +134,12 @@ def to_bytes(model: LoadedModel) -> bytes:
     return buffer.getvalue()
 
 
-def read_model(path: str | Path) -> LoadedModel:
+def read_model(path: str | Path, nir: str = "") -> LoadedModel:
     """Read what ``snnc.export`` wrote, or a NIR or ``.pt2`` file.
+
+    Args:
+        path: The file; its first bytes say what it is, not its name.
+        nir: What NIR leaves open, for a NIR file: see ``snnc.frontends.nir_options``.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
@@ -146,8 +150,9 @@ def read_model(path: str | Path) -> LoadedModel:
     head = _head(path)
     if head.startswith(b"\x89HDF\r\n"):
         from snnc.frontends.from_nir import read_nir
+        from snnc.frontends.nir_options import NirOptions
 
-        return read_nir(path)
+        return read_nir(path, NirOptions.parse(nir))
     if not head.startswith(b"PK"):
         raise _foreign(path, head)
     try:

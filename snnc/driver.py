@@ -40,6 +40,7 @@ class Options:
         profile: Numeric profile.
         max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
+        nir: What a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -51,6 +52,7 @@ class Options:
     profile: str = "default"
     max_steps: int | None = None
     module: str | None = None
+    nir: str = ""
     dump_ir: Path | None = None
     force: bool = False
 
@@ -97,7 +99,7 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         start = time.perf_counter()
-        loaded = load(model, options.module)
+        loaded = load(model, options.module, options.nir)
         graph = loaded.graph
         if options.calibration is not None:
             calibrate(graph, options.calibration)
@@ -205,6 +207,7 @@ def compile(  # the public name is snnc.compile
     profile: str = "default",
     max_steps: int | None = None,
     module: str | None = None,
+    nir: str = "",
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -221,6 +224,7 @@ def compile(  # the public name is snnc.compile
         profile=profile,
         max_steps=max_steps,
         module=module,
+        nir=nir,
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,
     )

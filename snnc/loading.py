@@ -35,13 +35,15 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(path: Path, module: str | None = None) -> Loaded:
+def load(path: Path, module: str | None = None, nir: str = "") -> Loaded:
     """Read a model file, or weights into the network that ``module`` (file.py:factory) makes.
+
+    ``nir`` says what a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
 
     Raises:
         CompileError: E1xx if it cannot be read, E301 for NaN.
     """
-    model = read_model(path) if module is None else _from_source(path, module)
+    model = read_model(path, nir) if module is None else _from_source(path, module)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
     with path.open("rb") as file:

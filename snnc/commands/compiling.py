@@ -26,6 +26,7 @@ from snnc.version import __version__
 @click.option("--profile", default="default", show_default=True, help="Numeric profile.")
 @click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
 @click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
+@click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common
@@ -41,6 +42,7 @@ def compile_command(
     profile: str,
     max_steps: int | None,
     module: str | None,
+    nir: str,
     dump_ir: Path | None,
     force: bool,
 ) -> None:
@@ -53,6 +55,7 @@ def compile_command(
         profile=profile,
         max_steps=max_steps,
         module=module,
+        nir=nir,
         dump_ir=dump_ir,
         force=force,
     )
