@@ -57,7 +57,31 @@ def shifted_product(x: Var, factor: Var, shift: int, rounding: str, name: str) -
         return None
     if computed(x.bounds, factor.bounds) != "int32_t":
         return None
-    return _complement(x, factor, shift, rounding) or _halves(x, factor, shift, rounding, name)
+    factor, shift = _reduced(factor, shift)
+    return (
+        _direct(x, factor, shift, rounding)
+        or _complement(x, factor, shift, rounding)
+        or _halves(x, factor, shift, rounding, name)
+    )
+
+
+def _reduced(factor: Var, shift: int) -> tuple[Var, int]:
+    """``factor / 2**shift`` as a fraction of smaller numbers, if the factor is a constant."""
+    value = factor.bounds[0]
+    if value != factor.bounds[1]:
+        return factor, shift
+    while value > 0 and value % 2 == 0 and shift > 1:
+        value, shift = value // 2, shift - 1
+    return Var(literal(value, "int32_t"), "int32_t", (value, value)), shift
+
+
+def _direct(x: Var, factor: Var, shift: int, rounding: str) -> Shifted | None:
+    """The product itself, if it fits after all."""
+    bounds = product(x.bounds, factor.bounds)
+    if computed(bounds, x.bounds, factor.bounds) != "int32_t" or shift > 30:
+        return None
+    text = f"({x.as_('int32_t')} * {factor.as_('int32_t')})"
+    return Shifted((), rounded(Var(text, "int32_t", bounds), shift, rounding)[0])
 
 
 def _complement(x: Var, factor: Var, shift: int, rounding: str) -> Shifted | None:
