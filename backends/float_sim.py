@@ -185,9 +185,12 @@ class _Run:
         for line in kernel.body:
             env[line.name] = FUNCTIONS[line.fn](*(env[a] for a in line.args))
         shape = (self.batch, *node.type.shape)
+        noted = {s.name for s in kernel.states}  # as a word: after the step
         for i, out in enumerate(kernel.outputs):
             self.values[name, i] = np.broadcast_to(env[out], shape)
-            self._note(f"{name}.{out}", self.values[name, i])
+            if out not in noted:
+                self._note(f"{name}.{out}", self.values[name, i])
+                noted.add(out)
         for s in kernel.states:
             self.state[f"{name}.{s.name}"] = np.broadcast_to(env[s.next], shape)
             self._note(f"{name}.{s.name}", self.state[f"{name}.{s.name}"])

@@ -44,7 +44,8 @@ class FoldNorm(Pass):
                 continue
             scale, shift = _affine(node.op)
             (source,) = graph.in_edges(node.name)
-            end = _push(graph, Value(source.src, source.out), scale, shift, node, ctx)
+            value = Value(source.src, source.out, source.delay, source.init)
+            end = _push(graph, value, scale, shift, node, ctx)
             graph.redirect(node.name, end)
             graph.remove(node.name)
         return graph
@@ -74,8 +75,10 @@ def _push(
 ) -> Value:
     """Apply ``scale * value + shift`` as early as is exact and free; return the new value."""
     producer = graph[value.src]
-    sole = len(graph.out_edges(value.src)) == 1
-    if sole and isinstance(producer.op, Linear | Conv2d):
+    sole = len(graph.out_edges(value.src)) == 1 and not value.delay
+    same = producer.types[value.out].shape == norm.type.shape
+    rows = isinstance(producer.op, Conv2d) or len(norm.type.shape) == 1
+    if sole and same and rows and isinstance(producer.op, Linear | Conv2d):
         op = _folded(producer.op, scale, shift)
         graph.replace(replace(producer, op=op, loc=Loc.fused(producer.loc, norm.loc)))
         return value
@@ -98,12 +101,17 @@ def _push(
 
 
 def _foldable(graph: Graph, name: str) -> bool:
-    return isinstance(graph[name].op, Linear | Conv2d) and len(graph.out_edges(name)) == 1
+    node = graph[name]
+    rows = isinstance(node.op, Conv2d) or (
+        isinstance(node.op, Linear) and len(node.type.shape) == 1
+    )
+    return rows and len(graph.out_edges(name)) == 1
 
 
 def _has_foldable(graph: Graph, node: Node) -> bool:
     edges = graph.in_edges(node.name)
-    return all(e.delay == 0 for e in edges) and any(_foldable(graph, e.src) for e in edges)
+    full = all(graph.type_of(Value(e.src, e.out)).shape == node.type.shape for e in edges)
+    return full and all(e.delay == 0 for e in edges) and any(_foldable(graph, e.src) for e in edges)
 
 
 def _folded(op: Linear | Conv2d, scale: Floats, shift: Floats) -> Linear | Conv2d:
@@ -114,7 +122,7 @@ def _folded(op: Linear | Conv2d, scale: Floats, shift: Floats) -> Linear | Conv2
 
 
 def _pointwise(graph: Graph, value: Value, scale: Floats, shift: Floats, norm: Node) -> Value:
-    shape = (-1, *[1] * (len(graph.type_of(value).shape) - 1))
+    shape = (-1, *[1] * (len(norm.type.shape) - 1))
     for fn, data, identity in (("mul", scale, 1.0), ("add", shift, 0.0)):
         if np.all(data == identity):
             continue

@@ -83,6 +83,7 @@ class _Analysis:
     def __init__(self, kernel: Kernel, leaves: Env, init: Env) -> None:
         self.kernel, self.leaves, self.init = kernel, leaves, init
         self.defs: dict[str, Line] = {line.name: line for line in kernel.body}
+        self._dependents: dict[frozenset[str], set[str]] = {}
 
     def lines(self, states: Env) -> Env:
         env = {**self.leaves, **states}
@@ -163,15 +164,19 @@ class _Analysis:
         line = self.defs.get(name)
         if line is None or not known:
             return env[name]
-        if not self._depends(name, known):
+        if name not in self._dependents_of(frozenset(known)):
             return env[name]
         return self._line(line, env, known)
 
-    def _depends(self, name: str, known: Env) -> bool:
-        if name in known:
-            return True
-        line = self.defs.get(name)
-        return line is not None and any(self._depends(a, known) for a in line.args)
+    def _dependents_of(self, known: frozenset[str]) -> set[str]:
+        """Lines whose value follows from the known ones."""
+        if known not in self._dependents:
+            found = set(known)
+            for line in self.kernel.body:
+                if found.intersection(line.args):
+                    found.add(line.name)
+            self._dependents[known] = found
+        return self._dependents[known]
 
     def _line(self, line: Line, env: Env, known: Env) -> Interval:
         if line.fn == "select":

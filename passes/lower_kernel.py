@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
+from snnc.exact import ONE, ZERO, Expr, ceiling, floats, flooring, leaf, nearest, signs
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param, compact
 from snnc.passes.kernel_form import (
@@ -33,58 +33,11 @@ from snnc.passes.kernel_form import (
     NotScaleFreeError,
     leaves,
 )
+from snnc.passes.kernel_units import magnitude
 from snnc.profile import Profile
 
 Ints = npt.NDArray[np.int64]
 _FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}
-
-
-def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
-    """The magnitude of each input's first coefficient; it becomes part of the unit."""
-    found: dict[str, Expr] = {}
-    for value in (*(s.value for s in analysis.steps), *analysis.values.values()):
-        for x in leaves(value):
-            for atom, c in x.coefs:
-                if atom in inputs and atom not in found:
-                    found[atom] = _magnitude(c)
-    return {name: found.get(name, ONE) for name in inputs}
-
-
-def thresholds(analysis: Analysis) -> list[Expr]:
-    """Magnitudes that values are compared with, in real units."""
-    compared = [s.value for s in analysis.steps if isinstance(s.value, Compare)]
-    found = [x for value in compared for x in leaves(value) if x.coefs and x.const != ZERO]
-    return [_magnitude(x.const / x.coefs[0][1]) for x in found]
-
-
-def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
-    """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14."""
-    found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
-    values = np.concatenate(found) if found else np.zeros(0)
-    values = np.sort(values[values > 0])
-    if not len(values):
-        return 8 if _has_decay(analysis) else 0
-    median = float(values[(len(values) - 1) // 2])
-    exponent = int(np.frexp(median)[1]) - 1  # floor(log2(median)), exactly
-    return min(max(0, profile.threshold_bits - exponent), profile.max_guard)
-
-
-def _has_decay(analysis: Analysis) -> bool:
-    values = (*(s.value for s in analysis.steps), *analysis.values.values())
-    coefs = [c for v in values for x in leaves(v) for _, c in x.coefs]
-    return any(c not in (ONE, -ONE) for c in coefs)
-
-
-def _magnitude(c: Expr) -> Expr:
-    """``|c|``, and 1 where it is zero (the term vanishes there)."""
-    if c.number is not None:
-        return leaf(float(abs(c.number))) if c.number else ONE
-    sign = signs(c)
-    if (sign > 0).all():
-        return c
-    if (sign < 0).all():
-        return -c
-    return apply("where", leaf(sign), apply("abs", c), ONE)
 
 
 @dataclass
@@ -232,7 +185,10 @@ class _Lowering:
         plain = self._unit_sign(c)
         if plain is not None:
             return (None, False) if plain == 0 else (atom, plain < 0)
+        largest = float(np.abs(floats(c)).max(initial=0.0))
         bits = self.profile.decay_bits
+        if 0 < largest < 0.5:  # as many significant bits as a decay has
+            bits = min(bits - int(np.frexp(largest)[1]), 60)
         raw = nearest(c * leaf(float(1 << bits)))
         if not raw.any():
             return None, False
@@ -264,11 +220,18 @@ class _Lowering:
 
     def _compare(self, name: str, compare: Compare) -> None:
         form, fn = compare.form, compare.fn
-        if isinstance(form, Branch) or not form.coefs or fn in ("eq", "ne"):
-            if fn in ("eq", "ne"):
-                raise NotScaleFreeError(f"{name}: equality of membranes is not defined in integers")
-            zero = self._const("zero", np.zeros((), np.int64))
-            self._emit(name, fn, self._form(form), zero)
+        if fn in ("eq", "ne"):
+            raise NotScaleFreeError(f"{name}: equality of membranes is not defined in integers")
+        if isinstance(form, Branch):  # each leaf has an exact threshold of its own
+            sides = [self._fresh("_p0"), self._fresh("_p0")]
+            for side, leaf_form in zip(sides, (form.yes, form.no), strict=True):
+                self._compare(side, Compare(fn, leaf_form))
+            self._emit(name, "select", form.cond, *sides)
+            return
+        if not form.coefs:
+            sign = signs(form.const)
+            truth = {"ge": sign >= 0, "gt": sign > 0, "le": sign <= 0, "lt": sign < 0}[fn]
+            self._emit(name, "copy", self._const("k", truth.astype(np.int64)))
             return
         atom, first = form.coefs[0]
         c = self._coefficient(atom, first)
@@ -279,7 +242,7 @@ class _Lowering:
             value, fn = atom, fn if sign.flat[0] > 0 else _FLIPPED[fn]
             bound = -form.const / (c * self.unit)
         else:
-            size = _magnitude(c)
+            size = magnitude(c)
             coefs = tuple((a, self._coefficient(a, k) / size) for a, k in form.coefs)
             own = dict.fromkeys(self.gain, ONE)
             gain, self.gain = self.gain, own
@@ -288,7 +251,8 @@ class _Lowering:
             bound = -form.const / (size * self.unit)
         if fn in ("ge", "gt"):
             k = ceiling(bound) if fn == "ge" else flooring(bound) + 1
-            self._check_threshold(name, bound)
+            if len(form.coefs) == 1:  # else a state moves the threshold
+                self._check_threshold(name, bound)
         else:
             k = flooring(bound) if fn == "le" else ceiling(bound) - 1
         self._emit(name, "ge" if fn in ("ge", "gt") else "le", value, self._const("theta", k))
@@ -362,7 +326,9 @@ class _Lowering:
 
     def _value(self, name: str) -> str:
         """The line for a number that is a state update or an output."""
-        if any(line.name == name for line in self.lines) or name in self.real.inputs:
+        if name in self.analysis.aliases:  # a predicate as the new value of a numeric state
+            return self._form(Branch(self.analysis.aliases[name], Linear((), ONE), Linear()))
+        if any(line.name == name for line in self.lines):
             return name
         form = self.analysis.values[name]
         if isinstance(form, Linear) and len(form.coefs) == 1 and form.const == ZERO:
@@ -380,8 +346,11 @@ class _Lowering:
         form = self.analysis.values[name]
         match form:
             case Branch(cond, Linear() as yes, Linear() as no):
-                if yes.is_constant and no == Linear():
+                if yes.is_constant and no == Linear() and (signs(yes.const) >= 0).all():
                     return cond, yes.const
+                if yes.is_constant and no == Linear() and (signs(yes.const) <= 0).all():
+                    # Units are positive: maxima and comparisons rely on it.
+                    return self._emit(self._fresh("_n0"), "neg", cond), -yes.const
         if all(x.is_constant for x in leaves(form)):
             raise NotScaleFreeError(f"output {name} takes several fixed levels")
         return self._value(name), self.unit

@@ -185,7 +185,8 @@ def _split(weight: Param) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 def _product(w: npt.NDArray[np.int64], x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """``x @ w.T`` of integers, in float64 where that is exact."""
-    bound = float(np.abs(w).sum(1).max(initial=0)) * float(np.abs(x).max(initial=0))
+    largest = float(np.abs(x.astype(np.float64)).max(initial=0))  # int64 has no -min
+    bound = float(np.abs(w).sum(1).max(initial=0)) * largest
     guard(bound)
     if bound < float(1 << 53):
         return (x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.int64)

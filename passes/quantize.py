@@ -32,6 +32,8 @@ from snnc.types import SPIKE
 
 #: Fractional bits of a sum of values in different units, and of a bias behind a pool.
 SUM_GUARD = 8
+#: Fractional bits of a value to which a constant is added outside a neuron.
+OFFSET_GUARD = 14
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Quantize(Pass):
                 self._input(low, node)
                 continue
             dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
-            operands = [v for e in dynamic if (v := low.arriving(e)) is not None]
+            operands = [low.sole(v) for e in dynamic if (v := low.arriving(e)) is not None]
             if len(operands) == len(dynamic):  # else an operand failed and is reported
                 RULES[type(node.op)](low, node, operands)
         if low.problems:
@@ -92,7 +94,9 @@ class Quantize(Pass):
             intops.IntInput(op.type.shape, op.type.clock, lo, hi, scale),
             loc=node.loc,
         )
-        low.values[node.name, 0] = QValue(Value(node.name), leaf(scale))
+        whole = float(round(1 / scale)) if scale < 1 else 0.0
+        exact = ONE / leaf(whole) if whole and 1 / whole == scale else leaf(scale)
+        low.values[node.name, 0] = QValue(Value(node.name), exact)
         low.ctx.note(node.name, input=f"{scale:g} * [{lo}, {hi}]")
 
 
@@ -133,6 +137,9 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     for e in graph.in_edges(node.name):
         source = graph[e.src]
         spikes = isinstance(source.op, ops.Neuron) and source.types[e.out].dtype == SPIKE
+        if e.delay and spikes and e.init is not None and (e.init.data % 1).any():
+            text = f"{node.name} reads spikes that start at fractions of one"
+            found.append(error("E212", text, node.loc, help="start them at 0 or 1"))
         if e.delay and not spikes:
             text = f"{node.name} reads {e.src} of an earlier step, which is not a spike train"
             hint = "feed back spikes, or keep the value in a neuron's state"
@@ -145,6 +152,9 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             allowed = False
         if op.fn == "neg":
             allowed = True
+        dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
+        same = all(graph[e.src].types[e.out].shape == node.type.shape for e in dynamic)
+        allowed = allowed and same
         if not allowed:
             text = f"operator {op.fn!r} outside a neuron has no integer form"
             hint = "keep it inside a neuron's update, or move it out of the exported module"
@@ -241,10 +251,15 @@ def _repeat(low: Lowered, node: Node, x: list[QValue]) -> None:
 
 
 def _sum(low: Lowered, node: Node, x: list[QValue]) -> None:
+    if len({v.per_step for v in x}) > 1:
+        text = f"{node.name} adds a mean over time and a value that is none"
+        low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
+        return
     operands = [low.settled(v) for v in x]
     first = operands[0].unit
     if any(v.unit != first for v in operands):
-        target = first / leaf(float(1 << SUM_GUARD))
+        sizes = np.broadcast_arrays(*(np.abs(floats(v.unit)) for v in operands))
+        target = leaf(np.maximum.reduce(sizes)) / leaf(float(1 << SUM_GUARD))
         operands = [low.rescaled(node, v, target) for v in operands]
     low.add(node, intops.IntSum(), *operands)
     per_step = any(v.per_step for v in operands)
@@ -272,8 +287,8 @@ def _affine(low: Lowered, node: Node, x: list[QValue]) -> None:
         return
     minus = op.fn == "sub" and _constant(low.real, edges[0].src)
     c = -c if op.fn == "sub" and not minus else c
-    unit = v.unit / leaf(float(1 << SUM_GUARD))
-    factor = Param(compact(np.array(-(1 << SUM_GUARD) if minus else 1 << SUM_GUARD)))
+    unit = v.unit / leaf(float(1 << OFFSET_GUARD))
+    factor = Param(compact(np.array(-(1 << OFFSET_GUARD) if minus else 1 << OFFSET_GUARD)))
     low.add(node, IntRescale(factor, 0, "half_away", Param(compact(nearest(c / unit)))), v)
     low.values[node.name, 0] = QValue(Value(node.name), unit)
 
@@ -285,7 +300,7 @@ def _output(low: Lowered, node: Node, x: list[QValue]) -> None:
     scale = floats(v.unit)
     if not stacked and scale.size > 1 and not (scale == scale.reshape(-1)[0]).all():
         # Rows with scales of their own: one common unit, so that integers compare across rows.
-        largest = leaf(float(np.abs(scale).max()))
+        largest = leaf(float(np.abs(scale).max()) / (1 << SUM_GUARD))
         v = low.rescaled(node, v, largest)
         scale = floats(v.unit)
     if scale.size > 1 and (scale == scale.reshape(-1)[0]).all():

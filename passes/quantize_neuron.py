@@ -15,8 +15,10 @@ from snnc.diagnostics import error
 from snnc.exact import ONE, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
-from snnc.passes.kernel_form import NotScaleFreeError, analyse
-from snnc.passes.lower_kernel import gains, guard_bits, lower_kernel
+from snnc.kernel import Kernel
+from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
+from snnc.passes.kernel_units import gains, guard_bits
+from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
@@ -30,6 +32,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     assert isinstance(op, ops.Neuron), "called for neurons only"
     try:
         analysis = analyse(op.kernel)
+        _check_units(op.kernel, analysis)
         gain = gains(analysis, op.kernel.inputs)
         inputs, unit, guard = _common_unit(low, node, x, analysis, list(gain.values()))
         lowered = lower_kernel(op.kernel, analysis, gain, unit, low.profile)
@@ -49,37 +52,77 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.ctx.note(node.name, guard_bits=guard, formula=op.kernel.text)
 
 
+def _check_units(kernel: Kernel, analysis: Analysis) -> None:
+    """Every number must be tied to an input's unit, by a sum or a comparison.
+
+    A counter is not: in units of a membrane its steps would be rounded.
+    """
+    if not kernel.inputs:
+        return
+    ties = [(s.name, names_in(s.value) - analysis.predicates) for s in analysis.steps]
+    ties += [
+        (s.name, names_in(analysis.values[s.next]) - analysis.predicates)
+        for s in kernel.states
+        if s.next in analysis.values
+    ]
+    known = set(kernel.inputs)
+    while True:
+        more = {n for name, names in ties if known & {name, *names} for n in (name, *names)}
+        if more <= known:
+            break
+        known |= more
+    for state in kernel.states:
+        if state.name not in known | analysis.predicates:
+            text = f"state {state.name} is a number of its own, such as a counter"
+            raise NotScaleFreeError(text)
+
+
 def _common_unit(
-    low: Lowered, node: Node, x: list[QValue], analysis: object, gain: list[Expr]
+    low: Lowered, node: Node, x: list[QValue], analysis: Analysis, gain: list[Expr]
 ) -> tuple[list[QValue], Expr, int]:
     """Bring all inputs to one unit; returns them, the unit divided by the gain, and F."""
-    from snnc.passes.kernel_form import Analysis
-
-    assert isinstance(analysis, Analysis), "made by analyse()"
     if not x:
-        return [], ONE, 0
+        guard = guard_bits(analysis, ONE, low.profile)
+        return [], ONE / leaf(float(1 << guard)), guard
     waiting = [i for i, v in enumerate(x) if v.root is not None]
     joint = _joint(x, gain, waiting)
     main = waiting[0] if waiting else 0
     root = x[main].root
+    finer: dict[int, int] = {}
     if root is not None:
-        stacked = [_root(x[i]).rows * ratio[:, None] for i, ratio in joint.items()]
-        scales = row_scales(np.concatenate(stacked, 1), low.bits)
-        base = x[main].resolved(root.per_row(scales)).unit * gain[main]
+        rows = {i: _root(x[i]).rows * ratio[:, None] for i, ratio in joint.items()}
+        finer = _finer(rows, low.bits)
+        scales = row_scales(
+            np.concatenate([r for i, r in rows.items() if not finer[i]], 1), low.bits
+        )
+        base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
     else:
         base = x[main].unit * gain[main]
-    guard = guard_bits(analysis, base, low.profile)
+    guard = max([guard_bits(analysis, base, low.profile), *finer.values()])
     fine = leaf(float(1 << guard))
     unit = base / fine
     inputs = []
     for i, v in enumerate(x):
         if i in joint:
-            place(low, _root(v), scales, joint[i], guard)
+            place(low, _root(v), scales.floats / (1 << finer[i]), joint[i], guard - finer[i])
             inputs.append(QValue(v.value, unit, v.per_step))
             continue
         v = low.settled(v)
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))
     return inputs, unit, guard
+
+
+def _finer(rows: dict[int, Floats], bits: int) -> dict[int, int]:
+    """By how many powers of two each input's weights are smaller than those of the largest.
+
+    Pixels of unit 1/255 next to spikes of unit 1 would otherwise share one scale and vanish.
+    """
+    own = {i: row_scales(r, bits).floats for i, r in rows.items()}
+    top = np.maximum.reduce(list(own.values()))
+    ratios = {i: np.sort(top / s)[len(s) // 2] for i, s in own.items()}
+    found = {i: max(0, int(np.frexp(r)[1]) - 1) for i, r in ratios.items()}
+    least = min(found.values())
+    return {i: k - least for i, k in found.items()}
 
 
 def _root(v: QValue) -> Root:
@@ -101,7 +144,7 @@ def _joint(x: list[QValue], gain: list[Expr], waiting: list[int]) -> dict[int, F
     for i in waiting[1:]:
         root = _root(x[i])
         ratio = gain[i] / gain[main]
-        one = root.per_row(np.ones(rows))
+        one = leaf(np.ones(rows).reshape(root.row_shape))
         if len(root.weights) != rows or type(root.op) is not type(_root(x[main]).op):
             continue
         if any(v.resolved(one).unit != one for v in (x[i], x[main])):

@@ -42,10 +42,14 @@ def fold_unit(
 def settle(low: Lowered, v: QValue) -> QValue:
     """Quantize waiting weights for a consumer that is no neuron."""
     assert v.root is not None, "nothing waits"
-    scales = row_scales(v.root.rows, low.bits)
-    shift = max(0, READOUT_BITS - low.bits)
-    place(low, v.root, scales, np.ones_like(scales), shift)
-    return v.resolved(v.root.per_row(scales) / leaf(float(1 << shift)))
+    root = v.root
+    scales = row_scales(root.rows, low.bits)
+    shift = 0 if root.op.bias is None else max(0, READOUT_BITS - low.bits)  # for the bias alone
+    place(low, root, scales.floats, np.ones(len(root.rows)), shift)
+    if (settled := low.values.get((root.node.name, 0))) is not None:  # for its other consumers
+        unit = scales.exact(root.row_shape) / leaf(float(1 << shift))
+        low.values[root.node.name, 0] = settled.resolved(unit) if settled.root else settled
+    return v.resolved(scales.exact(root.row_shape) / leaf(float(1 << shift)))
 
 
 def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -> None:

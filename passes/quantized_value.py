@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import Diagnostic
-from snnc.exact import ONE, Expr, apply, floats, leaf, nearest, signs
+from snnc.exact import ONE, Expr, apply, floats, leaf, nearest
 from snnc.graph import Edge, Graph, Node, Value
 from snnc.intops import IntRescale
 from snnc.params import Param, compact
@@ -42,9 +42,10 @@ class Root:
         """(rows, columns) view of the weights."""
         return self.weights.reshape(len(self.weights), -1)
 
-    def per_row(self, values: Floats) -> Expr:
-        """One number per row, shaped to broadcast against the layer's output."""
-        return leaf(values[:, None, None] if isinstance(self.op, ops.Conv2d) else values)
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape in which one number per row broadcasts against the layer's output."""
+        return (-1, 1, 1) if isinstance(self.op, ops.Conv2d) else (-1,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +131,12 @@ class Lowered:
 
         return v if v.root is None else settle(self, v)
 
+    def sole(self, v: QValue) -> QValue:
+        """The operand; its weights are settled if more than one consumer reads it."""
+        if v.root is None or len(self.real.out_edges(v.value.src)) <= 1:
+            return v
+        return self.settled(v)
+
     def passed(self, node: Node, v: QValue) -> QValue:
         """The operand of ``node``; it may keep waiting if ``node`` alone decides about it."""
         return v if len(self.real.out_edges(node.name)) == 1 else self.settled(v)
@@ -149,8 +156,3 @@ class Lowered:
         op = IntRescale(Param(compact(multiplier)), shift, self.profile.rounding)
         self.out.add(name, op, v.value, loc=node.loc)
         return QValue(Value(name), target, v.per_step)
-
-
-def is_positive(expr: Expr) -> bool:
-    """Whether every element is above zero."""
-    return bool((signs(expr) > 0).all())

@@ -49,7 +49,8 @@ class RaiseNeurons(Pass):
         return graph
 
     def ensures(self, graph: Graph) -> None:
-        loops = [e for e in graph.edges if e.delay and isinstance(graph[e.dst].op, Pointwise)]
+        points = {n.name for n in graph.nodes if isinstance(n.op, Pointwise)}
+        loops = [e for e in graph.edges if e.delay and {e.src, e.dst} <= points]
         assert not loops, "a state outside a neuron is left"
 
 
@@ -235,7 +236,9 @@ def _raise_accumulators(graph: Graph) -> None:
         zero = back[0].init is None or not back[0].init.data.any()
         last = all(isinstance(graph[e.dst].op, TimeLast) for e in users)
         (x,) = (e for e in edges if e is not back[0])
-        if not (zero and last) or graph[x.src].types[x.out].shape != node.type.shape:
+        source = graph[x.src].types[x.out]
+        steady = source.clock is not Clock.STEP  # then it is a sum of equal values
+        if not (zero and last) or steady or source.shape != node.type.shape:
             continue
         for e in users:
             reader = graph[e.dst]

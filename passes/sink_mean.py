@@ -36,7 +36,7 @@ def _swap(graph: Graph, mean: Node) -> bool:
     later = graph.out_edges(after.name)
     for e in (source, use, *later):
         graph.disconnect(e)
-    graph.connect(Edge(source.src, after.name, 0, source.out))
+    graph.connect(Edge(source.src, after.name, 0, source.out, source.delay, source.init))
     types = after.op.infer((graph[source.src].types[source.out],))
     graph.replace(Node(after.name, after.op, types, after.loc))
     graph.connect(Edge(after.name, mean.name))

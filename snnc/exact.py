@@ -356,4 +356,8 @@ def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
             return iv.mpf([pick(x[0].a, x[1].a), pick(x[0].b, x[1].b)])
         case "relu":
             return iv.mpf([max(x[0].a, 0), max(x[0].b, 0)])
+        case "where" if x[0].a > 0 or x[0].b < 0 or x[0].a == x[0].b == 0:
+            return x[2] if x[0].b == 0 else x[1]
+        case "ge" | "gt" | "le" | "lt" if x[0].a > x[1].b or x[0].b < x[1].a:
+            return iv.mpf(int((x[0].a > x[1].b) == (fn in ("ge", "gt"))))
     raise NotImplementedError(f"{fn} of a constant expression")

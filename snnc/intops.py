@@ -177,6 +177,8 @@ class IntNeuron(Op):
         self.kernel.check(INT_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
+        if any(x.clock is Clock.END for x in inputs):
+            raise ValueError("a neuron cannot read what is known only after the last step")
         for const in self.kernel.consts:
             _integers(values=const.values, index=const.index)
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]

@@ -245,6 +245,8 @@ class Neuron(Op):
         self.kernel.check(REAL_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
+        if any(x.clock is Clock.END for x in inputs):
+            raise ValueError("a neuron cannot read what is known only after the last step")
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]
         if np.broadcast_shapes(self.shape, *shapes) != self.shape:
             raise ValueError(f"inputs {shapes} do not broadcast to {self.shape}")
