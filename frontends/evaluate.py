@@ -93,25 +93,37 @@ class Evaluator:
         graph: Of real-valued operators.
         inputs: By input name: (batch, steps, …) or, for a static input, (batch, …).
         steps: Needed if no input has steps.
+        dtype: Of all arithmetic.
+        after: An earlier run whose states this one continues with.
 
     Attributes:
         outputs: By output name: (batch, …), with steps second where all steps are kept.
+        past: By value: as many of its latest values as are read later.
+        states: By neuron and state: its value after the last step.
         rates: Per comparison: for every element, how often it was true, averaged over batch and
             steps.
     """
 
-    def __init__(self, graph: Graph, inputs: dict[str, Tensor], steps: int | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: dict[str, Tensor],
+        steps: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        after: Evaluator | None = None,
+    ) -> None:
         self.graph = graph
-        self.inputs = inputs
+        self.dtype = dtype
+        self.inputs = {n: x.to(dtype) for n, x in inputs.items()}
         self.batch = next(len(x) for x in inputs.values()) if inputs else 1
         lengths = {x.shape[1] for n, x in inputs.items() if graph[n].type.clock is Clock.STEP}
         self.steps = lengths.pop() if lengths else (steps or graph.steps)
         self.outputs: dict[str, Tensor] = {}
         self.rates: dict[str, Tensor] = {}
         self._values: dict[tuple[str, int], Value] = {}
-        self._past: dict[tuple[str, int], list[Value]] = {}
+        self.past: dict[tuple[str, int], list[Value]] = {} if after is None else dict(after.past)
         self._collected: dict[str, Any] = {}
-        self._states: dict[tuple[str, str], Value] = {}
+        self.states: dict[tuple[str, str], Value] = {} if after is None else dict(after.states)
         with torch.no_grad():
             self._run()
 
@@ -133,7 +145,7 @@ class Evaluator:
             for node in collects:
                 self._collect(node)
             for key, depth in delays.items():
-                self._past[key] = [*self._past.get(key, []), self._values[key]][-depth:]
+                self.past[key] = [*self.past.get(key, []), self._values[key]][-depth:]
         for node in late:
             if isinstance(node.op, ops.Crossing):
                 self._values[node.name, 0] = self._finished(node)
@@ -154,13 +166,13 @@ class Evaluator:
         key = (e.src, e.out)
         if not e.delay:
             return self._values[key]
-        past = self._past.get(key, [])
+        past = self.past.get(key, [])
         if len(past) >= e.delay:
             return past[-e.delay]
         shape = self.graph[e.src].types[e.out].shape
         if e.init is None:
             return torch.zeros(shape)
-        return torch.as_tensor(number(e.init), dtype=torch.float32).expand(shape)
+        return torch.as_tensor(number(e.init), dtype=self.dtype).expand(shape)
 
     def _compute(self, node: Node, t: int) -> None:
         op, name = node.op, node.name
@@ -171,10 +183,12 @@ class Evaluator:
                 x = self.inputs[name]
                 y: Value = x[:, t] if node.type.clock is Clock.STEP else x
             case ops.Constant():
-                y = number(op.value)
+                y = self._number(op.value)
             case ops.Pointwise():
                 shapes = [self.graph[e.src].types[e.out].shape for e in edges]
                 y = apply(op.fn, *self._aligned(args, shapes, len(node.type.shape)))
+                if op.fn in PREDICATES:
+                    y = y.to(self.dtype)
                 if op.fn in PREDICATES and node.type.clock is Clock.STEP:
                     rate = torch.as_tensor(y).expand(self.batch, *node.type.shape).mean(0)
                     self.rates[name] = self.rates.get(name, 0) + rate / self.steps
@@ -184,6 +198,10 @@ class Evaluator:
             case _:
                 y = layer(op, *(self._batched(a, e) for a, e in zip(args, edges, strict=True)))
         self._values[name, 0] = y
+
+    def _number(self, param: Param) -> Value:
+        value = number(param)
+        return value.to(self.dtype) if isinstance(value, Tensor) else value
 
     def _aligned(self, args: list[Value], shapes: list[tuple[int, ...]], rank: int) -> list[Value]:
         """Batched operands with ones behind the batch, so that samples broadcast like arrays."""
@@ -203,23 +221,26 @@ class Evaluator:
         assert isinstance(node.op, ops.Neuron)
         kernel: Kernel = node.op.kernel
         shape = (self.batch, *node.op.shape)
-        env: dict[str, Value] = {c.name: number(c.values) for c in kernel.consts if not c.index}
+        env: dict[str, Value] = {
+            c.name: self._number(c.values) for c in kernel.consts if c.index is None
+        }
         for c in kernel.consts:
             if c.index is not None:
-                env[c.name] = torch.from_numpy(c.values.data[c.index.data].copy())
+                env[c.name] = torch.from_numpy(c.values.data[c.index.data].copy()).to(self.dtype)
         shapes = [self.graph[e.src].types[e.out].shape for e in self.graph.in_edges(node.name)]
         env |= dict(
             zip(kernel.inputs, self._aligned(args, shapes, len(node.op.shape)), strict=True)
         )
         for s in kernel.states:
-            first = torch.as_tensor(number(s.init), dtype=torch.float32)
-            env[s.name] = self._states.get((node.name, s.name), first.expand(shape))
+            first = torch.as_tensor(number(s.init), dtype=self.dtype)
+            env[s.name] = self.states.get((node.name, s.name), first.expand(shape))
         for line in kernel.body:
-            env[line.name] = apply(line.fn, *(env[a] for a in line.args))
+            value = apply(line.fn, *(env[a] for a in line.args))
+            env[line.name] = value.to(self.dtype) if line.fn in PREDICATES else value
         for i, out in enumerate(kernel.outputs):
             self._values[node.name, i] = torch.as_tensor(env[out]).expand(shape)
         for s in kernel.states:
-            self._states[node.name, s.name] = torch.as_tensor(env[s.next]).expand(shape)
+            self.states[node.name, s.name] = torch.as_tensor(env[s.next]).expand(shape)
 
     def _collect(self, node: Node) -> None:
         (edge,) = self.graph.in_edges(node.name)
@@ -245,14 +266,14 @@ def layer(op: ops.Op, *args: Tensor) -> Tensor:
     """An operator without state on tensors with the batch first."""
     x = args[0]
 
-    def tensor(p: Param | None) -> Tensor | None:
-        return None if p is None else torch.from_numpy(p.data.copy())
+    def tensor(p: Param | None) -> Any:
+        return None if p is None else torch.from_numpy(p.data.copy()).to(x.dtype)
 
     match op:
         case ops.Linear():
-            return functional.linear(x, torch.from_numpy(op.weight.data.copy()), tensor(op.bias))
+            return functional.linear(x, tensor(op.weight), tensor(op.bias))
         case ops.Conv2d():
-            w = torch.from_numpy(op.weight.data.copy())
+            w = tensor(op.weight)
             attrs = (op.stride, op.padding, op.dilation, op.groups)
             return functional.conv2d(x, w, tensor(op.bias), *attrs)
         case ops.BatchNorm():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from snnc.diagnostics import fail
 from snnc.frontends.dag import Dag
@@ -39,6 +40,12 @@ class Folder:
                     tensor = torch.as_tensor(args[0])
                     reshape = term.form.kind == "reshape"
                     value = tensor.reshape(term.shape) if reshape else tensor.expand(term.shape)
+                case "linear":
+                    value = functional.linear(*map(torch.as_tensor, args))
+                case "conv2d":
+                    operands = [torch.as_tensor(a) for a in args]
+                    bias = operands[2] if len(operands) > 2 else None
+                    value = functional.conv2d(operands[0], operands[1], bias, *term.form.attrs)
                 case "transpose":
                     value = torch.as_tensor(args[0]).T
                 case "aten":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from snnc.container import LoadedModel, check_finite
-from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, warning
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
 from snnc.frontends.dag import Dag, Form
@@ -20,7 +20,7 @@ from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.to_graph import InputFacts, to_graph
-from snnc.frontends.trace import Recipe, Unrolled, trace
+from snnc.frontends.trace import Recipe, Unrolled, trace, widened
 from snnc.frontends.unroll import proves
 from snnc.types import Clock
 
@@ -123,6 +123,9 @@ def export_module(
     numeric, found = compare(graph, recipe, names, layouts, steps)
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)
+    if half := widened(recipe.module):
+        text = f"weights of type {' and '.join(half)} are computed with in float32"
+        found.append(warning("W139", text, help="compare with module.float()"))
     checks = {
         "proof": proof,
         "admissible": True,

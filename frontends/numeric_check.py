@@ -25,11 +25,17 @@ class NumericCheck:
         exact: Whether every output is equal bit for bit.
         difference: Largest absolute difference.
         active: Per comparison, the fraction of its elements that were true at least once.
+        arithmetic: Type in which both were run: ``float32``, or ``float64`` for a module in that
+            type, and for one that differs in float32 because sums in another order move a spike.
+        calls: ``fresh`` if the module starts every call from its initial state, ``kept`` if it
+            goes on from where the last call ended.
     """
 
     exact: bool
     difference: float
     active: dict[str, float]
+    arithmetic: str = "float32"
+    calls: str = "fresh"
 
 
 def sequence_first(x: torch.Tensor, time: int | None, batch: int | None) -> torch.Tensor:
@@ -65,41 +71,134 @@ def arrange(y: torch.Tensor, axes: Axes, steps: int, batch: int | None) -> torch
 def compare(
     graph: Graph, recipe: Recipe, names: list[str], layouts: list[Axes], steps: int
 ) -> tuple[NumericCheck, list[Diagnostic]]:
-    """Run both on the example.
+    """Run both on the example, twice without a reset in between.
 
     Returns:
-        The result, and E138 if they differ, or what to know about the activity.
+        The result, and E138 if they differ, E137 if they differ in the second call only, or what
+        to know about the activity and about a state that the module keeps.
     """
-    inputs = dict(zip(names, recipe.inputs, strict=True))
-    given = {
-        n: sequence_first(x.detach(), t, b)
-        for (n, x), t, b in zip(inputs.items(), recipe.time_axes, recipe.batch_axes, strict=True)
-        if n in graph
-    }
-    pairs = zip(recipe.inputs, recipe.batch_axes, strict=True)
-    batch = next((x.shape[a] for x, a in pairs if a is not None), None)
-    with torch.no_grad():
-        expected = Unrolled(recipe, steps)(*recipe.inputs)
-    run = Evaluator(graph, given, steps)
-    found: list[Diagnostic] = []
-    exact, worst = True, 0.0
-    for name, want, axes in zip(recipe.names, expected, layouts, strict=True):
-        have = arrange(run.outputs[name], axes, steps, batch)
-        want = want.to(torch.float32)
-        exact &= torch.equal(have, want)
-        scale = max(1.0, float(want.abs().max())) if want.numel() else 1.0
-        difference = float((have - want).abs().max()) if want.numel() else 0.0
-        worst = max(worst, difference)
-        if not difference <= TOLERANCE * scale:
-            text = (
-                f"output {name} of the exported graph differs from the module by {difference:.3g}"
-            )
-            note = "tolerated are rounding differences of float sums, 1e-5 of the largest value"
-            hint = "if a state is kept between calls, reset it in forward; else please report this"
-            found.append(error("E138", text, graph[name].loc, note, help=hint))
-    active = {n: float((r > 0).float().mean()) for n, r in sorted(run.rates.items())}
-    found += _activity(graph, run.rates, active)
-    return NumericCheck(exact, worst, active), found
+    double = any(p.dtype == torch.float64 for p in (*recipe.module.parameters(), *recipe.inputs))
+    sides = _Sides(graph, recipe, names, layouts, steps)
+    first = sides.run(torch.float64 if double else torch.float32)
+    if first.found and not double:
+        try:
+            again = sides.run(torch.float64)
+        except Exception:  # the module cannot be run in float64: what was found counts
+            again = first
+        if not again.found:
+            again.worst = max(first.worst, again.worst)
+            again.exact = False
+            first = again
+    active = {n: float((r > 0).float().mean()) for n, r in sorted(first.rates.items())}
+    found = first.found or sides.second_call(first)
+    kept = any(d.code == "W137" for d in found)
+    found += _activity(graph, first.rates, active)
+    arithmetic = str(first.dtype).removeprefix("torch.")
+    calls = "kept" if kept else "fresh"
+    return NumericCheck(first.exact, first.worst, active, arithmetic, calls), found
+
+
+@dataclass
+class _Run:
+    """One comparison: the two parties, after their first call."""
+
+    dtype: torch.dtype
+    module: Unrolled
+    evaluator: Evaluator
+    exact: bool
+    worst: float
+    found: list[Diagnostic]
+
+    @property
+    def rates(self) -> dict[str, torch.Tensor]:
+        return self.evaluator.rates
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The module and the graph, on the example."""
+
+    graph: Graph
+    recipe: Recipe
+    names: list[str]
+    layouts: list[Axes]
+    steps: int
+
+    def run(self, dtype: torch.dtype) -> _Run:
+        """Compare the first call, in one arithmetic."""
+        module = Unrolled(self.recipe, self.steps)
+        if dtype == torch.float64:
+            module = module.double()
+        expected = self._call(module, dtype)
+        evaluator = Evaluator(self.graph, self._given(), self.steps, dtype)
+        exact, worst, found = self._differences(expected, evaluator)
+        return _Run(dtype, module, evaluator, exact, worst, found)
+
+    def second_call(self, run: _Run) -> list[Diagnostic]:
+        """What the module does if it is called again: start afresh, or go on."""
+        try:
+            expected = self._call(run.module, run.dtype)
+        except Exception as e:
+            first = (str(e).splitlines() or [type(e).__name__])[0]
+            return [_unlike(f"a second call of the module fails: {first}")]
+        if not self._differences(expected, run.evaluator)[2]:
+            return []
+        onward = Evaluator(self.graph, self._given(), self.steps, run.dtype, run.evaluator)
+        if self._differences(expected, onward)[2]:
+            return [_unlike("a second call of the module gives what no state of it explains")]
+        text = "the module keeps its state between calls; the compiled network does not"
+        hint = "every sample starts from the initial state, as after a reset"
+        return [remark("W137", text, None, hint)]
+
+    def _given(self) -> dict[str, torch.Tensor]:
+        recipe = self.recipe
+        sides = zip(self.names, recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True)
+        return {n: sequence_first(x, t, b) for n, x, t, b in sides if n in self.graph}
+
+    def _call(self, module: Unrolled, dtype: torch.dtype) -> list[torch.Tensor]:
+        inputs = [x.to(dtype) if x.is_floating_point() else x for x in self.recipe.inputs]
+        default = torch.get_default_dtype()
+        try:
+            torch.set_default_dtype(dtype)  # tensors that forward makes
+            with torch.no_grad():
+                outputs: list[torch.Tensor] = module(*inputs)
+        finally:
+            torch.set_default_dtype(default)
+        return outputs
+
+    def _differences(
+        self, expected: list[torch.Tensor], run: Evaluator
+    ) -> tuple[bool, float, list[Diagnostic]]:
+        pairs = zip(self.recipe.inputs, self.recipe.batch_axes, strict=True)
+        batch = next((x.shape[a] for x, a in pairs if a is not None), None)
+        exact, worst, found = True, 0.0, []
+        for name, want, axes in zip(self.recipe.names, expected, self.layouts, strict=True):
+            have = arrange(run.outputs[name], axes, self.steps, batch)
+            want = want.to(run.dtype)
+            if have.shape != want.shape:
+                text = f"output {name} has shape {tuple(have.shape)}, not {tuple(want.shape)}"
+                found.append(error("E138", text, self.graph[name].loc, help="please report this"))
+                continue
+            exact &= torch.equal(have, want)
+            scale = max(1.0, float(want.abs().max())) if want.numel() else 1.0
+            difference = float((have - want).abs().max()) if want.numel() else 0.0
+            worst = max(worst, difference)
+            if not difference <= TOLERANCE * scale:
+                text = f"output {name} of the exported graph differs from the module"
+                note = f"by {difference:.3g}; tolerated are 1e-5 of the largest value"
+                hint = "if forward draws or counts, take that out of it; else please report this"
+                found.append(error("E138", text, self.graph[name].loc, note, help=hint))
+        return exact, worst, found
+
+
+def _unlike(text: str) -> Diagnostic:
+    return error(
+        "E137",
+        text,
+        None,
+        "the exported network starts every sample from the same state",
+        help="set every state that is kept between calls at the beginning of forward",
+    )
 
 
 def _activity(graph: Graph, rates: dict[str, Any], active: dict[str, float]) -> list[Diagnostic]:

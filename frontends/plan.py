@@ -95,7 +95,7 @@ def _split(inputs: tuple[torch.Tensor, ...], wish: Wish) -> tuple[tuple[torch.Te
     if not steps or any(not x.dim() or len(x) % steps for x in inputs):
         text = "time and batch are the same axis, which is not a multiple of steps"
         raise fail("E139", text, help="pass steps=; the example is (B*T, …), sample by sample")
-    apart = tuple(x.unflatten(0, (len(x) // steps, steps)) for x in inputs)
+    apart = tuple(x.reshape(len(x) // steps, steps, *x.shape[1:]) for x in inputs)
     return apart, replace(wish, time_axis=1, batch_axis=0, loop=False)
 
 
@@ -160,9 +160,9 @@ def _steps(
 ) -> int | None:
     if isinstance(wish.time_axis, int) and not wish.static:
         axis = wish.time_axis
-        sizes = {x.shape[axis] for x in inputs if -x.dim() <= axis < x.dim()}
-        if len(sizes) == 1:
-            return int(sizes.pop())
+        sizes = [int(x.shape[axis]) for x in inputs if -x.dim() <= axis < x.dim()]
+        if sizes:
+            return sizes[0]
     values = set(attributes.values())
     if len(values) == 1:
         return values.pop()
@@ -180,7 +180,12 @@ def _time_axes(
         return [static]
     if wish.time_axis != "auto":
         axis = wish.time_axis
-        return [tuple(axis % x.dim() if x.dim() > abs(axis) else None for x in inputs)]
+        alone = len(inputs) == 1  # of several inputs, those of another length are static
+        varies = (
+            x.dim() > abs(axis) and (alone or steps is None or x.shape[axis] == steps)
+            for x in inputs
+        )
+        return [tuple(axis % x.dim() if f else None for x, f in zip(inputs, varies, strict=True))]
     found = []
     for axis in (0, 1):
         fits = tuple(axis if x.dim() > axis and x.shape[axis] == steps else None for x in inputs)

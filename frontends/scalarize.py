@@ -239,10 +239,7 @@ class Scalarizer:
         tensors = [x for x in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(x, Traced)]
         rule = RULES.get(call.name)
         try:
-            if isinstance(call.result, torch.Tensor) and call.result.is_complex():
-                hint = "keep real and imaginary parts as two tensors"
-                raise Refusal("E210", "complex numbers are not supported", hint)
-            if rule is None:
+            if rule is None or _is_complex(call.result):
                 raise self._unsupported(call)
             if tensors and call.name in MOVES and all(self._weights(x) for x in tensors):
                 return self._parameter_call(call)
@@ -255,6 +252,9 @@ class Scalarizer:
             return self._refuse(refusal)
 
     def _unsupported(self, call: Call) -> Refusal:
+        if _is_complex(call.result):
+            hint = "keep real and imaginary parts as two tensors"
+            return Refusal("E210", "complex numbers are not supported", hint)
         random = torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ())
         if random and "rnn" not in call.name and call.name not in ("lstm", "gru"):
             hint = "move the random encoder out of the model"
@@ -307,6 +307,10 @@ class Scalarizer:
                 found = error("E135", text, Loc(path), help=hint)
                 self.refusals[("E135", path, "")] = found
         return outputs
+
+
+def _is_complex(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.is_complex()
 
 
 @dataclass(frozen=True, slots=True)

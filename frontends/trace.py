@@ -273,7 +273,10 @@ def _names(keys: list[str], given: tuple[str, ...]) -> list[str]:
         return list(given)
     if len(keys) == 1:
         return [keys[0] or "out"]
-    return [key or f"out{i}" for i, key in enumerate(keys)]
+    names = [key or f"out{i}" for i, key in enumerate(keys)]
+    # the parts of a tuple in a dict
+    count = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{n}.{k}" if names.count(n) > 1 else n for n, k in zip(names, count, strict=True)]
 
 
 def resize(recipe: Recipe, steps: int, batch: int | None) -> tuple[torch.Tensor, ...]:

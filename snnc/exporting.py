@@ -128,7 +128,8 @@ def export(
     recipe, names, count = resolve(module, example, wish)
     data = example if calibration is None else calibration
     parts = data if isinstance(data, tuple | list) else (data,)
-    ranges = {n: observed(x) for n, x in zip(names, parts, strict=True)}
+    wide = (x.detach().float().cpu() if hasattr(x, "detach") else x for x in parts)
+    ranges = {n: observed(x) for n, x in zip(names, wide, strict=True)}
     title = name or type(module).__name__
     model = export_module(recipe, names, title, count, ranges)
     if path is not None:

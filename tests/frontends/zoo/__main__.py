@@ -21,13 +21,14 @@ def main() -> int:
     counts: Counter[str] = Counter()
     for case in cases(*sys.argv[1:2]):
         outcome = examine(case)
-        print(outcome, flush=True)
+        sys.stdout.write(f"{outcome}\n")
+        sys.stdout.flush()
         kind = "wrong" if outcome.wrong else "refused" if outcome.refused else "recovered"
         counts[kind] += 1
         counts["compiled"] += outcome.compiled == ""
         counts["unexpected"] += not outcome.as_expected
     keys = ("recovered", "refused", "wrong", "unexpected", "compiled")
-    print(", ".join(f"{counts[k]} {k}" for k in keys))
+    sys.stdout.write(", ".join(f"{counts[k]} {k}" for k in keys) + "\n")
     return 1 if counts["wrong"] or counts["unexpected"] else 0
 
 

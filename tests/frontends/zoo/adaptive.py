@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,7 +38,7 @@ class NormalizedASN(ASN):
 class ASNSNN(nn.Module):
     def __init__(self, cell: type[ASN], sizes: list[int], outputs: int, steps: int) -> None:
         super().__init__()
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         self.layers = nn.ModuleList(cell(a, b) for a, b in pairs)
         self.readout, self.num_steps = nn.Linear(sizes[-1], outputs), steps
 

@@ -124,7 +124,7 @@ def _export(outcome: Outcome, path: Path) -> None:
 def _check(outcome: Outcome) -> None:
     assert outcome.report is not None
     checks = outcome.report.checks
-    recipe, (dag, program, proof, _) = outcome.traced
+    _, (dag, program, proof, _) = outcome.traced
     if set(checks["proof"].values()) - {"identical", "up to zeros"} or not checks["admissible"]:
         outcome.wrong = f"proof {checks['proof']}"
     outcome.tampered = tampering_is_rejected(dag, program, max(map(int, proof)))

@@ -219,8 +219,8 @@ def _image_case() -> tuple[nn.Module, Tensor]:
 
 CASES = [
     _case("queue of three steps", fifo),
-    _case("warm-up by slice", warm_up),
-    _case("warm-up by list", warm_up_list),
+    _case("warm-up by slice", warm_up, "E133"),
+    _case("warm-up by list", warm_up_list, "E210"),
     _case("last step only", final_only),
     _case("running maximum", running_max),
     _case("sub-steps", sub_steps),
@@ -229,7 +229,7 @@ CASES = [
     _case("two loops", two_loops, hidden=lambda: nn.Linear(8, 8)),
     Case("loops/repeated image", _image_case),
     _static("hard-coded steps", hard_coded, {"steps": 6, "static": True}),
-    _case("hard-coded steps over the input", hard_coded_input),
+    _case("hard-coded steps over the input", hard_coded_input, "E136"),
     _case("rates, then another loop", rates_then_loop, "E133", hidden=lambda: nn.Linear(8, 8)),
     _case(
         "table per step", lambda n, x: lif(n, x, lambda t, i: i * n.table[t]), "E132", table=_table
@@ -242,7 +242,7 @@ CASES = [
     _case("early exit", early_exit, "E130"),
     _case("parallel neuron", parallel, "E136", mix=lambda: nn.Parameter(torch.rand(9, 9))),
     _case("both ways", both_ways, "E133"),
-    _case("encoder and decoder", decoder, "E133"),
+    _case("encoder and decoder", decoder, "E131"),
     _case("random encoder", lambda n, x: lif(n, (torch.rand_like(x) < x).float()), "E134"),
     _case("mean removed", lambda n, x: spike(lif(n, x) - lif(n, x).mean(1, True)), "E133"),
     _case("cumulated", lambda n, x: spike(lif(n, x).cumsum(1) - 2), "E133"),

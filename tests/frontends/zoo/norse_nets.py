@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import norse.torch as nt
 import torch
@@ -46,17 +47,24 @@ CASES = [
     *(
         _cell(name, getattr(nt, name), gain)
         for name, gain in {
-            **{"LIFCell": 40.0, "LIFBoxCell": 40.0, "LICell": 4.0, "LIBoxCell": 4.0},
-            **{"LSNNCell": 40.0, "LIFAdExCell": 40.0, "LIFExCell": 40.0, "LIFRefracCell": 40.0},
-            **{"IAFCell": 4.0, "CobaLIFCell": 40.0},
+            "LIFCell": 40.0,
+            "LIFBoxCell": 40.0,
+            "LICell": 4.0,
+            "LIBoxCell": 4.0,
+            "LSNNCell": 40.0,
+            "LIFAdExCell": 40.0,
+            "LIFExCell": 40.0,
+            "LIFRefracCell": 40.0,
+            "IAFCell": 4.0,
         }.items()
         if hasattr(nt, name)
     ),
     *(
-        _cell(name, lambda kind=getattr(nt, name): kind(SIZE, SIZE), 40.0)
+        _cell(name, partial(getattr(nt, name), SIZE, SIZE), 40.0)
         for name in (
             *("LIFRecurrentCell", "LSNNRecurrentCell", "LIFAdExRecurrentCell"),
             *("LIFExRecurrentCell", "LIFRefracRecurrentCell", "LIFMCRecurrentCell"),
+            "CobaLIFCell",
         )
         if hasattr(nt, name)
     ),

@@ -1,4 +1,4 @@
-"""Every neuron of snnTorch 1.0 between two linear layers, and networks as its tutorials have them."""
+"""Every neuron of snnTorch 1.0 between two linear layers, and networks as in its tutorials."""
 
 from __future__ import annotations
 

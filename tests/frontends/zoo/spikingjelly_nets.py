@@ -98,7 +98,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "IzhikevichNode": {},
     "KLIFNode": {},
     "KLIFNode scale_reset": {"scale_reset": True},
-    "CLIFNode": {},
+    "ComplementaryLIFNode": {},
     "LIAFNode": {"act": nn.ReLU(), "threshold_related": False},
     "CUBALIFNode": {},
     "ILIFNode": {},
@@ -106,18 +106,20 @@ PLAIN: dict[str, dict[str, Any]] = {
     "TernaryIFNode": {},
     "OTTTLIFNode": {},
     "SLTTLIFNode": {},
-    "ResonateAndFireNode": {},
     "RAFNode": {},
-    "NoisyLIFNode": {},
-    "MPBNLIFNode": {"mpbn": False},
+    "NonSpikingIFNode": {},
+    "NonSpikingLIFNode": {},
+    "SimpleIFNode": {},
+    "SimpleLIFNode": {"tau": 2.0, "decay_input": True},
+    "ILCLIFNode": {"act_dim": 6, "dec_pop_dim": 2},
+    "MPBNLIFNode": {"out_features": 6},
 }
+
+BOTH = ("IFNode", "LIFNode", "LIFNode soft", "KLIFNode", "ComplementaryLIFNode")
 
 CASES = [
     *_nodes(PLAIN),
-    *_nodes(
-        {k: PLAIN[k] for k in ("IFNode", "LIFNode", "LIFNode soft", "KLIFNode", "CLIFNode")},
-        mode="m",
-    ),
+    *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, "E133", "m"),
     *_nodes({"GatedLIFNode": {"T": STEPS}}, "E132"),
     *_nodes({"PSN": {"T": STEPS}}, "E136", "m"),
