@@ -81,7 +81,14 @@ class Artifact:
     def simulator(self) -> Simulator:
         """The definition, loaded with this artifact's program."""
         if self._simulator is None:
+            program = self.graph()  # checks all that the simulator takes for granted
             self._simulator = Simulator.load(self.folder / PROGRAM)
+            inputs = {i.name: (i.shape, i.clock, i.lo, i.hi) for i in self.manifest.inputs}
+            outputs = {o.name: o.shape for o in self.manifest.outputs}
+            found = {name: program[name].type.shape for name in self._simulator.outputs}
+            if inputs != self._simulator.inputs or outputs != found:
+                text = f"{NAME} and the program disagree on inputs or outputs"
+                raise fail("E402", text, help="compile the model again")
         return self._simulator
 
     def graph(self) -> Graph:

@@ -17,6 +17,10 @@ from snnc.manifest import InputEntry
 Array = npt.NDArray[Any]
 _HOWTO = 'save it with numpy: np.savez("data.npz", x=x, y=y)'
 
+#: A compressed file may unpack to so many bytes, or to so many times its size.
+_UNPACKED = 256 << 20
+_RATIO = 100
+
 
 @dataclass(frozen=True)
 class Data:
@@ -167,6 +171,11 @@ def _read(path: Path) -> dict[str, Array]:
 def _read_archive(path: Path) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > max(_UNPACKED, _RATIO * path.stat().st_size):
+            text = f"{path.name} grows to {unpacked >> 20} MiB when it is unpacked"
+            hint = "if that is what it should do, save it uncompressed, with numpy.savez"
+            raise fail("E420", text, help=hint)
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 
 import msgspec
@@ -144,7 +145,7 @@ def read_format(raw: bytes) -> str | None:
     """The format that a manifest claims, or None if it is not one of ours."""
     try:
         found = msgspec.json.decode(raw, type=_Format).format
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if found.startswith("snnc.artifact/") else None
 
@@ -164,12 +165,36 @@ def load_manifest(raw: bytes) -> Manifest:
         raise fail("E403", text, help="compile the model again with this version of snnc")
     try:
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.MsgspecError as e:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         text = f"{NAME} is damaged: {e}"
         raise fail("E402", text, help="compile the model again") from e
+    if problem := _contradiction(manifest):
+        text = f"{NAME} contradicts itself: {problem}"
+        raise fail("E402", text, help="compile the model again")
     if bad := [name for name in manifest.files if not is_safe(name)]:
         raise fail("E404", f"{NAME} lists the unsafe file name {bad[0]!r}")
     return manifest
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    """What no artifact of ours says, although every field has its type."""
+    if manifest.steps < 1 or manifest.max_steps < 0:
+        return f"{manifest.steps} steps, {manifest.max_steps} at most"
+    ports: tuple[InputEntry | OutputEntry, ...] = (*manifest.inputs, *manifest.outputs)
+    for entry in ports:
+        if min(entry.shape, default=1) < 0 or entry.clock not in ("once", "step", "end"):
+            return f"{entry.name!a:.60} has shape {entry.shape}, clock {entry.clock!a:.20}"
+    for i in manifest.inputs:
+        if i.lo > i.hi or not 0 < i.scale < math.inf:
+            return f"{i.name!a:.60} has {i.lo} to {i.hi}, scale {i.scale}"
+    for o in manifest.outputs:
+        axes = zip(o.scale_shape[::-1], o.shape[::-1], strict=False)
+        fits = len(o.scale_shape) <= len(o.shape) and all(a in (1, b) for a, b in axes)
+        finite = all(abs(x) < math.inf for x in o.scale)
+        if not fits or not finite or math.prod(o.scale_shape) != len(o.scale):
+            return f"{o.name!a:.60} has scales of shape {o.scale_shape}"
+    names = [entry.name for entry in ports]
+    return "two inputs or outputs have one name" if len(set(names)) < len(names) else None
 
 
 def is_safe(name: str) -> bool:

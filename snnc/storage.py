@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import types as pytypes
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -111,9 +111,15 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
             raise ValueError(f"unknown operator {entry['op']!r}")
         op = decoder.record(entry["attributes"], _OPERATORS[entry["op"]])
         types = tuple(decoder.record(t, TensorType) for t in entry["types"])
+        if not types:
+            raise ValueError(f"{entry['name']!a:.80} has no type")
         if any(t.size > _LARGEST for t in types):
             raise ValueError(f"{entry['name']!a:.80} has more than {_LARGEST} elements")
-        loc = Loc(**{k: entry["loc"][k] for k in ("path", "file", "line")})
+        loc = Loc(
+            _typed(entry["loc"]["path"], str),
+            decoder.decode(entry["loc"]["file"], str | None),
+            decoder.decode(entry["loc"]["line"], int | None),
+        )
         graph.declare(_typed(entry["name"], str), op, types, loc)
     for entry in document["nodes"]:
         for port, e in enumerate(entry["inputs"]):
@@ -148,8 +154,8 @@ class _Decoder:
         known = {f.name: f for f in fields(kind)}
         if unknown := set(value) - set(known):
             raise ValueError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}")
-        for name, f in known.items():
-            if name not in value and f.default is MISSING:
+        for name in known:
+            if name not in value:
                 raise ValueError(f"{kind.__name__} misses field {name!r}")
         return kind(**{k: self.decode(v, hints[k]) for k, v in value.items()})
 

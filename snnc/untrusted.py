@@ -29,6 +29,7 @@ JSON_LIMIT = 256 << 20
 HEADER_LIMIT = 64 << 20
 
 _MEMBER = re.compile(r"[^\x00-\x1f\x7f\\:]{1,1000}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAG_ENCRYPTED = 0x1
 
 
@@ -146,13 +147,27 @@ def parse_json(text: bytes | str, limit: int = JSON_LIMIT) -> Any:
     if len(text) > limit:
         raise UnsafeError(f"a document of {len(text)} bytes")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
+            _check_text(value)
     except RecursionError as e:
         raise UnsafeError("nested too deeply") from e
     except UnsafeError:
         raise
     except ValueError as e:
         raise UnsafeError(str(e)) from e
+    return value
+
+
+def _check_text(value: Any) -> None:
+    """Raise UnicodeEncodeError for half a pair of surrogates, which no file can hold."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict):
+        _check_text([*value, *value.values()])
+    elif isinstance(value, list):
+        for v in value:
+            _check_text(v)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
