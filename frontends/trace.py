@@ -323,6 +323,16 @@ def _quiet() -> Iterator[None]:
 
 def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """Without in-place operators and composites, but with linear, conv2d and BatchNorm whole."""
+    from snnc.frontends.rules import RULES
+
+    def plain(node: Any) -> bool:
+        """Whether the rules read the call as it is."""
+        schema = getattr(node.target, "_schema", None)
+        name = getattr(node.target, "overloadpacket", node.target).__name__
+        return name in RULES and (schema is None or not schema.is_mutable)
+
+    if all(plain(n) for n in program.graph.nodes if n.op == "call_function"):
+        return program  # this is most of the time of a trace
     result: torch.export.ExportedProgram = program.run_decompositions({})
     return result
 
