@@ -298,7 +298,8 @@ class _Parser:
                 raise state_is_kept(self.name, what)
             if "as_tensor" in value["arg"]:
                 ref = self._ref(value["arg"]["as_tensor"])
-                assert ref is not None, "a name was given"
+                if ref is None:
+                    raise UnsafeError("an output without a name")
                 outputs.append(ref.name)
         if not outputs:
             raise fail("E205", f"{self.name} returns no tensor")

@@ -97,9 +97,14 @@ class _Builder:
 
     def _state(self, edge: Edge, depth: int) -> str:
         """The name of the member's value ``depth`` steps ago."""
+        for nearer in range(1, depth):  # one after the other: a delay line may be long
+            self._own_state(edge, nearer)
+        return self._own_state(edge, depth)
+
+    def _own_state(self, edge: Edge, depth: int) -> str:
         key = (edge.src, depth, edge.init)
         if key not in self.states:
-            chain = self._state(edge, depth - 1) if depth > 1 else ""
+            chain = self.states[edge.src, depth - 1, edge.init][1] if depth > 1 else ""
             shape = self.graph[edge.src].type.shape
             init = edge.init if edge.init is not None else Param(np.zeros((), np.float64))
             assert np.broadcast_shapes(init.shape, shape) == shape, "initial state of another shape"

@@ -29,6 +29,8 @@ FORMAT = "snnc.graph/1"
 
 #: Elements of the largest value: a small file must not ask for all memory.
 _LARGEST = 1 << 28
+#: Steps of the longest delay; each is a word of state.
+_LONGEST = 4096
 
 _OPERATORS: dict[str, type[Op]] = {**OPS, **INTOPS}
 _RECORDS = (Const, Kernel, Line, State, TensorType, Float, Int)
@@ -127,7 +129,7 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
                 raise ValueError(f"{entry['name']} reads unknown node {e['src']!r}")
             init = None if e["init"] is None else decoder.param(e["init"])
             out, delay = _typed(e["out"], int), _typed(e["delay"], int)
-            if delay < 0 or not 0 <= out < len(graph[e["src"]].types):
+            if not 0 <= delay <= _LONGEST or not 0 <= out < len(graph[e["src"]].types):
                 raise ValueError(f"{entry['name']}: bad edge from {e['src']}")
             graph.connect(Edge(e["src"], entry["name"], port, out, delay, init))
     return graph

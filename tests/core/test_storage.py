@@ -72,3 +72,11 @@ def test_any_flipped_byte_is_an_error_or_a_graph(position: int, value: int) -> N
     data[position % len(data)] = value
     with contextlib.suppress(CompileError):
         load_graph(bytes(data), blob)
+
+
+def test_a_delay_that_no_network_has() -> None:
+    text, blob = dump_graph(mlp())
+    longer = text.replace(b'"delay": 1,', b'"delay": 2147483647,', 1)
+    assert longer != text
+    with pytest.raises(CompileError, match=r"E120.*bad edge"):
+        load_graph(longer, blob)
