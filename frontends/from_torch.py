@@ -22,6 +22,7 @@ from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, Unrolled, trace, widened
 from snnc.frontends.unroll import proves
+from snnc.ops import Input
 from snnc.types import Clock
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
@@ -118,6 +119,9 @@ def export_module(
     ]
     lean = drop_neutral(dag, program)
     graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps)
+    if not any(isinstance(node.op, Input) for node in graph):
+        hint = "export the module that reads the input, with an example that it reacts to"
+        raise fail("E139", "no output depends on an input", help=hint)
     if found := check_finite(graph):
         raise CompileError(found)
     numeric, found = compare(graph, recipe, names, layouts, steps)

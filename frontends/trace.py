@@ -350,6 +350,9 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
             help="replace the `if` or `.item()` by torch.where, or take early exits outside",
         )
     own_steps = recipe.own_steps(steps)
+    if _runs(recipe, steps, batch):
+        hint = "keep tensors in buffers and parameters, and take side effects out of forward"
+        return fail("E139", f"torch.export cannot trace the module: {first}", loc, help=hint)
     for size, samples, code in ((own_steps, batch, "E136"), (steps, None, "E139")):
         if (size, samples) != (steps, batch) and _runs(recipe, size, samples):
             what, hint = {

@@ -288,3 +288,28 @@ def test_a_queue_that_is_longer_than_the_first_traces() -> None:
 
     graph = checked(export(Queue(), example(), time_axis=1)).graph
     assert {e.delay for e in graph.edges} == {0, 1, 4}
+
+
+def test_a_module_that_resets_only_some_of_its_states() -> None:
+    class Partly(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.v is not None:
+                self.v[0] = x.new_zeros(len(x), 8)
+            return super().forward(x)
+
+    report = checked(export(Partly(reset=False), example(), time_axis=1))
+    assert report.checks["numeric"]["calls"] == "kept"
+
+
+def test_outputs_that_do_not_depend_on_the_input() -> None:
+    class Deaf(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            v, out = torch.zeros(len(x), 6), []
+            for _ in range(x.shape[1]):
+                v, s = fire(0.8 * v + 0.2)
+                out.append(s)
+            return torch.stack(out, 1)
+
+    with pytest.raises(CompileError, match="no output depends on an input") as caught:
+        export(Deaf(), example(), time_axis=1)
+    assert caught.value.diagnostics[0].code == "E139"

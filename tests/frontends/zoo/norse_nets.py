@@ -64,10 +64,11 @@ CASES = [
         for name in (
             *("LIFRecurrentCell", "LSNNRecurrentCell", "LIFAdExRecurrentCell"),
             *("LIFExRecurrentCell", "LIFRefracRecurrentCell", "LIFMCRecurrentCell"),
-            "CobaLIFCell",
         )
         if hasattr(nt, name)
     ),
+    # it does not read its input
+    _cell("CobaLIFCell", lambda: nt.CobaLIFCell(SIZE, SIZE), 40.0, "E139"),
     _cell("IzhikevichCell", lambda: nt.IzhikevichCell(izhikevich.tonic_spiking), 40.0),
     _cell(
         "IzhikevichRecurrentCell",

@@ -107,11 +107,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "OTTTLIFNode": {},
     "SLTTLIFNode": {},
     "RAFNode": {},
-    "NonSpikingIFNode": {},
-    "NonSpikingLIFNode": {},
     "SimpleIFNode": {},
     "SimpleLIFNode": {"tau": 2.0, "decay_input": True},
-    "ILCLIFNode": {"act_dim": 6, "dec_pop_dim": 2},
     "MPBNLIFNode": {"out_features": 6},
 }
 
@@ -120,11 +117,12 @@ BOTH = ("IFNode", "LIFNode", "LIFNode soft", "KLIFNode", "ComplementaryLIFNode")
 CASES = [
     *_nodes(PLAIN),
     *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
-    *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, "E133", "m"),
-    *_nodes({"GatedLIFNode": {"T": STEPS}}, "E132"),
+    *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
+    *_nodes({"ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2}}, "E139"),
+    *_nodes({"GatedLIFNode": {"T": STEPS}}, "E210", "m"),
     *_nodes({"PSN": {"T": STEPS}}, "E136", "m"),
-    *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, "E136", "m"),
-    *_nodes({"SlidingPSN": {"k": 2}}, "E136", "m"),
+    *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, "E130", "m"),
+    *_nodes({"SlidingPSN": {"k": 2}}, "E210", "m"),
     Case(
         "spikingjelly/conv single-step",
         lambda: (conv_net("s"), torch.rand(STEPS, 3, 1, 8, 8) * 3),
