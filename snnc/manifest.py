@@ -180,6 +180,8 @@ def _contradiction(manifest: Manifest) -> str | None:
     """What no artifact of ours says, although every field has its type."""
     if manifest.steps < 1 or manifest.max_steps < 0:
         return f"{manifest.steps} steps, {manifest.max_steps} at most"
+    if not manifest.inputs or not manifest.outputs:
+        return "there is no input or no output"
     ports: tuple[InputEntry | OutputEntry, ...] = (*manifest.inputs, *manifest.outputs)
     for entry in ports:
         if min(entry.shape, default=1) < 0 or entry.clock not in ("once", "step", "end"):

@@ -90,13 +90,13 @@ def load_graph(text: bytes, blob: bytes) -> Graph:
     """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else."""
     try:
         graph = _build(parse_json(text), parse_safetensors(blob))
+        graph.verify()
     except CompileError:
         raise
     except UnsafeError as e:
         raise fail("E120", f"damaged graph: {e}") from e
     except Exception as e:  # any malformed structure: the file is data, its faults are the user's
         raise fail("E120", f"damaged graph: {type(e).__name__}: {e}") from e
-    graph.verify()
     return graph
 
 
