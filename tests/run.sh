@@ -9,4 +9,4 @@ snnc lava setup --quiet
 ruff check .
 ruff format --check .
 mypy --strict -p snnc
-python -m pytest -q "$@"
+python -m pytest -q -n auto "$@" # one process a core

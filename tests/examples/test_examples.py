@@ -10,7 +10,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {"from_snntorch": "snntorch", "from_spikingjelly": "spikingjelly"}
-NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem not in ("models", "show"))
+TOOLS = ("models", "show", "raster")  # what the examples and the main job share
+NAMES = sorted(p.stem for p in EXAMPLES.glob("*.py") if p.stem not in TOOLS)
 
 
 def test_there_are_examples() -> None:
