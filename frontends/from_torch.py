@@ -12,7 +12,7 @@ from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, warning
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
-from snnc.frontends.dag import Dag, Form
+from snnc.frontends.dag import CONSTANT, Dag, Form
 from snnc.frontends.layout import TIME, Axes, Extents, timed
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
@@ -22,7 +22,6 @@ from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, Unrolled, trace, widened
 from snnc.frontends.unroll import proves
-from snnc.ops import Input
 from snnc.types import Clock
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
@@ -119,9 +118,6 @@ def export_module(
     ]
     lean = drop_neutral(dag, program)
     graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps)
-    if not any(isinstance(node.op, Input) for node in graph):
-        hint = "export the module that reads the input, with an example that it reacts to"
-        raise fail("E139", "no output depends on an input", help=hint)
     if found := check_finite(graph):
         raise CompileError(found)
     numeric, found = compare(graph, recipe, names, layouts, steps)
@@ -185,6 +181,11 @@ def _recover_at(tracer: Tracer, length: int) -> tuple[Dag, StepProgram, dict[str
     dag = tracer.dag
     shorter, _ = tracer.roots(length)
     longer, layouts = tracer.roots(length + 1)
+    if all(dag[x].reach == CONSTANT for x in longer):
+        hint = "export the module that reads the input, with an example that it reacts to"
+        # in a short trace, what the input does may still be on its way
+        code = "E139" if length >= LONG else "E133"
+        raise fail(code, "no output depends on an input", help=hint)
     program, simplify = recover(dag, longer, shorter, length)
     unseen, _ = tracer.roots(length + 3)
     traces = ((length, shorter), (length + 1, longer), (length + 3, unseen))
