@@ -137,6 +137,8 @@ def scores(net: nn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def accuracy(net: nn.Module, x: Tensor, y: Tensor) -> float:
     """Percent of the samples whose largest score is the label."""
+    if QUICK:
+        x, y = x[:50], y[:50]
     found = torch.cat([scores(net, part).argmax(1) for part in x.split(250)])
     return 100 * (found == y).double().mean().item()
 

@@ -1,6 +1,7 @@
 """Every example is short, and runs from training to the exported model."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,19 @@ def test_example_exports_a_model(name: str, tmp_path: Path) -> None:
         assert len(test["x"]) == len(test["y"]) > 200
         assert test["x"].dtype == np.float32
         assert some["x"].shape == (100, *test["x"].shape[1:])
+
+
+def test_raster_draws_every_spike(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    spikes = rng.random((2, 16, 30)) < 0.2
+    np.savez(tmp_path / "test.npz", x=rng.random((2, 1, 28, 28)), y=np.zeros(2, int))
+    words = {"record:lif1.s0": spikes, "record:lif1.v": spikes, "raw:out": rng.random((2, 10))}
+    np.savez(tmp_path / "run.npz", **words)
+    command = [sys.executable, EXAMPLES / "raster.py", "test.npz", "run.npz", "1", "out.svg"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    (path,) = re.findall(r'<path d="([^"]*)"', (tmp_path / "out.svg").read_text())
+    assert path.count("M") == spikes[1].sum()
+
+
+def test_the_picture_in_the_readme_is_small() -> None:
+    assert (EXAMPLES / "raster.svg").stat().st_size < 20_000
