@@ -21,7 +21,7 @@ from typing import ClassVar
 import networkx as nx
 import numpy as np
 
-from snnc.diagnostics import Loc
+from snnc.diagnostics import CompileError, Loc, fail
 from snnc.graph import Edge, Graph, Node, Value
 from snnc.kernel import PREDICATES
 from snnc.ops import Constant, Neuron, Pointwise, Sum, TimeLast, TimeSum
@@ -38,10 +38,12 @@ class RaiseNeurons(Pass):
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         _raise_accumulators(graph)
-        groups = _groups(graph)
-        owner = {name: i for i, group in enumerate(groups) for name in group}
-        for i, group in enumerate(groups):
-            _replace(graph, [n for n in graph.nodes if n.name in group], owner, i)
+        for group in _groups(graph):
+            members = [n for n in graph.nodes if n.name in group]
+            try:
+                _replace(graph, members)
+            except nx.NetworkXUnfeasible:
+                raise _entangled(members) from None
         for node in list(graph.nodes):
             if node.op == Pointwise("add") and _same_shapes(graph, node):
                 _as_sum(graph, node)
@@ -196,7 +198,15 @@ def _dynamic_sources(graph: Graph, name: str) -> set[str]:
     return {e.src for e in graph.in_edges(name) if e.delay or not is_constant(graph, e.src, memo)}
 
 
-def _replace(graph: Graph, members: list[Node], owner: dict[str, int], group: int) -> None:
+def _entangled(members: list[Node]) -> CompileError:
+    """The error for a group that is left and entered again within one step."""
+    text = "two populations feed each other within one step and cannot be told apart"
+    places = dict.fromkeys(str(m.loc) for m in members)
+    hint = "let one of them read the other's spikes of the step before"
+    return fail("E213", text, members[0].loc, *places, help=hint)
+
+
+def _replace(graph: Graph, members: list[Node]) -> None:
     """Put one Neuron in the place of the members."""
     names = {m.name for m in members}
     shape = np.broadcast_shapes(*(m.type.shape for m in members))
