@@ -31,6 +31,11 @@ def run(program: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def without_weights(program: str) -> str:
+    """The text of a program without the numbers that follow from its random weights."""
+    return re.sub(r"in \[.*\]|#\w+", "…", program)
+
+
 @needs_lava
 def test_blocks_run_in_their_order(tmp_path: Path) -> None:
     pytest.importorskip("torch")
@@ -60,14 +65,10 @@ def test_blocks_run_in_their_order(tmp_path: Path) -> None:
         with np.load(tmp_path / f"{name}.npz") as results:
             raw.append(results[key])
     assert all(np.array_equal(raw[0], other) for other in raw)
-
-
-def test_the_neuron_is_shown_as_it_is_printed() -> None:
-    (shown,) = (text for kind, text in BLOCKS if kind == "text" and "IntNeuron" in text)
-    lines = [line.strip() for line in shown.splitlines()]
-    assert lines[0].startswith("%neuron: u1[100]@step = IntNeuron(")
-    assert "const a = 58982" in lines  # 0.9 in 16 bits
-    assert round(0.9 * 2**16) == 58982
+    (shown,) = (text for kind, text in BLOCKS if kind == "text")
+    assert without_weights(shown) in without_weights(
+        (tmp_path / "net/program/program.txt").read_text()
+    )
 
 
 @pytest.mark.parametrize("script", ["examples/main_job.sh", "tests/run.sh"])
