@@ -92,9 +92,9 @@ def _common_unit(
     if root is not None:
         rows = {i: _root(x[i]).rows * ratio[:, None] for i, ratio in joint.items()}
         finer = _finer(rows, low.bits)
-        scales = row_scales(
-            np.concatenate([r for i, r in rows.items() if not finer[i]], 1), low.bits
-        )
+        # Scaled up by what they are finer, all of them share one row: none is clipped.
+        stacked = np.concatenate([r * (1 << finer[i]) for i, r in rows.items()], 1)
+        scales = row_scales(stacked, low.bits)
         base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
     else:
         base = x[main].unit * gain[main]

@@ -5,8 +5,9 @@ cd "$(dirname "$0")/.."
 . .ci/venv.sh dev,examples,peers
 export OMP_NUM_THREADS=1 # tests are small, and threads that wait for each other busy a core
 
-snnc lava setup --quiet
+snnc lava setup --quiet &
 ruff check .
 ruff format --check .
 mypy --strict -p snnc
+wait $! # for Lava: its tests are skipped without it
 python -m pytest -q -n auto "$@" # one process a core
