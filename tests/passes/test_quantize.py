@@ -117,9 +117,10 @@ def test_residual_convolutions_share_their_unit() -> None:
 
 @pytest.mark.parametrize("between", ["flatten", "average", "maximum", "flatten and average"])
 def test_what_lies_between_weights_and_their_neuron(between: str) -> None:
+    rng = np.random.default_rng(0)  # its own: tests run in any order
     g = Graph("between")
     g.add("x", Input(TensorType((2, 6, 6)), 0.0, 1.0, 1.0))
-    w = RNG.integers(-100, 101, (3, 2, 3, 3)) / 60
+    w = rng.integers(-100, 101, (3, 2, 3, 3)) / 60
     g.add("conv", Conv2d(param(w), param([0.1, -0.1, 0.2])), "x")
     last = "conv"
     if "average" in between:
@@ -133,7 +134,7 @@ def test_what_lies_between_weights_and_their_neuron(between: str) -> None:
     ctx = Context()
     graph = run_passes(g, integer_pipeline(), ctx)
     assert ctx.fake_quantized is not None
-    x = RNG.integers(0, 2, (60, 12, 2, 6, 6))
+    x = rng.integers(0, 2, (60, 12, 2, 6, 6))
     _, words = simulator(graph).run(x, record=["lif.s0"])
     _, expected = FloatSimulator(ctx.fake_quantized).run(x, record=["lif.s0"])
     assert np.mean(words["lif.s0"] == expected["lif.s0"]) >= 0.999
