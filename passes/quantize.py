@@ -19,7 +19,7 @@ import numpy as np
 
 from snnc import intops, ops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
-from snnc.exact import ONE, Expr, floats, leaf, nearest, signs
+from snnc.exact import ONE, ConstantError, Expr, floats, leaf, nearest, signs
 from snnc.graph import Graph, Node, Value
 from snnc.intops import IntOutput, IntRescale
 from snnc.params import Param, compact
@@ -79,7 +79,11 @@ class Quantize(Pass):
             dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
             operands = [low.sole(v) for e in dynamic if (v := low.arriving(e)) is not None]
             if len(operands) == len(dynamic):  # else an operand failed and is reported
-                RULES[type(node.op)](low, node, operands)
+                try:
+                    RULES[type(node.op)](low, node, operands)
+                except (ZeroDivisionError, OverflowError, ConstantError) as e:
+                    text = f"a constant of {node.name}: {e}"
+                    low.problems.append(error("E326", text, node.loc))
         if low.problems:
             raise CompileError(low.problems)
         ctx.fake_quantized = low.fake

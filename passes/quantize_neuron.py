@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import error
-from snnc.exact import ONE, Expr, floats, leaf
+from snnc.exact import ONE, ConstantError, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
@@ -41,7 +41,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         hint = "thresholds, resets and leaks must scale with the membrane"
         low.problems.append(error("E220", text, node.loc, str(e), *op.kernel.text, help=hint))
         return
-    except (ZeroDivisionError, OverflowError) as e:
+    except (ZeroDivisionError, OverflowError, ConstantError) as e:
         low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc))
         return
     for code, text, hint in lowered.problems:

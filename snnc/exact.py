@@ -29,6 +29,10 @@ class NotRationalError(ArithmeticError):
     """The value has no exact fraction."""
 
 
+class ConstantError(ArithmeticError):
+    """The value of a constant cannot be bounded by intervals, e.g. the floor of an exponential."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expr:
     """``fn`` of ``args``, or a leaf: an array of floats. Broadcasts like arrays."""
@@ -360,4 +364,4 @@ def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
             return x[2] if x[0].b == 0 else x[1]
         case "ge" | "gt" | "le" | "lt" if x[0].a > x[1].b or x[0].b < x[1].a:
             return iv.mpf(int((x[0].a > x[1].b) == (fn in ("ge", "gt"))))
-    raise NotImplementedError(f"{fn} of a constant expression")
+    raise ConstantError(f"{fn!r} of an irrational constant cannot be decided")

@@ -241,3 +241,8 @@ def test_feeding_back_a_membrane_outside_a_neuron_is_refused() -> None:
     g.disconnect(edge)
     g.connect(replace(edge, src="lif.add"))
     assert code_of(g) == "E212"
+
+
+def test_a_constant_that_cannot_be_decided_is_an_error_of_the_model() -> None:
+    k = kernel(LIF.replace("a * v", "a * v * floor(exp(b))"), a=0.9, b=-0.5, theta=1.0)
+    assert code_of(population(k, 4)) == "E326"
