@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import Axes, Extents, inner, timed
-from snnc.frontends.trace import display, is_user_file
+from snnc.frontends.user_code import display, is_user_file
 
 _ALTERNATIVES = (
     "write it with operators that `snnc ops` lists, or keep it out of the exported module: "

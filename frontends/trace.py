@@ -10,12 +10,9 @@ import contextlib
 import copy
 import inspect
 import logging
-import sysconfig
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,18 +20,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from snnc.diagnostics import CompileError, Loc, fail
+from snnc.diagnostics import CompileError, fail
+from snnc.frontends.user_code import user_frame
 
 #: Methods without arguments by which libraries and users forget the state of a layer.
 RESETS = ("reset", "reset_state", "reset_states", "reset_mem", "reset_hidden")
-
-#: Files that are never the user's: torch, installed packages, the standard library, and snnc.
-_FOREIGN = (
-    *(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")),
-    str(Path(__file__).resolve().parent),
-    str(Path(torch.__file__).parent),
-)
-
 
 #: Types in which nothing is computed here.
 HALF = (torch.float16, torch.bfloat16)
@@ -379,31 +369,3 @@ def _runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
     except Exception:
         return False
     return True
-
-
-def user_frame(e: BaseException) -> Loc | None:
-    """The innermost frame of the user's code in the traceback."""
-    chain: list[BaseException] = [e]
-    while (cause := chain[-1].__cause__) is not None and cause not in chain:
-        chain.append(cause)
-    for error in reversed(chain):
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            if is_user_file(frame.filename):
-                return Loc(frame.name, display(frame.filename), frame.lineno)
-    return None
-
-
-def is_user_file(path: str) -> bool:
-    """Whether the file is the user's own code."""
-    foreign = ("site-packages", "dist-packages", "<")
-    if any(part in path for part in foreign):
-        return False
-    return not str(Path(path).resolve()).startswith(_FOREIGN)
-
-
-def display(path: str) -> str:
-    """The file relative to the working directory, or its name alone."""
-    try:
-        return Path(path).resolve().relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return Path(path).name
