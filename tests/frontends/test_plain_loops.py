@@ -331,40 +331,6 @@ def test_static_batch_as_large_as_the_number_of_steps(batch: int) -> None:
     assert report.model.meta["inputs"] == [{"name": "x", "time_axis": None, "batch_axis": 0}]
 
 
-class NumbersAsStates(nn.Module):
-    """States start as Python numbers: the first step is written by nobody."""
-
-    def __init__(self, static: bool) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.T, self.static = 7, static
-        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 8)
-        self.theta = nn.Parameter(torch.tensor(0.2))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        v1: Any = 0.0
-        v2: Any = 0.0
-        total: Any = 0.0
-        for t in range(self.T):
-            v1 = 0.9 * v1 + self.fc1(x if self.static else x[:, t])
-            s1 = (v1 >= self.theta).float()
-            v1 = v1 - s1 * self.theta
-            v2 = 0.8 * v2 + self.fc2(s1) + s1
-            s2 = (v2 >= 0.5).float()
-            v2 = v2 * (1 - s2)
-            total = total + s2
-        return total
-
-
-@pytest.mark.parametrize("static", [True, False])
-def test_states_that_start_as_python_numbers(static: bool) -> None:
-    example = torch.rand(3, 6) if static else torch.rand(3, 7, 6)
-    report = checked(export(NumbersAsStates(static), example))
-    assert set(report.checks["proof"].values()) == {"up to zeros"}
-    assert report.checks["states"] == 3
-    assert len(kinds(report, ops.TimeLast)) == 1
-
-
 def test_outputs_named_by_keys_apart_from_inputs() -> None:
     class Named(Loop):
         def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -372,49 +338,3 @@ def test_outputs_named_by_keys_apart_from_inputs() -> None:
 
     report = checked(export(Named(), torch.rand(3, 11, 6), time_axis=1))
     assert kinds(report, ops.Output) == ["x_out", "rate"]
-
-
-def test_leak_per_channel_meets_a_state_of_zeros_with_space() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.num_steps = 5
-            self.conv, self.leak = nn.Conv2d(1, 3, 3), nn.Parameter(torch.zeros(3))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.conv(x) * 4
-            v = torch.zeros_like(x)
-            count = []
-            for _ in range(self.num_steps):
-                v = torch.sigmoid(self.leak).view(-1, 1, 1) * v + x
-                s = (v >= 1).float()
-                v = v - s
-                count.append(s)
-            return torch.stack(count).sum(0)
-
-    torch.manual_seed(0)
-    report = export(Net(), torch.rand(4, 1, 6, 6))
-    assert report.checks["numeric"]["exact"]
-    assert all(report.checks["numeric"]["active"].values())
-
-
-@pytest.mark.parametrize("static", [True, False])
-def test_a_sum_from_zero_over_a_state_of_zeros(static: bool) -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            torch.manual_seed(0)
-            self.T, self.fc1, self.fc2 = 7, nn.Linear(6, 8), nn.Linear(8, 5)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            v, count = torch.zeros(len(x), 8), 0
-            for t in range(self.T):
-                v = 0.9 * v + self.fc1(x if static else x[:, t])
-                s = (v >= 0.3).float()
-                v = v - s
-                count = count + self.fc2(s)
-            return count
-
-    report = checked(export(Net(), torch.rand(3, 6) if static else torch.rand(3, 7, 6)))
-    assert report.checks["states"] == 2
-    assert len(kinds(report, ops.TimeLast)) == 1
