@@ -19,6 +19,15 @@ from snnc.storage import dump_graph
 from tests.nirfiles import chain_of, codes, read, write_nir
 
 RNG = np.random.default_rng(0)
+FIRST = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _own_numbers() -> None:
+    """Give a test the same numbers whatever ran before it."""
+    RNG.bit_generator.state = FIRST
+
+
 LIF = {"type": "LIF", "tau": 0.001, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0}
 
 

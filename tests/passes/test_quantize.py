@@ -34,6 +34,13 @@ from tests.kerneltext import LIF, ZOO, kernel, population
 from tests.realgraphs import lif, mlp, param, recurrent, residual_conv
 
 RNG = np.random.default_rng(0)
+FIRST = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _own_numbers() -> None:
+    """Give a test the same numbers whatever ran before it."""
+    RNG.bit_generator.state = FIRST
 
 
 def simulator(graph: Graph) -> Simulator:
