@@ -1,12 +1,16 @@
 """Random damage to every kind of file that snnc reads, and what must never come of it.
 
 ``python -m tests.hostile.mutants [N [SEED]]`` reads N mutants of each kind, every one in a forked
-child with limits, and prints one line for each kind.
+child with limits, and prints one line for each kind.  ``formats.py`` registers formats of models
+that are read in a child process anyway: where such a child is killed by its limits, what counts is
+that the parent says so with a code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -29,7 +33,9 @@ from snnc.container import LoadedModel, read_model, to_bytes
 from snnc.data import load_data
 from snnc.diagnostics import CompileError, fail
 from snnc.driver import Options, compile_model
+from snnc.frontends.isolated import read_isolated
 from snnc.untrusted import UnsafeError, parse_json
+from tests.hostile.formats import FORMATS, Format
 from tests.models import model_file
 from tests.realgraphs import mlp
 
@@ -40,6 +46,7 @@ class Kind:
 
     good: bytes
     read: Callable[[bytes, Path], object]
+    isolated: Callable[[Path], object] | None = None  # the same in a child, which may be killed
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -109,7 +116,33 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "manifest": Kind((folder / "net/manifest.json").read_bytes(), _Manifest(folder / "net")),
         "program": Kind((folder / "net/program/graph.json").read_bytes(), _Program(folder / "net")),
     }
-    return found | _torch_kinds()
+    return found | _torch_kinds() | _formats()
+
+
+def _formats() -> dict[str, Kind]:
+    """The registered formats whose files can be written here."""
+    found = {}
+    for name, kind in FORMATS.items():
+        with contextlib.suppress(ImportError):
+            found[name] = Kind(kind.good(), _direct(kind), _isolated(kind))
+    return found
+
+
+def _direct(kind: Format) -> Callable[[bytes, Path], object]:
+    module, _, function = kind.reader.partition(":")
+    reader = getattr(importlib.import_module(module), function)
+
+    def read(data: bytes, folder: Path) -> object:
+        try:
+            return reader(data, "mutant", kind.options)
+        except MemoryError as e:  # the child that reads such files has a limit, and answers E147
+            raise fail("E147", "too much memory") from e
+
+    return read
+
+
+def _isolated(kind: Format) -> Callable[[Path], object]:
+    return lambda path: read_isolated(kind.reader, path, kind.options)
 
 
 def _put(path: Path, data: bytes) -> Path:
@@ -261,7 +294,21 @@ def outcome(name: str, kind: Kind, seed: int, folder: Path) -> str:
 
 
 def forked(name: str, kind: Kind, seeds: range, folder: Path) -> list[str]:
-    """Outcomes in a child with limits of memory and time, to survive crashes and hangs."""
+    """Outcomes in children with limits of memory and time, to survive crashes and hangs."""
+    found: list[str] = []
+    while len(found) < len(seeds):
+        died = _fork(name, kind, seeds[len(found) :], folder, found)
+        if not died:
+            break
+        seed = seeds[len(found)]
+        found.append(
+            f"{died} {seed}" if kind.isolated is None else _again(name, kind, seed, folder)
+        )
+    return found
+
+
+def _fork(name: str, kind: Kind, seeds: range, folder: Path, found: list[str]) -> str:
+    """Add outcomes until the child ends; returns the signal that killed it, if any."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
@@ -271,16 +318,26 @@ def forked(name: str, kind: Kind, seeds: range, folder: Path) -> list[str]:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         signal.alarm(30 + len(seeds))
         for seed in seeds:
+            if kind.isolated is not None:  # ends in C code too, where Python sees no signals
+                signal.setitimer(signal.ITIMER_VIRTUAL, 2.0)
             os.write(writing, f"{outcome(name, kind, seed, folder)}\n".encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        found = pipe.read().splitlines()
+        found += pipe.read().splitlines()
     _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        died = signal.Signals(os.WTERMSIG(status)).name
-        found.append(f"{died} {seeds.start + len(found)}")
-    return found
+    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else ""
+
+
+def _again(name: str, kind: Kind, seed: int, folder: Path) -> str:
+    """What a user sees of a file on which the reader's child does not survive."""
+    assert kind.isolated is not None, "only such files are read in a child"
+    path = _put(folder / f"{seed}.mutant", mutant(name, kind, seed))
+    try:
+        kind.isolated(path)
+    except CompileError as e:
+        return "refused" if {d.code for d in e.diagnostics} == {"E147"} else f"unclear {seed}"
+    return "ok"
 
 
 def harm(found: Iterable[str]) -> list[str]:

@@ -1,0 +1,53 @@
+"""Formats of models that are read in a child process, for the campaign of ``mutants.py``.
+
+A format is registered in two lines: a function that gives the bytes of a good file, and an entry
+of ``FORMATS`` with the reader that ``snnc.frontends.isolated`` calls.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.nirfiles import chain_of, write_nir
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a format is read.
+
+    Attributes:
+        reader: ``module:function``, called with the bytes, a name and the options.
+        good: Bytes of a file that the reader accepts; it raises ImportError, and the format is
+            left out, where the package that writes such files is missing.
+        options: For the reader.
+    """
+
+    reader: str
+    good: Callable[[], bytes]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def nir_file() -> bytes:
+    """A recurrent layer in a sub-graph behind a convolution."""
+    lif = {"type": "LIF", "tau": np.full(3, 0.02), "v_threshold": np.ones(3), "v_leak": 0.0}
+    ends = {"in": {"type": "Input", "shape": [3]}, "out": {"type": "Output", "shape": [3]}}
+    loop = {**ends, "lif": lif, "rec": {"type": "Linear", "weight": np.eye(3)}}
+    edges = [("in", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "out")]
+    hidden = {"type": "NIRGraph", "nodes": loop, "edges": edges}
+    conv = {"type": "Conv2d", "weight": np.ones((1, 1, 3, 3)), "bias": np.zeros(1), "stride": 1}
+    flat = {"type": "Flatten", "start_dim": 0, "end_dim": -1}
+    layers = [conv, flat, {"type": "Affine", "weight": np.ones((3, 4)), "bias": np.ones(3)}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.nir"
+        return write_nir(path, *chain_of((1, 4, 4), *layers, hidden, out=(3,))).read_bytes()
+
+
+FORMATS: dict[str, Format] = {
+    "nir": Format("snnc.frontends.from_nir:read_bytes", nir_file),
+}
