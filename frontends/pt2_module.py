@@ -13,6 +13,7 @@ from torch.fx import traceback as fx_traceback
 
 from snnc.frontends.pt2_archive import Pt2
 from snnc.frontends.pt2_program import SIZES, PtProgram, Ref, Setting, state_is_kept
+from snnc.frontends.readings import FileInput
 from snnc.untrusted import UnsafeError
 
 #: ``ScalarType`` of the archive → torch.
@@ -32,9 +33,9 @@ _FORMATS = {
 class Exported(nn.Module):
     """Executes the program; its tensors are buffers ``t0``, ``t1`` … in the order of ``keys``."""
 
-    def __init__(self, archive: Pt2, program: PtProgram) -> None:
+    def __init__(self, archive: Pt2, program: PtProgram, name: str) -> None:
         super().__init__()
-        self.program = program
+        self.program, self.name = program, name
         self.keys: list[str] = []
         self.places: dict[str, str] = {}
         for value, key in program.tensors.items():
@@ -46,6 +47,20 @@ class Exported(nn.Module):
             self.register_buffer(self.places[value], tensor)
             self.keys.append(key)
         self.functions = [_function(call.operator) for call in program.calls]
+
+    @property
+    def inputs(self) -> tuple[FileInput, ...]:
+        """Inputs of the program."""
+        return self.program.inputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what it returns."""
+        return self.program.output_names
+
+    def described(self, traced: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+        """Its trace, in terms of the user's module."""
+        return with_origins(traced, self, self.name)
 
     def forward(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """Outputs of the program."""

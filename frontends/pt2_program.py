@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail
+from snnc.frontends.readings import FileInput
 from snnc.untrusted import UnsafeError, parse_json
 
 _SCHEMA = 8
@@ -101,15 +102,6 @@ class PtCall:
         return Loc(self.path, file, line)
 
 
-@dataclass(frozen=True, slots=True)
-class PtInput:
-    """An input of the user: its type as ``ScalarType``, and (extent, whether it is fixed)."""
-
-    name: str
-    dtype: int
-    shape: tuple[tuple[int, bool], ...]
-
-
 @dataclass(frozen=True)
 class PtProgram:
     """A checked program.
@@ -123,7 +115,7 @@ class PtProgram:
         torch: Version that wrote it.
     """
 
-    inputs: tuple[PtInput, ...]
+    inputs: tuple[FileInput, ...]
     tensors: Mapping[str, str]
     calls: tuple[PtCall, ...]
     outputs: tuple[str, ...]
@@ -171,8 +163,8 @@ class _Parser:
         names = self._output_names(len(outputs))
         return PtProgram(inputs, tensors, calls, outputs, names, self.torch)
 
-    def _inputs(self) -> tuple[tuple[PtInput, ...], dict[str, str]]:
-        inputs: list[PtInput] = []
+    def _inputs(self) -> tuple[tuple[FileInput, ...], dict[str, str]]:
+        inputs: list[FileInput] = []
         tensors: dict[str, str] = {}
         for spec in self.signature["input_specs"]:
             ((kind, value),) = spec.items()
@@ -188,14 +180,14 @@ class _Parser:
             self._define(key)
         return tuple(inputs), tensors
 
-    def _input(self, key: str) -> PtInput:
+    def _input(self, key: str) -> FileInput:
         meta = self.graph["tensor_values"][key]
         shape = []
         for size in meta["sizes"]:
             fixed = "as_int" in size
             hint = size if fixed else size["as_expr"]["hint"] or {}
             shape.append((_integer(hint.get("as_int", 2)), fixed))
-        return PtInput(key, _integer(meta["dtype"]), tuple(shape))
+        return FileInput(key, _integer(meta["dtype"]), tuple(shape))
 
     def _define(self, key: str) -> str:
         if key in self.known:
