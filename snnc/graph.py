@@ -64,12 +64,17 @@ class Graph:
         name: Of the network.
         steps: Time steps of one sample as the model was traced; the default for static inputs.
         max_steps: Longest sequence for which ranges are proven; 0 means any length.
+        later_steps: Steps of the second loop and those behind it; 0, also if there is no entry,
+            means as many as the first.
     """
 
-    def __init__(self, name: str, steps: int = 1, max_steps: int = 0) -> None:
+    def __init__(
+        self, name: str, steps: int = 1, max_steps: int = 0, later_steps: tuple[int, ...] = ()
+    ) -> None:
         self.name = name
         self.steps = steps
         self.max_steps = max_steps
+        self.later_steps = later_steps
         self._g: nx.MultiDiGraph[str] = nx.MultiDiGraph()
 
     def __iter__(self) -> Iterator[Node]:
@@ -116,9 +121,19 @@ class Graph:
         """Consumers of any of the node's outputs."""
         return [self[e.dst] for e in self.out_edges(name)]
 
+    @property
+    def phases(self) -> int:
+        """Number of loops over time, one after the other; at least 1."""
+        return max([1, *(t.clock.phase for n in self.nodes for t in n.types)])
+
+    def steps_of(self, phase: int, first: int) -> int:
+        """Steps of a loop (they count from 1), if the first loop has ``first``."""
+        own = self.later_steps[phase - 2] if 1 < phase < len(self.later_steps) + 2 else 0
+        return own or first
+
     def copy(self) -> Graph:
         """A shallow copy that shares the nodes."""
-        new = Graph(self.name, self.steps, self.max_steps)
+        new = Graph(self.name, self.steps, self.max_steps, self.later_steps)
         new._g = self._g.copy()
         return new
 
@@ -212,6 +227,11 @@ class Graph:
             if [(t.shape, t.clock) for t in inferred] != have:
                 text = f"type of {node.name} is {node.type}, its operator infers {inferred[0]}"
                 found.append(error("E204", text, node.loc))
+            for edge in edges:
+                phases = self[edge.src].types[edge.out].clock.phase, node.type.clock.phase
+                if edge.delay and phases[0] != phases[1] and max(phases) > 1:
+                    text = f"{node.name} reads {edge.src} of an earlier step of another loop"
+                    found.append(error("E204", text, node.loc))
         return found
 
     def verify(self) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def text(graph: Graph) -> str:
     """Print the graph; two graphs with different semantics print differently."""
     limit = f" max_steps={graph.max_steps}" if graph.max_steps else ""
-    lines = [f"graph {graph.name} steps={graph.steps}{limit} {{"]
+    later = f" later_steps={_attribute(graph.later_steps)}" if graph.later_steps else ""
+    lines = [f"graph {graph.name} steps={graph.steps}{later}{limit} {{"]
     for node in graph:
         args = ", ".join(_operand(e) for e in graph.in_edges(node.name))
         types = ", ".join(map(str, node.types))

@@ -32,6 +32,9 @@ _LARGEST = 1 << 28
 #: Steps of the longest delay; each is a word of state.
 _LONGEST = 4096
 
+#: Loops over time in one network.
+_MOST_LOOPS = 1000
+
 _OPERATORS: dict[str, type[Op]] = {**OPS, **INTOPS}
 _RECORDS = (Const, Kernel, Line, State, TensorType, Float, Int)
 
@@ -80,6 +83,7 @@ def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
         "name": graph.name,
         "steps": graph.steps,
         "max_steps": graph.max_steps,
+        **({"later_steps": list(graph.later_steps)} if graph.later_steps else {}),
         "nodes": nodes,
     }
     text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
@@ -107,7 +111,10 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
     steps, max_steps = (_typed(document[k], int) for k in ("steps", "max_steps"))
     if steps < 1 or max_steps < 0:
         raise ValueError(f"steps {steps}, max_steps {max_steps}")
-    graph = Graph(_typed(document["name"], str), steps, max_steps)
+    later = tuple(_typed(n, int) for n in _typed(document.get("later_steps", []), list))
+    if len(later) > _MOST_LOOPS or min(later, default=0) < 0:
+        raise ValueError(f"later_steps {later!r:.60}")
+    graph = Graph(_typed(document["name"], str), steps, max_steps, later)
     for entry in document["nodes"]:
         if entry["op"] not in _OPERATORS:
             raise ValueError(f"unknown operator {entry['op']!r}")

@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
-import enum
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 
-class Clock(enum.StrEnum):
-    """When a value changes within one sample."""
+class Clock(str):
+    """When a value changes within one sample.
 
-    ONCE = "once"  # constant over the sequence, e.g. a projection of a static image
-    STEP = "step"  # every tick
-    END = "end"  # known after the last tick, e.g. a readout
+    Most networks have one loop over time, and three clocks: ``ONCE`` before it, ``STEP`` in it,
+    ``END`` after it.  A network may have several loops in a row, each with its own steps.  Those
+    of the second are the clocks ``step2`` and ``end2``; what is known after one loop is constant
+    in all later ones.
+
+    Equal clocks are one object, and a clock is its name.
+
+    >>> Clock("step2").phase, Clock("step2").kind is Clock.STEP, Clock.of(Clock.END, 1)
+    (2, True, 'end')
+    """
+
+    __slots__ = ()
+
+    ONCE: ClassVar[Clock]  # constant over the sequence, e.g. a projection of a static image
+    STEP: ClassVar[Clock]  # every tick
+    END: ClassVar[Clock]  # known after the last tick, e.g. a readout
+
+    def __new__(cls, name: str) -> Clock:
+        if name not in _CLOCKS:
+            if not _LATER.fullmatch(name):
+                raise ValueError(f"there is no clock {name!r:.40}")
+            _CLOCKS[name] = str.__new__(cls, name)
+        return _CLOCKS[name]
+
+    @classmethod
+    def of(cls, kind: Clock, phase: int) -> Clock:
+        """The clock of this kind in the loop number ``phase``, which counts from 1."""
+        return cls(kind.kind + (str(phase) if phase > 1 else ""))
+
+    @property
+    def kind(self) -> Clock:
+        """``ONCE``, ``STEP`` or ``END``."""
+        return Clock(self.rstrip("0123456789"))
+
+    @property
+    def phase(self) -> int:
+        """Number of the loop that it belongs to: 1 for the first, 0 for ``ONCE``."""
+        digits = self[len(self.kind) :]
+        return int(digits) if digits else int(self is not Clock.ONCE)
+
+    @property
+    def order(self) -> int:
+        """Place in time: clocks of larger order come later."""
+        return 2 * self.phase - (self.kind is Clock.STEP)
+
+
+#: Every clock by name; the later loops' are added when they are first used.
+_CLOCKS: dict[str, Clock] = {}
+_CLOCKS |= {name: str.__new__(Clock, name) for name in ("once", "step", "end")}
+_LATER = re.compile("(step|end)([2-9]|[1-9][0-9]{1,3})")
+Clock.ONCE, Clock.STEP, Clock.END = (_CLOCKS[name] for name in ("once", "step", "end"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +152,12 @@ class TensorType:
 def latest(clocks: tuple[Clock, ...]) -> Clock:
     """Clock of an operator applied to values of these clocks (constants are ONCE).
 
-    Raises ValueError for a mix of STEP and END: crossing needs an operator.
+    Raises ValueError for a mix of a value per step with one known later, or with the steps of
+    another loop: crossing needs an operator.
     """
-    kinds = set(clocks)
-    if {Clock.STEP, Clock.END} <= kinds:
+    last = max(clocks, key=lambda c: c.order, default=Clock.ONCE)
+    if any(c.kind is Clock.STEP and c is not last for c in clocks):
+        if last.kind is Clock.STEP:
+            raise ValueError("mixes the steps of two loops")
         raise ValueError("mixes a per-step value with one known after the last step")
-    for clock in (Clock.END, Clock.STEP):
-        if clock in kinds:
-            return clock
-    return Clock.ONCE
+    return last
