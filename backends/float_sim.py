@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc import ops
+from snnc.backends.float_layers import layer
+from snnc.data import check_tokens
 from snnc.graph import Edge, Graph, Node
 from snnc.kernel import Kernel
 from snnc.params import Param
@@ -107,6 +109,8 @@ class FloatSimulator:
             Outputs by name and the records.
         """
         arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
+        for name, array in arrays.items():
+            check_tokens(name, np.asarray(array), self.inputs[name].dtype)
         arrays = {k: np.asarray(v, self.dtype) for k, v in arrays.items()}
         stepped = [v.shape[1] for k, v in arrays.items() if self.inputs[k].clock is Clock.STEP]
         count = stepped[0] if stepped else self.graph.steps if steps is None else steps
@@ -225,55 +229,4 @@ class _Run:
                 rank = max(v.ndim for v in x)
                 x = [v.reshape(len(v), *[1] * (rank - v.ndim), *v.shape[1:]) for v in x]
                 return np.asarray(FUNCTIONS[op.fn](*x))
-            case ops.Linear():
-                y: Array = x[0] @ self._param(op.weight).T
-                return y if op.bias is None else y + self._param(op.bias)
-            case ops.Conv2d():
-                return self._conv2d(op, x[0])
-            case ops.BatchNorm():
-                return self._batch_norm(op, x[0])
-            case ops.SumPool2d():
-                return np.asarray(_windows(x[0], op, 0.0).sum((4, 5)))
-            case ops.AvgPool2d():
-                return np.asarray(_windows(x[0], op, 0.0).mean((4, 5)))
-            case ops.MaxPool2d():
-                peak: Array = _windows(x[0], op, -np.inf).max((4, 5))
-                return peak
-            case ops.Reshape():
-                return x[0].reshape(len(x[0]), *op.shape)
-            case ops.Sum():
-                return np.asarray(np.add.reduce(x))
-            case ops.Repeat() | ops.Output():
-                return x[0]
-        raise AssertionError(f"no rule for {type(op).__name__}")
-
-    def _conv2d(self, op: ops.Conv2d, x: Array) -> Array:
-        w = self._param(op.weight)
-        out, _, kh, kw = w.shape
-        pad = [(0, 0), (0, 0), *((p, p) for p in op.padding)]
-        reach = [d * (k - 1) + 1 for d, k in zip(op.dilation, (kh, kw), strict=True)]
-        view = np.lib.stride_tricks.sliding_window_view(np.pad(x, pad), reach, (2, 3))
-        (sh, sw), (dh, dw) = op.stride, op.dilation
-        view = view[:, :, ::sh, ::sw, ::dh, ::dw]
-        n, _, height, width = view.shape[:4]
-        rows = view.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, op.groups, -1)
-        parts = [rows[:, g] @ p.reshape(len(p), -1).T for g, p in enumerate(np.split(w, op.groups))]
-        y = np.concatenate(parts, 1).reshape(n, height, width, out).transpose(0, 3, 1, 2)
-        return y if op.bias is None else y + self._param(op.bias)[:, None, None]
-
-    def _batch_norm(self, op: ops.BatchNorm, x: Array) -> Array:
-        shape = (-1, *[1] * (x.ndim - 2))
-        y = (x - self._param(op.mean).reshape(shape)) / np.sqrt(
-            self._param(op.var).reshape(shape) + op.eps
-        )
-        if op.weight is not None:
-            y = y * self._param(op.weight).reshape(shape)
-        return y if op.bias is None else y + self._param(op.bias).reshape(shape)
-
-
-def _windows(x: Array, op: ops.SumPool2d | ops.AvgPool2d | ops.MaxPool2d, fill: float) -> Array:
-    pad = [(0, 0), (0, 0), *((p, p) for p in op.padding)]
-    view = np.lib.stride_tricks.sliding_window_view(
-        np.pad(x, pad, constant_values=fill), op.kernel, (2, 3)
-    )
-    return view[:, :, :: op.stride[0], :: op.stride[1]]
+        return layer(op, x)

@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional
 
 from snnc import ops
+from snnc.data import check_tokens
+from snnc.frontends.torch_layers import layer
 from snnc.graph import Edge, Graph, Node
 from snnc.kernel import PREDICATES, Kernel
 from snnc.params import Param
@@ -115,6 +117,8 @@ class Evaluator:
         self.graph = graph
         self.dtype = dtype
         self.inputs = {n: x.to(dtype) for n, x in inputs.items()}
+        for name, x in inputs.items():
+            check_tokens(name, x.numpy(), graph[name].type.dtype)
         self.batch = next(len(x) for x in inputs.values()) if inputs else 1
         lengths = {x.shape[1] for n, x in inputs.items() if graph[n].type.clock is Clock.STEP}
         self.steps = lengths.pop() if lengths else (steps or graph.steps)
@@ -260,37 +264,3 @@ class Evaluator:
         if isinstance(node.op, ops.TimeStack):
             return torch.stack(value, 1)
         return value / self.steps if isinstance(node.op, ops.TimeMean) else value
-
-
-def layer(op: ops.Op, *args: Tensor) -> Tensor:
-    """An operator without state on tensors with the batch first."""
-    x = args[0]
-
-    def tensor(p: Param | None) -> Any:
-        return None if p is None else torch.from_numpy(p.data.copy()).to(x.dtype)
-
-    match op:
-        case ops.Linear():
-            return functional.linear(x, tensor(op.weight), tensor(op.bias))
-        case ops.Conv2d():
-            w = tensor(op.weight)
-            attrs = (op.stride, op.padding, op.dilation, op.groups)
-            return functional.conv2d(x, w, tensor(op.bias), *attrs)
-        case ops.BatchNorm():
-            mean, var = tensor(op.mean), tensor(op.var)
-            weight, bias = tensor(op.weight), tensor(op.bias)
-            return functional.batch_norm(x, mean, var, weight, bias, eps=op.eps)
-        case ops.AvgPool2d():
-            return functional.avg_pool2d(x, op.kernel, op.stride, op.padding)
-        case ops.SumPool2d():
-            return functional.avg_pool2d(x, op.kernel, op.stride, op.padding, divisor_override=1)
-        case ops.MaxPool2d():
-            return functional.max_pool2d(x, op.kernel, op.stride, op.padding)
-        case ops.Reshape():
-            return x.reshape(len(x), *op.shape)
-        case ops.Sum():
-            return torch.stack(args).sum(0)
-        case ops.Repeat() | ops.Output():
-            return x
-        case _:
-            raise AssertionError(f"{type(op).__name__} has no torch meaning")

@@ -7,7 +7,7 @@ from typing import Any
 from snnc.frontends.dag import CONSTANT, Form
 from snnc.frontends.layout import TIME, Axes, inner
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
-from snnc.ops import convolved, pooled
+from snnc.windows import convolved, pooled
 
 Pair = tuple[int, int]
 

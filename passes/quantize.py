@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from snnc import intops, ops
+from snnc.conv_ops import Pair
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.exact import ONE, ConstantError, Expr, floats, leaf, nearest, signs
 from snnc.graph import Graph, Node, Value
@@ -193,7 +194,7 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.values[node.name, 0] = QValue(Value(node.name), ONE, source.per_step, root)
 
 
-def _pool(make: Callable[[ops.Pair, ops.Pair, ops.Pair], ops.Op], mean: bool) -> Rule:
+def _pool(make: Callable[[Pair, Pair, Pair], ops.Op], mean: bool) -> Rule:
     """A rule for pools: the unit stays, divided by the window for a mean."""
 
     def rule(low: Lowered, node: Node, x: list[QValue]) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.manifest import InputEntry
+from snnc.types import DType, Int
 
 Array = npt.NDArray[Any]
 _HOWTO = 'save it with numpy: np.savez("data.npz", x=x, y=y)'
@@ -111,6 +112,21 @@ def check_array(array: Array, entry: InputEntry) -> list[Diagnostic]:
     if entry.clock == "once" and array.shape[2:] == entry.shape and array.ndim > 1:
         notes.append("there is a time axis too many: this network reads one input per sample")
     return [error("E421", text, None, *notes)]
+
+
+def check_tokens(name: str, array: Array, dtype: DType) -> None:
+    """Refuse values (E425) that an input of an integer type, such as token numbers, cannot take."""
+    if not isinstance(dtype, Int) or not array.size:
+        return
+    lo, hi = dtype.bounds
+    found = float(array.min()), float(array.max())
+    if array.dtype.kind == "f" and not np.array_equal(np.rint(array), array):
+        text = f"input {name!r} takes whole numbers, got {found[0]:g} to {found[1]:g}"
+        raise fail("E425", text, help=f"give the numbers {lo} to {hi}, e.g. those of tokens")
+    if found[0] < lo or found[1] > hi:
+        text = f"input {name!r} takes {lo} to {hi}, got {found[0]:g} to {found[1]:g}"
+        why = "an embedding has one row for each of these numbers"
+        raise fail("E425", text, None, why, help="use the vocabulary that the model was made for")
 
 
 def _check_lengths(

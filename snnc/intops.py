@@ -11,10 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from snnc.conv_ops import Pair
 from snnc.kernel import INT_FUNCTIONS, ROUNDINGS, Kernel
-from snnc.ops import Crossing, Op, Pair, Types, convolved, one, pooled
+from snnc.op import Op, Types, one
 from snnc.params import Param
+from snnc.time_ops import Crossing
 from snnc.types import INT, Clock, TensorType, latest
+from snnc.windows import convolved, pooled
 
 
 def _integers(**params: Param | None) -> None:

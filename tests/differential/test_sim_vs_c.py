@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from snnc.backends.c.backend import CBackend
+from snnc.conv_ops import Pair
 from snnc.graph import Graph, Value
 from snnc.intops import (
     IntConv2d,
@@ -27,7 +28,7 @@ from snnc.intops import (
     IntTimeSum,
 )
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line
-from snnc.ops import Op, Pair
+from snnc.op import Op
 from snnc.params import Param
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
