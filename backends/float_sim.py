@@ -61,6 +61,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": np.rint,
     "floor": np.floor,
     "ceil": np.ceil,
+    "trunc": np.trunc,
+    "wrap": lambda a, n: a - 2 * n * np.ceil((a - n) / (2 * n)),
     "sin": np.sin,
     "cos": np.cos,
     "reciprocal": np.reciprocal,

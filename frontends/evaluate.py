@@ -62,9 +62,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         name: _as_tensor(getattr(torch, name))
         for name in (
             *("exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "abs", "round"),
-            *("floor", "ceil", "sin", "cos", "reciprocal"),
+            *("floor", "ceil", "trunc", "sin", "cos", "reciprocal"),
         )
     },
+    "wrap": lambda a, n: a - 2 * n * torch.ceil(torch.as_tensor((a - n) / (2 * n))),
 }
 
 

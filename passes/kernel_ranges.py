@@ -197,6 +197,8 @@ class _Analysis:
                 return args[0].shl(line.shift)
             case "rsh":
                 return args[0].rsh(line.shift, line.rounding)
+            case "wrap":
+                return args[0].wrap(line.shift)
             case "maximum":
                 lo, hi = (np.maximum(args[0].lo, args[1].lo), np.maximum(args[0].hi, args[1].hi))
                 return Interval(lo, hi)

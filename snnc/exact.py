@@ -300,6 +300,10 @@ def _fraction(fn: str, x: list[Fraction]) -> Fraction:
             return Fraction(math.ceil(x[0]))
         case "round":
             return Fraction(round(x[0]))
+        case "trunc":
+            return Fraction(math.trunc(x[0]))
+        case "wrap" if x[1] > 0:
+            return x[0] - 2 * x[1] * math.ceil((x[0] - x[1]) / (2 * x[1]))
         case "where":
             return x[1] if x[0] != 0 else x[2]
         case "ge" | "gt" | "le" | "lt" | "eq" | "ne":

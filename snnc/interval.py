@@ -81,6 +81,12 @@ class Interval:
             return self
         return Interval(_rsh(self.lo, shift, rounding), _rsh(self.hi, shift, rounding))
 
+    def wrap(self, bits: int) -> Interval:
+        """In a word of ``bits``, from above ``-2**(bits-1)`` up to ``2**(bits-1)``."""
+        half = 1 << (bits - 1)
+        fits = (self.lo > -half) & (self.hi <= half)
+        return Interval(np.where(fits, self.lo, 1 - half), np.where(fits, self.hi, half))
+
     def join(self, other: Interval) -> Interval:
         """Smallest interval with both; an empty one adds nothing."""
         lo = np.where(self.lo > self.hi, other.lo, np.minimum(self.lo, other.lo))

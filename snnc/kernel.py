@@ -19,16 +19,18 @@ REAL_FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("ge", "gt", "le", "lt", "eq", "ne", "and", "or", "xor"), 2),
     **dict.fromkeys(("neg", "not", "exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh"), 1),
     **dict.fromkeys(("softplus", "relu", "abs", "round", "floor", "ceil", "sin", "cos"), 1),
-    **dict.fromkeys(("reciprocal", "square"), 1),
+    **dict.fromkeys(("reciprocal", "square", "trunc"), 1),
+    "wrap": 2,  # wrap(x, n): x plus the multiple of 2n that puts it into (-n, n]
     "where": 3,
 }
 
 #: Integer functions, with their number of operands.
-#: ``rsh`` takes ``shift`` and ``rounding``; ``shl`` takes ``shift``.
+#: ``rsh`` takes ``shift`` and ``rounding``; ``shl`` takes ``shift``; for ``wrap`` it is the number
+#: of bits of the word, whose values are above ``-2**(bits-1)`` and up to ``2**(bits-1)``.
 INT_FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("add", "sub", "mul", "maximum", "minimum"), 2),
     **dict.fromkeys(("ge", "gt", "le", "lt", "eq", "ne", "and", "or"), 2),
-    **dict.fromkeys(("neg", "not", "rsh", "shl", "copy"), 1),
+    **dict.fromkeys(("neg", "not", "rsh", "shl", "wrap", "copy"), 1),
     "select": 3,
 }
 
@@ -67,6 +69,8 @@ class Line:
             text = f"{a[0]} >> {self.shift} ({self.rounding})"
         elif self.fn == "shl":
             text = f"{a[0]} << {self.shift}"
+        elif self.fn == "wrap" and self.shift:
+            text = f"wrap({a[0]}, {self.shift} bits)"
         elif self.fn == "copy":
             text = a[0]
         else:
@@ -144,6 +148,8 @@ class Kernel:
                 raise ValueError(f"unknown rounding {line.rounding!r}")
             if not 0 <= line.shift <= 62:
                 raise ValueError(f"shift of {line.shift} bits")
+            if line.fn == "wrap" and len(line.args) == 1 and line.shift < 2:
+                raise ValueError(f"a word of {line.shift} bits")
             define(line.name)
         for name in (*self.outputs, *(s.next for s in self.states)):
             if name not in defined:

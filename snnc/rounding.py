@@ -1,4 +1,4 @@
-"""Rounding right shifts on exact Python integers: the definition that every backend matches.
+"""Rounding right shifts and words on exact Python integers: the definition of every backend.
 
 Source of the formulas: for ``x >> p`` (floor of ``x / 2**p``), Loihi rounds toward zero
 (``trunc``); ``half_away`` is symmetric and has no bias.
@@ -37,3 +37,15 @@ def rsh(x: int, shift: int, rounding: str) -> int:
         r = x - (q << shift)
         return q + (r > half or (r == half and q % 2 == 1))
     raise ValueError(f"unknown rounding {rounding!r}")
+
+
+def wrap(x: int, bits: int) -> int:
+    """A word of Loihi that wraps around: ``x`` plus the multiple of ``2**bits`` that puts it right.
+
+    Its values are above ``-2**(bits-1)`` and up to ``2**(bits-1)``: Lava's LIF (lava-nc 0.10.0, fixed point) keeps ``+2**23`` and maps ``-2**23`` to it.
+
+    >>> [wrap(x, 4) for x in (-9, -8, -7, 7, 8, 9, 25)]
+    [7, 8, -7, 7, 8, -7, -7]
+    """
+    half = 1 << (bits - 1)
+    return half - ((half - x) % (1 << bits))

@@ -212,6 +212,7 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Line("r", "minimum", ("q", "cap")),
         Line("t", "maximum", ("r", "floor_")),
         Line("w", "rsh", ("x3",), shift=int(b.rng.integers(0, 40)), rounding=b.rounding()),
+        Line("y", "wrap", (str(b.rng.choice(("x3", "i", "t"))),), shift=int(b.rng.integers(2, 40))),
     )
     consts = (
         b.const("k", shape, -3, 3),
@@ -219,7 +220,7 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Const("cap", Param(np.array(900))),
         Const("floor_", Param(np.array(-1000))),
     )
-    outputs = ("m", "v", "t", "i", "w") if b.rng.integers(2) else ("t", "v")
+    outputs = ("m", "v", "t", "i", "w", "y") if b.rng.integers(2) else ("t", "v", "y")
     return Kernel(("i",), (State("v", "t", _init(b, shape)),), consts, body, outputs)
 
 

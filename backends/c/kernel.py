@@ -112,10 +112,24 @@ def expression(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
             return f"{args[0].as_(word)} * {literal(1 << line.shift, word)}", word
         case "rsh":
             return rounded(args[0], line.shift, line.rounding)
+        case "wrap":
+            return _wrapped(args[0], line.shift)
         case "copy":
             return a[0], word
     assert line.fn in PREDICATES, f"no C for {line.fn}"
     return f"(int32_t)({_predicate(line.fn, args, a)})", "int32_t"
+
+
+def _wrapped(x: Var, bits: int) -> tuple[str, str]:
+    """``x`` in a word of ``bits``: computed modulo a power of two, in unsigned words."""
+    half, (lo, hi) = 1 << (bits - 1), x.bounds
+    if lo > -half and hi <= half:
+        return x.text, x.word
+    word = computed(x.bounds, (half - hi, half - lo), (1 - half, (1 << bits) - 1))
+    unsigned, mask = f"u{word}", (1 << bits) - 1
+    macro = "UINT64_C" if word == "int64_t" else "UINT32_C"
+    left = f"{literal(half, word)} - {x.as_(word)}"
+    return f"{literal(half, word)} - ({word})(({unsigned})({left}) & {macro}({mask}))", word
 
 
 def _predicate(fn: str, args: list[Var], a: list[str]) -> str:

@@ -77,6 +77,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "select": lambda c, a, b: np.where(c != 0, a, b),
     "copy": lambda a: a,
 }
+#: Those with a number of bits; a word of ``n`` bits ends at ``+2**(n-1)`` (``snnc.rounding.wrap``).
+SHIFTS: dict[str, Callable[[Array, int, str], Array]] = {
+    "rsh": rsh,
+    "shl": lambda x, n, _: x << n,
+    "wrap": lambda x, n, _: (1 << n - 1) - (((1 << n - 1) - x) & ((1 << n) - 1)),
+}
 
 
 class Simulator:
@@ -272,10 +278,8 @@ class _Run:
         env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
         for line in kernel["body"]:
             args = [env[a] for a in line["args"]]
-            if line["fn"] == "rsh":
-                env[line["name"]] = rsh(args[0], line["shift"], line["rounding"])
-            elif line["fn"] == "shl":
-                env[line["name"]] = args[0] << line["shift"]
+            if shift := SHIFTS.get(line["fn"]):
+                env[line["name"]] = shift(args[0], line["shift"], line["rounding"])
             else:
                 env[line["name"]] = FUNCTIONS[line["fn"]](*args)
         noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
@@ -379,11 +383,6 @@ def add(sim: Simulator, node: Record, operands: list[Array]) -> Array:
     return total
 
 
-def reshape(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """Row-major reshape of each sample."""
-    return operands[0].reshape(len(operands[0]), *node["attributes"]["shape"])
-
-
 #: Operators without state, by name.
 OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
     "IntLinear": linear,
@@ -392,7 +391,7 @@ OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
     "IntMaxPool2d": max_pool,
     "IntRescale": rescale,
     "IntSum": add,
-    "IntReshape": reshape,
-    "IntRepeat": lambda sim, node, operands: operands[0],
-    "IntOutput": lambda sim, node, operands: operands[0],
+    "IntReshape": lambda sim, node, x: x[0].reshape(len(x[0]), *node["attributes"]["shape"]),
+    "IntRepeat": lambda sim, node, x: x[0],
+    "IntOutput": lambda sim, node, x: x[0],
 }

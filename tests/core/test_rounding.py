@@ -6,10 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from snnc.backends import float_sim
 from snnc.backends.numpy import simulator
 from snnc.interval import Interval
 from snnc.kernel import ROUNDINGS
-from snnc.rounding import rsh
+from snnc.rounding import rsh, wrap
 
 VALUES = np.arange(-600, 601)
 
@@ -38,3 +39,19 @@ def test_mathematical_meaning(shift: int) -> None:
 def test_unknown_rounding_is_refused() -> None:
     with pytest.raises(ValueError, match="stochastic"):
         rsh(1, 1, "stochastic")
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_all_definitions_of_a_wrapping_word_agree(bits: int) -> None:
+    scalar = [wrap(int(x), bits) for x in VALUES]
+    assert {(x - y) % (1 << bits) for x, y in zip(VALUES, scalar, strict=True)} == {0}
+    assert (min(scalar), max(scalar)) == (1 - (1 << (bits - 1)), 1 << (bits - 1))
+    assert simulator.SHIFTS["wrap"](VALUES, bits, "").tolist() == scalar
+    half = np.float64(1 << (bits - 1))
+    assert float_sim.FUNCTIONS["wrap"](VALUES.astype(float), half).tolist() == scalar
+    for lo, hi in ((-600, 600), (-3, 2), (-half, half), (1 - half, half), (5, 6)):
+        inside = [y for x, y in zip(VALUES, scalar, strict=True) if lo <= x <= hi]
+        found = Interval.of(int(lo), int(hi)).wrap(bits).bounds
+        assert found[0] <= min(inside) and max(inside) <= found[1]
+        if 1 - half <= lo and hi <= half:
+            assert found == (lo, hi)

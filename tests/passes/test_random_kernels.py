@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from snnc.backends.float_sim import FloatSimulator
-from snnc.backends.numpy.simulator import FUNCTIONS, Simulator, rsh
+from snnc.backends.numpy.simulator import FUNCTIONS, SHIFTS, Simulator
 from snnc.graph import Graph, Value
 from snnc.interval import Interval, RangeOverflowError
 from snnc.intops import IntNeuron
@@ -47,7 +47,8 @@ def random_integer_kernel(r: random.Random) -> Kernel:
         elif kind in (1, 2):
             lines += [Line(name, r.choice(("add", "sub", "maximum", "minimum")), (pick(), pick()))]
         elif kind == 3:
-            lines += [Line(name, r.choice(("neg", "copy")), (pick(),))]
+            fn = r.choice(("neg", "copy", "wrap"))
+            lines += [Line(name, fn, (pick(),), r.choice((2, 5, 24)) if fn == "wrap" else 0)]
         elif kind in (4, 5):
             pair = r.choice(
                 ((pick(), r.choice(fixed)), (r.choice(fixed), pick()), (pick(), pick()))
@@ -85,10 +86,10 @@ def extremes(k: Kernel, lo: list[int], hi: list[int], steps: int) -> dict[str, t
             env[name] = np.choose(kind, ways)
         for line in k.body:
             args = [env[a] for a in line.args]
-            rounded = line.fn == "rsh"
-            env[line.name] = (
-                rsh(args[0], line.shift, line.rounding) if rounded else FUNCTIONS[line.fn](*args)
-            )
+            if line.fn in SHIFTS:
+                env[line.name] = SHIFTS[line.fn](args[0], line.shift, line.rounding)
+            else:
+                env[line.name] = FUNCTIONS[line.fn](*args)
         state = {s.name: env[s.next] for s in k.states}
         note(env)
         note(state)
