@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from snnc.frontends.cell_rules import CELL_RULES
+from snnc.frontends.complex_rules import COMPLEX_RULES
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.pointwise_rules import POINTWISE_RULES
 from snnc.frontends.scalarize import Rule
 from snnc.frontends.shape_rules import SHAPE_RULES
 from snnc.frontends.time_rules import TIME_RULES
 
-RULES: dict[str, Rule] = {**POINTWISE_RULES, **SHAPE_RULES, **TIME_RULES, **LAYER_RULES}
+RULES: dict[str, Rule] = {
+    **POINTWISE_RULES,
+    **SHAPE_RULES,
+    **TIME_RULES,
+    **LAYER_RULES,
+    **CELL_RULES,
+    **COMPLEX_RULES,
+}
 
 #: Operators that, on parameters alone, are computed when the graph is built.
 MOVES = frozenset((*TIME_RULES, *LAYER_RULES, "permute", "transpose", "select", "cat", "stack"))

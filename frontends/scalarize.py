@@ -181,6 +181,9 @@ class Scalarizer:
             elif isinstance(value, torch.Tensor):
                 env[node] = self._input(index, value)
                 index += 1
+                if value.is_complex():
+                    text, hint = "an input is complex", "take two inputs and use torch.complex"
+                    env[node] = self._refuse(Refusal("E210", text, hint))
             else:
                 env[node] = value
         return env
@@ -234,27 +237,29 @@ class Scalarizer:
         return self._apply(call)
 
     def _apply(self, call: Call) -> Any:
+        from snnc.frontends.complex_rules import complex_call, is_complex, is_pair
         from snnc.frontends.rules import MOVES, RULES
 
-        tensors = [x for x in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(x, Traced)]
-        rule = RULES.get(call.name)
+        leaves = pytree.tree_leaves((call.args, call.kwargs))
+        tensors = [x for x in leaves if isinstance(x, Traced)]
+        constant = bool(tensors) and not any(map(is_pair, leaves))
+        complex_numbers = any(map(is_complex, (*leaves, *pytree.tree_leaves(call.result))))
+        rule = complex_call if complex_numbers else RULES.get(call.name)
         try:
-            if rule is None or _is_complex(call.result):
+            if rule is None:
                 raise self._unsupported(call)
-            if tensors and call.name in MOVES and all(self._weights(x) for x in tensors):
+            moves = complex_numbers or call.name in MOVES
+            if moves and constant and all(self._weights(x) for x in tensors):
                 return self._parameter_call(call)
             return rule(self, call)
         except Refusal as refusal:
-            if tensors and all(self.constant(x) for x in tensors) and call.name != "getitem":
+            if constant and all(self.constant(x) for x in tensors) and call.name != "getitem":
                 return self._parameter_call(call)
             if not refusal.code:
                 return Unknown()
             return self._refuse(refusal)
 
     def _unsupported(self, call: Call) -> Refusal:
-        if _is_complex(call.result):
-            hint = "keep real and imaginary parts as two tensors"
-            return Refusal("E210", "complex numbers are not supported", hint)
         random = torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ())
         if random and "rnn" not in call.name and call.name not in ("lstm", "gru"):
             hint = "move the random encoder out of the model"
@@ -274,7 +279,7 @@ class Scalarizer:
         def strip(x: Any) -> Any:
             if isinstance(x, Traced):
                 operands.append(self.solid(x).terms[0])
-                return _Operand(len(operands) - 1)
+                return Operand(len(operands) - 1)
             return x
 
         args, kwargs = pytree.tree_map(strip, (call.args, call.kwargs))
@@ -296,8 +301,13 @@ class Scalarizer:
         outputs = []
         for spec, x in zip(program.graph_signature.output_specs, flat, strict=True):
             if spec.kind.name == "USER_OUTPUT":
-                if isinstance(x, torch.fx.Node) and isinstance(env[x], Traced):
-                    outputs.append(self.solid(env[x]))
+                value = env[x] if isinstance(x, torch.fx.Node) else None
+                if isinstance(value, Traced) and not value.dtype.is_complex:
+                    outputs.append(self.solid(value))
+                elif value is not None and not isinstance(value, Unknown):
+                    text = "an output is complex"
+                    hint = "return real and imaginary part as two outputs: z.real, z.imag"
+                    self._refuse(Refusal("E210", text, hint))
             elif str(spec.target).rsplit(".", 1)[-1] in (
                 *("running_mean", "running_var", "num_batches_tracked"),
             ):
@@ -309,12 +319,8 @@ class Scalarizer:
         return outputs
 
 
-def _is_complex(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) and x.is_complex()
-
-
 @dataclass(frozen=True, slots=True)
-class _Operand:
+class Operand:
     """Place of a tensor among the arguments of a call on parameters."""
 
     index: int
@@ -335,7 +341,7 @@ def call_with(form: Form, operands: list[Any]) -> Any:
     op = getattr(getattr(getattr(torch.ops, namespace), name), overload)
 
     def fill(x: Any) -> Any:
-        if isinstance(x, _Operand):
+        if isinstance(x, Operand):
             return operands[x.index]
         return [fill(y) for y in x] if isinstance(x, tuple) else x
 

@@ -74,7 +74,7 @@ class _DataIsDetach(TorchFunctionMode):
     """``x.data`` is invisible to non-strict export; read it as ``x.detach()``."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.Tensor.data.__get__:  # type: ignore[attr-defined]
+        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
             return args[0].detach()
         return func(*args, **(kwargs or {}))
 

@@ -229,6 +229,6 @@ CASES = [
     *map(_network, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),
     *map(_network, (FixedDelay, TwoCompartments, Resonator, Gated)),
     _network(Delayed, "E210"),
-    _network(ComplexNumber, "E210"),
+    _network(ComplexNumber),
     *map(_step, (LIF, Adaptive, Recurrent)),
 ]

@@ -168,7 +168,11 @@ CASES = [
     _explicit("RLeaky", lambda: snn.RLeaky(0.9, linear_features=SIZE), recurrent=True),
     _explicit("RLeaky V", lambda: snn.RLeaky(0.9, all_to_all=False), recurrent=True),
     _explicit("RSynaptic", lambda: snn.RSynaptic(0.8, 0.9, linear_features=SIZE), recurrent=True),
-    _explicit("SLSTM", lambda: snn.SLSTM(SIZE, SIZE), "E210"),
+    # |membrane| = |o * tanh(c)| < 1
+    _explicit("SLSTM", lambda: snn.SLSTM(SIZE, SIZE, threshold=0.2)),
+    _explicit(
+        "SLSTM subtract", lambda: snn.SLSTM(SIZE, SIZE, True, 0.2, reset_mechanism="subtract")
+    ),
     *(
         _hidden(name, neuron)
         for name, neuron in {
