@@ -46,6 +46,8 @@ _COMPUTING = """
     type_as unbind
     unflatten uniform unsqueeze upsample_nearest2d var view view_as vstack where zero zeros
     zeros_like
+    complex conj_physical gru_cell imag lstm_cell polar real resolve_conj rnn_relu_cell
+    rnn_tanh_cell view_as_complex view_as_real
 """
 ALLOWED = frozenset(_COMPUTING.split())
 
