@@ -13,14 +13,14 @@ All constants are rounded with proof (``snnc.exact``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snnc.exact import ONE, ZERO, Expr, ceiling, floats, flooring, leaf, nearest, signs
-from snnc.kernel import Const, Kernel, Line, State
+from snnc.kernel import Kernel, State
 from snnc.params import Param, compact
 from snnc.passes.kernel_form import (
     Analysis,
@@ -34,6 +34,7 @@ from snnc.passes.kernel_form import (
     leaves,
 )
 from snnc.passes.kernel_units import magnitude
+from snnc.passes.kernel_writer import KernelWriter
 from snnc.profile import Profile
 
 Ints = npt.NDArray[np.int64]
@@ -66,11 +67,9 @@ class _Lowering:
     ) -> None:
         self.real, self.analysis, self.profile = real, analysis, profile
         self.gain, self.unit = gain, unit
-        self.lines: list[Line] = []
-        self.consts: dict[tuple[Param, Param | None], Const] = {}
+        self.w = KernelWriter(real, profile.rounding)
         self.problems: list[tuple[str, str, str]] = []
         self.numeric = {s.name for s in real.states} - analysis.predicates
-        self._taken = {*real.leaves(), *(line.name for line in real.body)}
 
     def go(self) -> LoweredKernel:
         for step in self.analysis.steps:
@@ -78,10 +77,10 @@ class _Lowering:
                 case Compare():
                     self._compare(step.name, step.value)
                 case Logic():
-                    self._emit(step.name, step.value.fn, *step.value.args)
+                    self.w.emit(step.name, step.value.fn, *step.value.args)
                 case Extreme():
                     a, b = (self._form(x) for x in step.value.args)
-                    self._emit(step.name, step.value.fn, a, b)
+                    self.w.emit(step.name, step.value.fn, a, b)
                 case _:
                     self._define(step.name, step.value)
         self._check_decays()
@@ -89,55 +88,16 @@ class _Lowering:
         outputs, units = [], []
         for name in self.real.outputs:
             value, unit = self._output(name)
-            outputs.append(self._named(name, value))
+            outputs.append(self.w.named(name, value))
             units.append(unit)
         kernel = Kernel(
             self.real.inputs,
             states,
-            tuple(self.consts.values()),
-            tuple(self.lines),
+            self.w.consts,
+            tuple(self.w.lines),
             tuple(outputs),
         )
         return LoweredKernel(kernel, units, self.problems)
-
-    # -- names, lines and constants -----------------------------------------------------------
-
-    def _emit(self, name: str, fn: str, *args: str, shift: int = 0) -> str:
-        rounding = self.profile.rounding if fn == "rsh" else ""
-        self.lines.append(Line(name, fn, args, shift, rounding))
-        return name
-
-    def _fresh(self, base: str) -> str:
-        name, i = base, 0
-        while name in self._taken:
-            i += 1
-            name = f"{base}{i}"
-        self._taken.add(name)
-        return name
-
-    def _named(self, name: str, value: str) -> str:
-        """Give ``value`` the name that the real kernel uses; the simulators' records then match."""
-        if value == name and any(line.name == name for line in self.lines):
-            return name
-        if name in self.real.leaves() or any(line.name == name for line in self.lines):
-            name = self._fresh(f"{name}_out")
-        return self._emit(name, "copy", value)
-
-    def _const(self, base: str, data: Ints) -> str:
-        values, index = Param(compact(data)), None
-        if data.size > 1:
-            distinct, inverse = np.unique(data, return_inverse=True)
-            if len(distinct) == 1:
-                values = Param(compact(distinct.reshape(())))
-            elif len(distinct) <= data.size // 4:
-                values = Param(compact(distinct))
-                index = Param(compact(inverse.reshape(data.shape), signed=False))
-        elif data.shape:
-            values = Param(compact(data.reshape(())))
-        key = (values, index)
-        if key not in self.consts:
-            self.consts[key] = Const(self._fresh(base), values, index)
-        return self.consts[key].name
 
     # -- forms --------------------------------------------------------------------------------
 
@@ -146,19 +106,16 @@ class _Lowering:
 
     def _define(self, name: str, form: Form) -> None:
         value = self._form(form)
-        if self.lines and self.lines[-1].name == value and value.startswith("_"):
-            last = self.lines.pop()
-            self._emit_line(name, last)
+        lines = self.w.lines
+        if lines and lines[-1].name == value and value.startswith("_"):
+            lines[-1] = replace(lines[-1], name=name)
         else:
-            self._emit(name, "copy", value)
-
-    def _emit_line(self, name: str, line: Line) -> None:
-        self.lines.append(Line(name, line.fn, line.args, line.shift, line.rounding))
+            self.w.emit(name, "copy", value)
 
     def _form(self, form: Form) -> str:
         if isinstance(form, Branch):
             yes, no = self._form(form.yes), self._form(form.no)
-            return self._emit(self._fresh("_b0"), "select", form.cond, yes, no)
+            return self.w.emit(self.w.fresh("_b0"), "select", form.cond, yes, no)
         return self._linear(form)
 
     def _linear(self, x: Linear) -> str:
@@ -169,15 +126,15 @@ class _Lowering:
             if term is None:
                 continue
             if total is None:
-                total = self._emit(self._fresh("_n0"), "neg", term) if minus else term
+                total = self.w.emit(self.w.fresh("_n0"), "neg", term) if minus else term
             else:
-                total = self._emit(self._fresh("_a0"), "sub" if minus else "add", total, term)
+                total = self.w.emit(self.w.fresh("_a0"), "sub" if minus else "add", total, term)
         if x.const != ZERO or total is None:
             k = nearest(x.const / self.unit)
             if total is None:
-                return self._const("k", k)
+                return self.w.const("k", k)
             if k.any():
-                total = self._emit(self._fresh("_a0"), "add", total, self._const("k", k))
+                total = self.w.emit(self.w.fresh("_a0"), "add", total, self.w.const("k", k))
         return total
 
     def _term(self, atom: str, c: Expr) -> tuple[str | None, bool]:
@@ -202,8 +159,8 @@ class _Lowering:
                 text = f"a decay of {atom} is so close to 1 that it rounds to 1 in {bits} bits"
                 why = f"the longest time constant is 2**{bits + 1} steps"
                 self.problems.append(("E323", text, why))
-        product = self._emit(self._fresh("_m0"), "mul", self._const("a", raw), atom)
-        return self._emit(self._fresh("_d0"), "rsh", product, shift=bits), False
+        product = self.w.emit(self.w.fresh("_m0"), "mul", self.w.const("a", raw), atom)
+        return self.w.emit(self.w.fresh("_d0"), "rsh", product, shift=bits), False
 
     @staticmethod
     def _unit_sign(c: Expr) -> int | None:
@@ -223,15 +180,15 @@ class _Lowering:
         if fn in ("eq", "ne"):
             raise NotScaleFreeError(f"{name}: equality of membranes is not defined in integers")
         if isinstance(form, Branch):  # each leaf has an exact threshold of its own
-            sides = [self._fresh("_p0"), self._fresh("_p0")]
+            sides = [self.w.fresh("_p0"), self.w.fresh("_p0")]
             for side, leaf_form in zip(sides, (form.yes, form.no), strict=True):
                 self._compare(side, Compare(fn, leaf_form))
-            self._emit(name, "select", form.cond, *sides)
+            self.w.emit(name, "select", form.cond, *sides)
             return
         if not form.coefs:
             sign = signs(form.const)
             truth = {"ge": sign >= 0, "gt": sign > 0, "le": sign <= 0, "lt": sign < 0}[fn]
-            self._emit(name, "copy", self._const("k", truth.astype(np.int64)))
+            self.w.emit(name, "copy", self.w.const("k", truth.astype(np.int64)))
             return
         atom, first = form.coefs[0]
         c = self._coefficient(atom, first)
@@ -255,7 +212,7 @@ class _Lowering:
                 self._check_threshold(name, bound)
         else:
             k = flooring(bound) if fn == "le" else ceiling(bound) - 1
-        self._emit(name, "ge" if fn in ("ge", "gt") else "le", value, self._const("theta", k))
+        self.w.emit(name, "ge" if fn in ("ge", "gt") else "le", value, self.w.const("theta", k))
 
     def _check_threshold(self, name: str, bound: Expr) -> None:
         if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
@@ -328,7 +285,7 @@ class _Lowering:
         """The line for a number that is a state update or an output."""
         if name in self.analysis.aliases:  # a predicate as the new value of a numeric state
             return self._form(Branch(self.analysis.aliases[name], Linear((), ONE), Linear()))
-        if any(line.name == name for line in self.lines):
+        if self.w.defines(name):
             return name
         form = self.analysis.values[name]
         if isinstance(form, Linear) and len(form.coefs) == 1 and form.const == ZERO:
@@ -350,7 +307,7 @@ class _Lowering:
                     return cond, yes.const
                 if yes.is_constant and no == Linear() and (signs(yes.const) <= 0).all():
                     # Units are positive: maxima and comparisons rely on it.
-                    return self._emit(self._fresh("_n0"), "neg", cond), -yes.const
+                    return self.w.emit(self.w.fresh("_n0"), "neg", cond), -yes.const
         if all(x.is_constant for x in leaves(form)):
             raise NotScaleFreeError(f"output {name} takes several fixed levels")
         return self._value(name), self.unit

@@ -1,0 +1,75 @@
+"""Straight-line integer code in the making: fresh names, lines, shared constants."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc.kernel import Const, Kernel, Line
+from snnc.params import Param, compact
+
+Ints = npt.NDArray[np.int64]
+
+
+class KernelWriter:
+    """Collects the lines and constants of an integer kernel.
+
+    Args:
+        real: The kernel that is lowered; its names stay free for the values they name there.
+        rounding: Of every right shift that does not say otherwise.
+    """
+
+    def __init__(self, real: Kernel, rounding: str) -> None:
+        self.real, self.rounding = real, rounding
+        self.lines: list[Line] = []
+        self._consts: dict[tuple[Param, Param | None], Const] = {}
+        self._taken = {*real.leaves(), *(line.name for line in real.body)}
+
+    @property
+    def consts(self) -> tuple[Const, ...]:
+        """The constants, in the order of their first use."""
+        return tuple(self._consts.values())
+
+    def emit(self, name: str, fn: str, *args: str, shift: int = 0, rounding: str = "") -> str:
+        """Append ``name = fn(args)``."""
+        rounding = (rounding or self.rounding) if fn == "rsh" else ""
+        self.lines.append(Line(name, fn, args, shift, rounding))
+        return name
+
+    def fresh(self, base: str) -> str:
+        """``base``, or ``base`` with the first free number."""
+        name, i = base, 0
+        while name in self._taken:
+            i += 1
+            name = f"{base}{i}"
+        self._taken.add(name)
+        return name
+
+    def defines(self, name: str) -> bool:
+        """Whether a line of this name was written."""
+        return any(line.name == name for line in self.lines)
+
+    def named(self, name: str, value: str) -> str:
+        """Give ``value`` the name that the real kernel uses; the simulators' records then match."""
+        if value == name and self.defines(name):
+            return name
+        if name in self.real.leaves() or self.defines(name):
+            name = self.fresh(f"{name}_out")
+        return self.emit(name, "copy", value)
+
+    def const(self, base: str, data: Ints) -> str:
+        """The name of a constant; few distinct values become a table."""
+        values, index = Param(compact(data)), None
+        if data.size > 1:
+            distinct, inverse = np.unique(data, return_inverse=True)
+            if len(distinct) == 1:
+                values = Param(compact(distinct.reshape(())))
+            elif len(distinct) <= data.size // 4:
+                values = Param(compact(distinct))
+                index = Param(compact(inverse.reshape(data.shape), signed=False))
+        elif data.shape:
+            values = Param(compact(data.reshape(())))
+        key = (values, index)
+        if key not in self._consts:
+            self._consts[key] = Const(self.fresh(base), values, index)
+        return self._consts[key].name
