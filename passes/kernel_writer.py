@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,3 +75,15 @@ class KernelWriter:
         if key not in self._consts:
             self._consts[key] = Const(self.fresh(base), values, index)
         return self._consts[key].name
+
+
+def live(kernel: Kernel) -> Kernel:
+    """The kernel without lines and constants that nothing needs."""
+    wanted = {*kernel.outputs, *(s.next for s in kernel.states)}
+    lines = []
+    for line in reversed(kernel.body):
+        if line.name in wanted:
+            lines.append(line)
+            wanted.update(line.args)
+    consts = tuple(c for c in kernel.consts if c.name in wanted)
+    return replace(kernel, consts=consts, body=tuple(reversed(lines)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snnc.passes.base import Pass
+from snnc.passes.drop_clamps import DropClamps
 from snnc.passes.fold_norm import FoldNorm
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
@@ -30,4 +31,5 @@ def integer_pipeline(
         Quantize(bits, input_bits, profile),
         PruneDead(),
         ProveRanges(max_steps),
+        DropClamps(),
     )

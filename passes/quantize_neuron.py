@@ -2,7 +2,8 @@
 
 The unit follows the weights of the neuron's main input: ``U = s_r * gain * 2**-F`` per row.  Other
 weights into the same neuron get the same row scale, chosen for all of them together; values that
-come with a unit of their own are multiplied into ``U``.
+come with a unit of their own are multiplied into ``U``.  A kernel that is not scale-free gets
+absolute formats instead, and its inputs are multiplied into units of ``2**-F``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from snnc.exact import ONE, ConstantError, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
+from snnc.passes.absolute_kernel import NoIntegerFormError, absolute_kernel, fraction_bits
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import gains, guard_bits
 from snnc.passes.lower_kernel import lower_kernel
@@ -30,6 +32,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     """Replace a Neuron by an IntNeuron."""
     op = node.op
     assert isinstance(op, ops.Neuron), "called for neurons only"
+    before = low.saved()
     try:
         analysis = analyse(op.kernel)
         _check_units(op.kernel, analysis)
@@ -37,9 +40,8 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         inputs, unit, guard = _common_unit(low, node, x, analysis, list(gain.values()))
         lowered = lower_kernel(op.kernel, analysis, gain, unit, low.profile)
     except NotScaleFreeError as e:
-        text = f"the update of neuron {node.name} has no scale-free integer form"
-        hint = "thresholds, resets and leaks must scale with the membrane"
-        low.problems.append(error("E220", text, node.loc, str(e), *op.kernel.text, help=hint))
+        low.restore(before)
+        _lower_absolute(low, node, x, str(e))
         return
     except (ZeroDivisionError, OverflowError, ConstantError) as e:
         low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc))
@@ -50,6 +52,34 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
     low.ctx.note(node.name, guard_bits=guard, formula=op.kernel.text)
+
+
+def _lower_absolute(low: Lowered, node: Node, x: list[QValue], why: str) -> None:
+    """Lower a kernel that is not scale-free, for the reason ``why``."""
+    op = node.op
+    assert isinstance(op, ops.Neuron), "called for neurons only"
+    bits = fraction_bits(op.kernel, low.profile)
+    settled = [low.settled(v) for v in x]
+    whole = tuple(v.unit.number == 1 for v in settled)
+    try:
+        lowered = absolute_kernel(op.kernel, whole, bits, low.profile)
+    except NoIntegerFormError as e:
+        text = f"the update of neuron {node.name} has no integer form"
+        notes = (f"not scale-free: {why}", f"not in fixed point: {e}", *op.kernel.text)
+        low.problems.append(error("E220", text, node.loc, *notes, help="compare `snnc ops`"))
+        return
+    except (ZeroDivisionError, OverflowError, ConstantError) as e:
+        low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc))
+        return
+    target = ONE / leaf(float(1 << bits))
+    inputs = [
+        v if exact else low.rescaled(node, v, target)
+        for v, exact in zip(settled, whole, strict=True)
+    ]
+    low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
+    for i, output_unit in enumerate(lowered.units):
+        low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
+    low.ctx.note(node.name, fraction_bits=bits, formula=op.kernel.text)
 
 
 def _check_units(kernel: Kernel, analysis: Analysis) -> None:

@@ -19,6 +19,7 @@ from snnc.profile import Profile
 from snnc.types import INT, SPIKE
 
 Transform = Callable[[Expr], Expr]
+Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
 Floats = npt.NDArray[np.float64]
 
 
@@ -89,6 +90,15 @@ class Lowered:
 
     def __post_init__(self) -> None:
         self.fake = self.real.copy()
+
+    def saved(self) -> Saved:
+        """What ``restore`` needs to undo everything that happens from now on."""
+        return self.out.copy(), self.fake.copy(), dict(self.values), len(self.problems)
+
+    def restore(self, saved: Saved) -> None:
+        """Undo everything since ``saved``."""
+        self.out, self.fake, self.values, count = saved
+        del self.problems[count:]
 
     def add(self, node: Node, op: ops.Op, *operands: QValue) -> None:
         """Put the integer operator for ``node``."""

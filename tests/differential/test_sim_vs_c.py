@@ -34,6 +34,7 @@ from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock
 from tests import lavagraphs, realgraphs
+from tests.absolutekernels import KERNELS, network
 from tests.intgraphs import (
     ONE,
     Builder,
@@ -287,6 +288,11 @@ def test_loops_and_delays(tmp_path: Path, name: str) -> None:
 def test_quantized_recurrent_layer(tmp_path: Path) -> None:
     graph = run_passes(realgraphs.recurrent(), integer_pipeline())
     assert_equal(graph, tmp_path, samples=6, steps=20)
+
+
+def test_kernels_in_absolute_formats(tmp_path: Path) -> None:
+    graph = run_passes(network(*KERNELS.values()), integer_pipeline())
+    assert_equal(graph, tmp_path, samples=6, steps=40)
 
 
 @pytest.mark.parametrize("delay", [1, 3])

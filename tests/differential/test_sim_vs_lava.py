@@ -10,6 +10,9 @@ import pytest
 from snnc.backends.lava.backend import LavaBackend
 from snnc.graph import Graph
 from snnc.intops import INTOPS
+from snnc.passes import run_passes
+from snnc.passes.pipeline import integer_pipeline
+from tests.absolutekernels import KERNELS, network
 from tests.intgraphs import has_steps, mlp, random_graph, random_inputs, simulator
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
@@ -45,6 +48,10 @@ def test_delicate_graphs(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_graphs(seed: int, tmp_path: Path) -> None:
     compare(random_graph(seed), tmp_path)
+
+
+def test_kernels_in_absolute_formats(tmp_path: Path) -> None:
+    compare(run_passes(network(*KERNELS.values()), integer_pipeline()), tmp_path, steps=30)
 
 
 @pytest.mark.slow

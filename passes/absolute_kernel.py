@@ -1,0 +1,386 @@
+"""Lower a kernel that is not scale-free: every value gets a fixed-point format of its own.
+
+A value ``x`` becomes an integer ``n`` with ``x = n * 2**-f``.  Numbers that are whole by nature
+(spikes, counts, timers, gates such as ``1 - s``) have ``f = 0`` and stay exact; all others have
+the kernel's ``F`` fractional bits:
+
+* sums and comparisons bring both sides to the larger ``f``, which is exact;
+* a product has ``f = f1 + f2``, rounded to ``F`` where that is more;
+* a constant factor keeps 16 significant bits or more: ``rsh(round(c * 2**p) * n, p)``;
+* ``x >= c`` compares with the smallest integer at or above ``c * 2**f``, so nothing is lost;
+* the states saturate at ``2**26`` steps, after their whole update: no input makes them wrap.
+
+Which states are whole is found by assuming that all with whole initial values are, and giving the
+``F`` bits to those whose update says otherwise, until nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
+from snnc.kernel import Kernel, Line, State
+from snnc.params import Param, compact
+from snnc.passes.kernel_writer import Ints, KernelWriter, live
+from snnc.profile import Profile
+
+#: Magnitude, in integer steps, at which the states of such a kernel saturate.
+SATURATION = 1 << 26
+_FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "ne"}
+
+
+class NoIntegerFormError(Exception):
+    """A line has no fixed-point form; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The integer value ``name``: the real value is ``name * 2**-bits``; ``flag``: it is 0 or 1."""
+
+    name: str
+    bits: int
+    flag: bool = False
+
+
+Operand = Fixed | Expr
+
+
+@dataclass(frozen=True)
+class AbsoluteKernel:
+    """The integer kernel and the unit of each output."""
+
+    kernel: Kernel
+    units: list[Expr]
+
+
+def fraction_bits(kernel: Kernel, profile: Profile) -> int:
+    """``F``, so that the median of the constants compared with is at least ``2**16`` steps."""
+    consts = {c.name: c.values.data for c in kernel.consts}
+    found = [
+        np.abs(consts[a]).reshape(-1).astype(np.float64)
+        for line in kernel.body
+        if line.fn in _FLIPPED
+        for a in line.args
+        if a in consts
+    ]
+    values = np.concatenate(found) if found else np.zeros(0)
+    values = np.sort(values[values > 0])
+    wanted = profile.threshold_bits + 2
+    if not len(values):
+        return wanted
+    exponent = int(np.frexp(values[(len(values) - 1) // 2])[1]) - 1
+    return min(max(8, wanted - exponent), profile.max_guard)
+
+
+def absolute_kernel(
+    real: Kernel, whole: tuple[bool, ...], bits: int, profile: Profile
+) -> AbsoluteKernel:
+    """Write the integer kernel.
+
+    Args:
+        real: The kernel of real numbers.
+        whole: Per input, whether it arrives with unit 1 (spikes, counts); the others arrive in
+            units of ``2**-bits``.
+        bits: ``F``.
+        profile: Rounding, and the bits of factors.
+
+    Raises:
+        NoIntegerFormError: If a line has no fixed-point form.
+    """
+    assumed = {s.name: 0 if not (s.init.data % 1).any() else bits for s in real.states}
+    while True:
+        run = _Lowering(real, whole, bits, profile, assumed)
+        for line in real.body:
+            run.line(line)
+        needed = {s.name: assumed[s.name] or bits * bool(run.bits(s.next)) for s in real.states}
+        if needed == assumed:
+            return run.result()
+        assumed = needed
+
+
+class _Lowering:
+    def __init__(
+        self,
+        real: Kernel,
+        whole: tuple[bool, ...],
+        bits: int,
+        profile: Profile,
+        states: dict[str, int],
+    ) -> None:
+        self.real, self.full, self.profile = real, bits, profile
+        self.w = KernelWriter(real, profile.rounding)
+        self.values: dict[str, Operand] = {c.name: leaf(c.values.data) for c in real.consts}
+        for name, is_whole in zip(real.inputs, whole, strict=True):
+            self.values[name] = Fixed(name, 0 if is_whole else bits)
+        for name, f in states.items():
+            self.values[name] = Fixed(name, f)
+        self.levels: dict[str, tuple[Fixed, Expr]] = {}  # values that are a flag times a constant
+        self.now: Line | None = None
+
+    # -- results ------------------------------------------------------------------------------
+
+    def bits(self, name: str) -> int:
+        """Fractional bits of a value that is already lowered."""
+        value = self.values[name]
+        return value.bits if isinstance(value, Fixed) else self._bits_of(value)
+
+    def result(self) -> AbsoluteKernel:
+        """The kernel."""
+        states = tuple(self._state(s) for s in self.real.states)
+        outputs, units = [], []
+        for name in self.real.outputs:
+            value, unit = self._output(name)
+            outputs.append(self.w.named(name, value))
+            units.append(unit)
+        kernel = Kernel(
+            self.real.inputs, states, self.w.consts, tuple(self.w.lines), tuple(outputs)
+        )
+        return AbsoluteKernel(live(kernel), units)
+
+    def _state(self, state: State) -> State:
+        own = self.values[state.name]
+        assert isinstance(own, Fixed), "states are values"
+        new = self._fixed(self.values[state.next], own.bits)
+        init = Param(compact(nearest(leaf(state.init.data) * _power(own.bits))))
+        if new.flag:
+            return State(state.name, new.name, init)
+        low = self.w.const("low", np.array(-SATURATION))
+        high = self.w.const("high", np.array(SATURATION))
+        above = self.w.emit(self.w.fresh(f"{state.name}_above"), "maximum", new.name, low)
+        kept = self.w.emit(self.w.fresh(f"{state.name}_kept"), "minimum", above, high)
+        return State(state.name, kept, init)
+
+    def _output(self, name: str) -> tuple[str, Expr]:
+        if name in self.levels:
+            flag, level = self.levels[name]
+            if (signs(level) > 0).all():
+                return flag.name, level
+        value = self.values[name]
+        if isinstance(value, Expr):
+            raise NoIntegerFormError(f"output {name} does not depend on inputs or states")
+        return value.name, ONE / _power(value.bits)
+
+    # -- operands -----------------------------------------------------------------------------
+
+    def _fail(self, why: str) -> NoIntegerFormError:
+        return NoIntegerFormError(f"{self.now}: {why}")
+
+    def _bits_of(self, c: Expr) -> int:
+        """0 for whole constants, else F."""
+        return 0 if not signs(c - apply("floor", c)).any() else self.full
+
+    def _fixed(self, x: Operand, bits: int) -> Fixed:
+        """The operand with ``bits`` fractional bits, at least those that it has."""
+        if isinstance(x, Expr):
+            return Fixed(self.w.const("k", nearest(x * _power(bits))), bits)
+        if x.bits == bits:
+            return x
+        shifted = self.w.emit(self.w.fresh("_l0"), "shl", x.name, shift=bits - x.bits)
+        return Fixed(shifted, bits)
+
+    def _aligned(self, *operands: Operand) -> list[Fixed]:
+        """All operands in the finest of their formats."""
+        found = [x.bits if isinstance(x, Fixed) else self._bits_of(x) for x in operands]
+        return [self._fixed(x, max(found)) for x in operands]
+
+    def _flag(self, x: Operand) -> Fixed:
+        """The operand as 0 or 1: whether it is not zero."""
+        if isinstance(x, Expr):
+            return Fixed(self.w.const("k", (signs(x) != 0).astype(np.int64)), 0, True)
+        if x.flag:
+            return x
+        zero = self.w.const("k", np.array(0))
+        return Fixed(self.w.emit(self.w.fresh("_p0"), "ne", x.name, zero), 0, True)
+
+    # -- lines --------------------------------------------------------------------------------
+
+    def line(self, line: Line) -> None:
+        """Lower one assignment."""
+        self.now = line
+        args = [self.values[a] for a in line.args]
+        if all(isinstance(a, Expr) for a in args):
+            constants = [a for a in args if isinstance(a, Expr)]
+            self.values[line.name] = apply(line.fn, *constants)
+            return
+        if line.fn == "div" and isinstance(args[1], Expr):
+            args[1], fn = ONE / args[1], "mul"
+        else:
+            fn = line.fn
+        rule = _RULES.get(fn)
+        if rule is None:
+            raise self._fail(f"{line.fn!r} of a value that changes has no fixed-point form")
+        self.values[line.name] = rule(self, line.name, *args)
+
+    def add(self, name: str, a: Operand, b: Operand, fn: str = "add") -> Fixed:
+        """``a + b`` or ``a - b``, exactly."""
+        x, y = self._aligned(a, b)
+        return Fixed(self.w.emit(name, fn, x.name, y.name), x.bits)
+
+    def subtract(self, name: str, a: Operand, b: Operand) -> Fixed:
+        """``a - b``; one minus a flag is a flag."""
+        if isinstance(a, Expr) and a.number == 1 and isinstance(b, Fixed) and b.flag:
+            return Fixed(self.w.emit(name, "not", b.name), 0, True)
+        return self.add(name, a, b, "sub")
+
+    def negate(self, name: str, a: Operand) -> Fixed:
+        """``-a``."""
+        x = self._fixed(a, a.bits) if isinstance(a, Fixed) else self._aligned(a)[0]
+        return Fixed(self.w.emit(name, "neg", x.name), x.bits)
+
+    def multiply(self, name: str, a: Operand, b: Operand) -> Fixed:
+        """``a * b``: a choice for a flag, a factor for a constant, else a rounded product."""
+        if isinstance(a, Expr):
+            a, b = b, a
+        assert isinstance(a, Fixed), "products of constants are constants"
+        if isinstance(b, Expr):
+            if a.flag:
+                self.levels[name] = (a, b)
+            return self._factor(name, a, b)
+        if a.flag and b.flag:
+            return Fixed(self.w.emit(name, "and", a.name, b.name), 0, True)
+        if a.flag or b.flag:
+            flag, x = (a, b) if a.flag else (b, a)
+            zero = self.w.const("k", np.array(0))
+            return Fixed(self.w.emit(name, "select", flag.name, x.name, zero), x.bits)
+        excess = max(0, a.bits + b.bits - self.full)
+        return self._rounded(name, ("mul", a.name, b.name), a.bits + b.bits, excess)
+
+    def _rounded(self, name: str, call: tuple[str, ...], bits: int, excess: int) -> Fixed:
+        """``call``, without its last ``excess`` bits."""
+        if not excess:
+            return Fixed(self.w.emit(name, *call), bits)
+        exact = self.w.emit(self.w.fresh("_m0"), *call)
+        return Fixed(self.w.emit(name, "rsh", exact, shift=excess), bits - excess)
+
+    def _factor(self, name: str, x: Fixed, c: Expr) -> Fixed:
+        """``c * x``."""
+        if not self._bits_of(c):
+            k = nearest(c)
+            if (k == 1).all():
+                return Fixed(self.w.emit(name, "copy", x.name), x.bits, x.flag)
+            self._check_factor(c, k)
+            return Fixed(self.w.emit(name, "mul", x.name, self.w.const("a", k)), x.bits)
+        largest = float(np.abs(floats(c)).max())
+        p = self.profile.decay_bits
+        if 0 < largest < 0.5:  # as many significant bits as a decay has
+            p = min(p - int(np.frexp(largest)[1]), 60)
+        if not x.bits:  # a count: exact but for the rounding of the constant
+            p = min(p, self.full)
+        k = nearest(c * _power(p))
+        self._check_factor(c, k)
+        excess = max(0, x.bits + p - self.full)
+        return self._rounded(name, ("mul", x.name, self.w.const("a", k)), x.bits + p, excess)
+
+    def _check_factor(self, c: Expr, k: Ints) -> None:
+        if int(np.abs(k).max(initial=0)) >= 1 << 31:
+            raise self._fail(f"a factor is as large as {float(np.abs(floats(c)).max()):g}")
+
+    def power(self, name: str, a: Operand, b: Operand) -> Fixed:
+        """``a ** 2`` and ``a ** 3``."""
+        exponent = b.number if isinstance(b, Expr) else None
+        if exponent not in (1, 2, 3) or isinstance(a, Expr):
+            raise self._fail("only squares and cubes have a fixed-point form")
+        if exponent == 1:
+            return Fixed(self.w.emit(name, "copy", a.name), a.bits)
+        if exponent == 2:
+            return self.square(name, a)
+        return self.multiply(name, self.square(self.w.fresh("_q0"), a), a)
+
+    def square(self, name: str, a: Operand) -> Fixed:
+        """``a * a``."""
+        return self.multiply(name, a, a)
+
+    def extreme(self, name: str, a: Operand, b: Operand, fn: str) -> Fixed:
+        """``max(a, b)`` or ``min(a, b)``."""
+        x, y = self._aligned(a, b)
+        return Fixed(self.w.emit(name, fn, x.name, y.name), x.bits)
+
+    def absolute(self, name: str, a: Operand) -> Fixed:
+        """``|a|``."""
+        minus = self.negate(self.w.fresh("_n0"), a)
+        return self.extreme(name, a, minus, "maximum")
+
+    def compare(self, name: str, a: Operand, b: Operand, fn: str) -> Fixed:
+        """A comparison; with a constant, its exact integer threshold."""
+        if isinstance(a, Expr):
+            a, b, fn = b, a, _FLIPPED[fn]
+        assert isinstance(a, Fixed), "comparisons of constants are constants"
+        if fn in ("eq", "ne"):
+            x, y = self._aligned(a, b)
+            if x.bits:
+                raise self._fail("equality of numbers that are rounded is not defined")
+            return Fixed(self.w.emit(name, fn, x.name, y.name), 0, True)
+        if isinstance(b, Fixed):
+            x, y = self._aligned(a, b)
+            return Fixed(self.w.emit(name, fn, x.name, y.name), 0, True)
+        bound = b * _power(a.bits)
+        k = {"ge": ceiling, "le": flooring}.get(fn)
+        limit = k(bound) if k else flooring(bound) + 1 if fn == "gt" else ceiling(bound) - 1
+        kind = "ge" if fn in ("ge", "gt") else "le"
+        return Fixed(self.w.emit(name, kind, a.name, self.w.const("theta", limit)), 0, True)
+
+    def logic(self, name: str, *operands: Operand, fn: str) -> Fixed:
+        """``and``, ``or``, ``not``, ``xor`` of truth values."""
+        flags = [self._flag(x).name for x in operands]
+        return Fixed(self.w.emit(name, "ne" if fn == "xor" else fn, *flags), 0, True)
+
+    def where(self, name: str, cond: Operand, a: Operand, b: Operand) -> Fixed:
+        """``cond ? a : b``."""
+        flag = self._flag(cond)
+        if isinstance(a, Expr) and b == ZERO:
+            self.levels[name] = (flag, a)
+            if a.number == 1:
+                return Fixed(self.w.emit(name, "copy", flag.name), 0, True)
+        x, y = self._aligned(a, b)
+        both = all(isinstance(v, Fixed) and v.flag for v in (a, b))
+        return Fixed(self.w.emit(name, "select", flag.name, x.name, y.name), x.bits, both)
+
+    def whole(self, name: str, a: Operand, rounding: str) -> Fixed:
+        """``floor`` and ``round`` (ties to even, as torch does): a count."""
+        assert isinstance(a, Fixed), "constants are rounded at once"
+        if not a.bits:
+            return Fixed(self.w.emit(name, "copy", a.name), 0, a.flag)
+        return Fixed(self.w.emit(name, "rsh", a.name, shift=a.bits, rounding=rounding), 0)
+
+    def ceil(self, name: str, a: Operand) -> Fixed:
+        """``ceil(a) = -floor(-a)``."""
+        minus = self.negate(self.w.fresh("_n0"), a)
+        return self.negate(name, self.whole(self.w.fresh("_n0"), minus, "floor"))
+
+
+def _power(bits: int) -> Expr:
+    return leaf(float(1 << bits))
+
+
+def _compare(fn: str) -> Rule:
+    return lambda low, name, a, b: low.compare(name, a, b, fn)
+
+
+def _logic(fn: str) -> Rule:
+    return lambda low, name, *args: low.logic(name, *args, fn=fn)
+
+
+Rule = Callable[..., Fixed]
+
+#: How each real function of values that change becomes integer lines.
+_RULES: dict[str, Rule] = {
+    "add": _Lowering.add,
+    "sub": _Lowering.subtract,
+    "neg": _Lowering.negate,
+    "mul": _Lowering.multiply,
+    "pow": _Lowering.power,
+    "square": _Lowering.square,
+    "abs": _Lowering.absolute,
+    "relu": lambda low, name, a: low.extreme(name, a, ZERO, "maximum"),
+    "maximum": lambda low, name, a, b: low.extreme(name, a, b, "maximum"),
+    "minimum": lambda low, name, a, b: low.extreme(name, a, b, "minimum"),
+    **{fn: _compare(fn) for fn in _FLIPPED},
+    **{fn: _logic(fn) for fn in ("and", "or", "xor", "not")},
+    "where": _Lowering.where,
+    "floor": lambda low, name, a: low.whole(name, a, "floor"),
+    "round": lambda low, name, a: low.whole(name, a, "half_even"),
+    "ceil": _Lowering.ceil,
+}

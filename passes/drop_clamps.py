@@ -1,0 +1,87 @@
+"""Remove maxima and minima that the proven ranges show to be idle; report those that are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from snnc.diagnostics import warning
+from snnc.graph import Graph, Node
+from snnc.intops import IntNeuron
+from snnc.kernel import Kernel, Line
+from snnc.passes.absolute_kernel import SATURATION
+from snnc.passes.base import Context, Pass
+from snnc.passes.kernel_writer import live
+
+
+@dataclass(frozen=True)
+class DropClamps(Pass):
+    """Take out clamps that never act, and warn of states that may saturate.
+
+    Runs after ``prove-ranges``: a clamp whose operand is proven to stay inside changes nothing.
+    """
+
+    name: ClassVar[str] = "drop-clamps"
+
+    def run(self, graph: Graph, ctx: Context) -> Graph:
+        for node in graph:
+            if isinstance(node.op, IntNeuron):
+                kernel = without_idle_clamps(node.op.kernel)
+                if kernel != node.op.kernel:
+                    graph.replace(replace(node, op=replace(node.op, kernel=kernel)))
+                _report(node, kernel, ctx)
+        return graph
+
+
+def without_idle_clamps(kernel: Kernel) -> Kernel:
+    """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``."""
+    proven = {x.name: (x.lo, x.hi) for x in (*kernel.body, *kernel.states)}
+    limits = {
+        c.name: (int(np.min(c.values.data)), int(np.max(c.values.data))) for c in kernel.consts
+    }
+    same: dict[str, str] = {}
+    body = []
+    for line in kernel.body:
+        args = tuple(same.get(a, a) for a in line.args)
+        kept = None if line.name in kernel.outputs else _idle(line, proven, limits)
+        if kept is None:
+            body.append(replace(line, args=args))
+        else:
+            same[line.name] = same.get(kept, kept)
+    states = tuple(replace(s, next=same.get(s.next, s.next)) for s in kernel.states)
+    return live(replace(kernel, states=states, body=tuple(body)))
+
+
+def _idle(
+    line: Line,
+    proven: dict[str, tuple[int | None, int | None]],
+    limits: dict[str, tuple[int, int]],
+) -> str | None:
+    """The operand that a clamp always returns."""
+    if line.fn not in ("maximum", "minimum"):
+        return None
+    for x, c in (line.args, line.args[::-1]):
+        lo, hi = proven.get(x, (None, None))
+        if c not in limits or lo is None or hi is None:
+            continue
+        if line.fn == "maximum" and lo >= limits[c][1]:
+            return x
+        if line.fn == "minimum" and hi <= limits[c][0]:
+            return x
+    return None
+
+
+def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
+    for s in kernel.states:
+        line = kernel.line(s.next)
+        if line is None or line.fn not in ("maximum", "minimum"):
+            continue
+        ends = [end for end in (s.lo, s.hi) if end is not None and abs(end) == SATURATION]
+        if ends:
+            text = f"state {s.name} of {node.name} cannot be bounded for all inputs"
+            why = f"it saturates at {' and '.join(f'{e:+d}' for e in ends)} integer steps"
+            ctx.emit(
+                warning("W312", text, node.loc, why, help="clamp the state in the model itself")
+            )
