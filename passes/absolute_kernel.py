@@ -8,6 +8,7 @@ the kernel's ``F`` fractional bits:
 * a product has ``f = f1 + f2``, rounded to ``F`` where that is more;
 * a constant factor keeps 16 significant bits or more: ``rsh(round(c * 2**p) * n, p)``;
 * ``x >= c`` compares with the smallest integer at or above ``c * 2**f``, so nothing is lost;
+* sigmoid, tanh and exp are interpolated tables (``passes/function_tables.py``);
 * the states saturate at ``2**26`` steps, after their whole update: no input makes them wrap.
 
 Which states are whole is found by assuming that all with whole initial values are, and giving the
@@ -24,6 +25,7 @@ import numpy as np
 from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
 from snnc.kernel import Kernel, Line, State
 from snnc.params import Param, compact
+from snnc.passes.function_tables import interpolated
 from snnc.passes.kernel_writer import Ints, KernelWriter, live
 from snnc.profile import Profile
 
@@ -136,7 +138,12 @@ class _Lowering:
             outputs.append(self.w.named(name, value))
             units.append(unit)
         kernel = Kernel(
-            self.real.inputs, states, self.w.consts, tuple(self.w.lines), tuple(outputs)
+            self.real.inputs,
+            states,
+            self.w.consts,
+            tuple(self.w.lines),
+            tuple(outputs),
+            self.w.tables,
         )
         return AbsoluteKernel(live(kernel), units)
 
@@ -350,6 +357,28 @@ class _Lowering:
         minus = self.negate(self.w.fresh("_n0"), a)
         return self.negate(name, self.whole(self.w.fresh("_n0"), minus, "floor"))
 
+    def divide(self, name: str, a: Operand, b: Operand) -> Fixed:
+        """``a / b`` by a value that changes, to ``F`` bits; the proof must exclude zero."""
+        assert isinstance(b, Fixed), "division by a constant is a factor"
+        found = self._aligned(a)[0]
+        more = self.full - found.bits + b.bits
+        lifted = self.w.emit(self.w.fresh("_l0"), "shl", found.name, shift=more)
+        return Fixed(self.w.emit(name, "div", lifted, b.name), self.full)
+
+    def curve(self, name: str, a: Operand, fn: str) -> Fixed:
+        """A transcendental function, from a table."""
+        x = self._fixed(a, self.full)
+        interpolated(self.w, name, fn, x.name, self.full)
+        return Fixed(name, self.full)
+
+    def softplus(self, name: str, a: Operand) -> Fixed:
+        """``max(a, 0) + softplus(-|a|)``."""
+        size = self.absolute(self.w.fresh("_n0"), a)
+        minus = self.negate(self.w.fresh("_n0"), size)
+        small = self.curve(self.w.fresh("_s0"), minus, "softplus")
+        large = self.extreme(self.w.fresh("_s0"), a, ZERO, "maximum")
+        return self.add(name, large, small)
+
 
 def _power(bits: int) -> Expr:
     return leaf(float(1 << bits))
@@ -361,6 +390,10 @@ def _compare(fn: str) -> Rule:
 
 def _logic(fn: str) -> Rule:
     return lambda low, name, *args: low.logic(name, *args, fn=fn)
+
+
+def _curve(fn: str) -> Rule:
+    return lambda low, name, a: low.curve(name, a, fn)
 
 
 Rule = Callable[..., Fixed]
@@ -383,4 +416,8 @@ _RULES: dict[str, Rule] = {
     "floor": lambda low, name, a: low.whole(name, a, "floor"),
     "round": lambda low, name, a: low.whole(name, a, "half_even"),
     "ceil": _Lowering.ceil,
+    "div": _Lowering.divide,
+    "reciprocal": lambda low, name, a: low.divide(name, ONE, a),
+    **{fn: _curve(fn) for fn in ("sigmoid", "tanh", "exp", "expm1")},
+    "softplus": _Lowering.softplus,
 }

@@ -10,7 +10,7 @@ import numpy as np
 from snnc.diagnostics import warning
 from snnc.graph import Graph, Node
 from snnc.intops import IntNeuron
-from snnc.kernel import Kernel, Line
+from snnc.kernel import Kernel, Line, State
 from snnc.passes.absolute_kernel import SATURATION
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_writer import live
@@ -37,7 +37,8 @@ class DropClamps(Pass):
 
 def without_idle_clamps(kernel: Kernel) -> Kernel:
     """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``."""
-    proven = {x.name: (x.lo, x.hi) for x in (*kernel.body, *kernel.states)}
+    known: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
+    proven = {x.name: (x.lo, x.hi) for x in known}
     limits = {
         c.name: (int(np.min(c.values.data)), int(np.max(c.values.data))) for c in kernel.consts
     }
@@ -74,14 +75,20 @@ def _idle(
 
 
 def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
+    """Warn of the named points at which a value may saturate."""
     for s in kernel.states:
         line = kernel.line(s.next)
-        if line is None or line.fn not in ("maximum", "minimum"):
-            continue
-        ends = [end for end in (s.lo, s.hi) if end is not None and abs(end) == SATURATION]
-        if ends:
-            text = f"state {s.name} of {node.name} cannot be bounded for all inputs"
-            why = f"it saturates at {' and '.join(f'{e:+d}' for e in ends)} integer steps"
-            ctx.emit(
-                warning("W312", text, node.loc, why, help="clamp the state in the model itself")
-            )
+        if line is not None and line.fn in ("maximum", "minimum"):
+            if ends := [end for end in (s.lo, s.hi) if end is not None and abs(end) == SATURATION]:
+                why = f"it saturates at {' and '.join(f'{e:+d}' for e in ends)} integer steps"
+                _warn(ctx, node, f"state {s.name}", why)
+    for line in kernel.body:
+        if line.fn == "minimum" and line.name.endswith("_top"):
+            value = line.name.removesuffix("_top")
+            why = "beyond exp(10) its integers stay at that value"
+            _warn(ctx, node, f"the exponential {value}", why)
+
+
+def _warn(ctx: Context, node: Node, what: str, why: str) -> None:
+    text = f"{what} of {node.name} cannot be bounded for all inputs"
+    ctx.emit(warning("W312", text, node.loc, why, help="clamp it in the model itself"))

@@ -83,6 +83,7 @@ class _Analysis:
     def __init__(self, kernel: Kernel, leaves: Env, init: Env) -> None:
         self.kernel, self.leaves, self.init = kernel, leaves, init
         self.defs: dict[str, Line] = {line.name: line for line in kernel.body}
+        self.tables = {t.name: t.values.data.astype(np.int64) for t in kernel.tables}
         self._dependents: dict[frozenset[str], set[str]] = {}
 
     def lines(self, states: Env) -> Env:
@@ -181,6 +182,9 @@ class _Analysis:
     def _line(self, line: Line, env: Env, known: Env) -> Interval:
         if line.fn == "select":
             return self._select(line, env, known)
+        if line.fn == "lookup":
+            index = self._value(line.args[0], env, known)
+            return index.lookup(self.tables[line.args[1]])
         args = [self._value(a, env, known) for a in line.args]
         match line.fn:
             case "add":
@@ -193,6 +197,8 @@ class _Analysis:
                 return -args[0]
             case "copy":
                 return args[0]
+            case "div":
+                return args[0].div(args[1])
             case "shl":
                 return args[0].shl(line.shift)
             case "rsh":

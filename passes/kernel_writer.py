@@ -25,12 +25,18 @@ class KernelWriter:
         self.real, self.rounding = real, rounding
         self.lines: list[Line] = []
         self._consts: dict[tuple[Param, Param | None], Const] = {}
+        self._tables: dict[Param, Const] = {}
         self._taken = {*real.leaves(), *(line.name for line in real.body)}
 
     @property
     def consts(self) -> tuple[Const, ...]:
         """The constants, in the order of their first use."""
         return tuple(self._consts.values())
+
+    @property
+    def tables(self) -> tuple[Const, ...]:
+        """The tables, in the order of their first use."""
+        return tuple(self._tables.values())
 
     def emit(self, name: str, fn: str, *args: str, shift: int = 0, rounding: str = "") -> str:
         """Append ``name = fn(args)``."""
@@ -76,9 +82,15 @@ class KernelWriter:
             self._consts[key] = Const(self.fresh(base), values, index)
         return self._consts[key].name
 
+    def table(self, base: str, values: Param) -> str:
+        """The name of a table for ``lookup``."""
+        if values not in self._tables:
+            self._tables[values] = Const(self.fresh(base), values)
+        return self._tables[values].name
+
 
 def live(kernel: Kernel) -> Kernel:
-    """The kernel without lines and constants that nothing needs."""
+    """The kernel without lines, constants and tables that nothing needs."""
     wanted = {*kernel.outputs, *(s.next for s in kernel.states)}
     lines = []
     for line in reversed(kernel.body):
@@ -86,4 +98,5 @@ def live(kernel: Kernel) -> Kernel:
             lines.append(line)
             wanted.update(line.args)
     consts = tuple(c for c in kernel.consts if c.name in wanted)
-    return replace(kernel, consts=consts, body=tuple(reversed(lines)))
+    tables = tuple(t for t in kernel.tables if t.name in wanted)
+    return replace(kernel, consts=consts, body=tuple(reversed(lines)), tables=tables)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Edge, Graph, Node
-from snnc.interval import Interval, RangeOverflowError, guard
+from snnc.interval import Interval, RangeOverflowError, ZeroDivisorError, guard
 from snnc.kernel import PREDICATES
 from snnc.ops import Op
 from snnc.params import Param
@@ -60,6 +60,10 @@ class ProveRanges(Pass):
                     limit = self._neuron(graph, node, known, ranges, limit)
                 else:
                     ranges[node.name, 0] = _evaluate(node, known, limit)
+            except ZeroDivisorError:
+                text = f"{node.name} divides by a value that may be zero"
+                hint = "add a positive constant to the divisor, or clamp it"
+                problems.append(error("E313", text, node.loc, help=hint))
             except RangeOverflowError:
                 problems.append(_overflow(node))
         if problems:

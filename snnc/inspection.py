@@ -50,7 +50,7 @@ def inspect_model(graph: Graph) -> Inspection:
 def _layer(node: Node) -> ModelLayer:
     kernel = node.op.kernel if isinstance(node.op, Neuron) else None
     parameters = sum(p.data.size for p in node.op.params.values())
-    parameters += sum(c.values.data.size for c in kernel.consts) if kernel else 0
+    parameters += sum(c.values.data.size for c in (*kernel.consts, *kernel.tables)) if kernel else 0
     return ModelLayer(
         name=node.name,
         op=type(node.op).__name__,

@@ -23,6 +23,10 @@ class RangeOverflowError(ArithmeticError):
     """A bound does not fit 63 bits."""
 
 
+class ZeroDivisorError(RangeOverflowError):
+    """A divisor may be zero."""
+
+
 def guard(*estimates: Any) -> None:
     """Raise RangeOverflowError if a float estimate is too large for exact int64 arithmetic."""
     for estimate in estimates:
@@ -81,6 +85,34 @@ class Interval:
             return self
         return Interval(_rsh(self.lo, shift, rounding), _rsh(self.hi, shift, rounding))
 
+    def div(self, other: Interval) -> Interval:
+        """Quotient, rounded half away from zero; monotone in both on each side of zero.
+
+        Raises:
+            ZeroDivisorError: If the divisor may be zero.
+        """
+        if ((other.lo <= 0) & (other.hi >= 0)).any():
+            raise ZeroDivisorError("a divisor may be zero")
+        corners = [_rdiv(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
+        return Interval(np.minimum.reduce(corners), np.maximum.reduce(corners))
+
+    def lookup(self, table: Ints) -> Interval:
+        """Elements of a table at these indices.
+
+        Raises:
+            RangeOverflowError: If an index may lie outside.
+        """
+        some = self.lo <= self.hi
+        if (some & ((self.lo < 0) | (self.hi >= len(table)))).any():
+            raise RangeOverflowError("an index may lie outside its table")
+        first, last = (np.clip(x, 0, len(table) - 1) for x in (self.lo, self.hi))
+        steps = np.diff(table)
+        if (steps >= 0).all():
+            return Interval(table[first], table[last])
+        if (steps <= 0).all():
+            return Interval(table[last], table[first])
+        return Interval.of(table.min(), table.max()).broadcast(self.lo.shape)
+
     def wrap(self, bits: int) -> Interval:
         """In a word of ``bits``, from above ``-2**(bits-1)`` up to ``2**(bits-1)``."""
         half = 1 << (bits - 1)
@@ -118,6 +150,11 @@ class Interval:
     def bounds(self) -> tuple[int, int]:
         """Over all elements."""
         return int(self.lo.min()), int(self.hi.max())
+
+
+def _rdiv(x: Ints, d: Ints) -> Ints:
+    size = (np.abs(x) + np.abs(d) // 2) // np.abs(d)
+    return np.asarray(np.where((x < 0) == (d < 0), size, -size))
 
 
 def _rsh(x: Ints, shift: int, rounding: str) -> Ints:

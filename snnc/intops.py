@@ -182,7 +182,7 @@ class IntNeuron(Op):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
         if any(x.clock is Clock.END for x in inputs):
             raise ValueError("a neuron cannot read what is known only after the last step")
-        for const in self.kernel.consts:
+        for const in (*self.kernel.consts, *self.kernel.tables):
             _integers(values=const.values, index=const.index)
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]
         if np.broadcast_shapes(self.shape, *shapes) != self.shape:

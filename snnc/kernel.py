@@ -30,6 +30,8 @@ REAL_FUNCTIONS: dict[str, int] = {
 INT_FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("add", "sub", "mul", "maximum", "minimum"), 2),
     **dict.fromkeys(("ge", "gt", "le", "lt", "eq", "ne", "and", "or"), 2),
+    "div": 2,  # rounded half away from zero; the divisor is proven not to be zero
+    "lookup": 2,  # element of a table; the first operand is proven to be an index of it
     **dict.fromkeys(("neg", "not", "rsh", "shl", "wrap", "copy"), 1),
     "select": 3,
 }
@@ -73,6 +75,8 @@ class Line:
             text = f"wrap({a[0]}, {self.shift} bits)"
         elif self.fn == "copy":
             text = a[0]
+        elif self.fn == "lookup":
+            text = f"{a[1]}[{a[0]}]"
         else:
             text = f"{self.fn}({', '.join(a)})"
         return f"{self.name} = {text}"
@@ -120,6 +124,7 @@ class Kernel:
     """Straight-line elementwise code from inputs, states and constants to new states and outputs.
 
     ``outputs`` names lines, states (then: the value *before* this step) or inputs.
+    ``tables`` are vectors that do not belong to neurons; only ``lookup`` reads them.
     """
 
     inputs: tuple[str, ...]
@@ -127,6 +132,7 @@ class Kernel:
     consts: tuple[Const, ...]
     body: tuple[Line, ...]
     outputs: tuple[str, ...]
+    tables: tuple[Const, ...] = ()
 
     def check(self, functions: dict[str, int]) -> None:
         """Raise ValueError unless every name is defined once, before its use."""
@@ -139,10 +145,19 @@ class Kernel:
 
         for name in self.leaves():
             define(name)
+        tables = {t.name for t in self.tables}
+        for table in self.tables:
+            if table.values.data.ndim != 1 or not table.values.data.size or table.index:
+                raise ValueError(f"table {table.name} must be a vector")
         for line in self.body:
             if functions.get(line.fn) != len(line.args):
                 raise ValueError(f"{line.fn!r} with {len(line.args)} operands in a kernel")
-            if unknown := [a for a in line.args if a not in defined]:
+            operands = (
+                line.args[:1] if line.fn == "lookup" and functions is INT_FUNCTIONS else line.args
+            )
+            if len(operands) < len(line.args) and line.args[1] not in tables:
+                raise ValueError(f"{line.name} reads {line.args[1]!r}, which is no table")
+            if unknown := [a for a in operands if a not in defined]:
                 raise ValueError(f"{line.name} uses undefined {unknown[0]!r}")
             if line.fn == "rsh" and line.rounding not in ROUNDINGS:
                 raise ValueError(f"unknown rounding {line.rounding!r}")

@@ -40,6 +40,7 @@ def kernel_lines(kernel: Kernel) -> list[str]:
     """Print a kernel: header, constants, states, assignments with proven ranges, updates."""
     out = [f"kernel({', '.join(kernel.inputs)}) -> {', '.join(kernel.outputs)}"]
     out += [f"const {_const(c)}" for c in kernel.consts]
+    out += [f"table {_const(c)}" for c in kernel.tables]
     for s in kernel.states:
         out.append(f"state {s.name} = {_param(s.init)}{_range(s.lo, s.hi)}")
     out += [f"{line}{_range(line.lo, line.hi)}" for line in kernel.body]

@@ -39,6 +39,16 @@ def rsh(x: int, shift: int, rounding: str) -> int:
     raise ValueError(f"unknown rounding {rounding!r}")
 
 
+def rdiv(x: int, d: int) -> int:
+    """Return ``x / d`` as an integer, half away from zero.
+
+    >>> [rdiv(x, 2) for x in (-3, -1, 1, 3)], rdiv(7, -2), rdiv(-7, -3)
+    ([-2, -1, 1, 2], -4, 2)
+    """
+    size = (abs(x) + abs(d) // 2) // abs(d)
+    return size if (x < 0) == (d < 0) else -size
+
+
 def wrap(x: int, bits: int) -> int:
     """A word of Loihi that wraps around: ``x`` plus the multiple of ``2**bits`` that puts it right.
 

@@ -83,6 +83,29 @@ KERNELS: dict[str, Kernel] = {
         """
     ),
     "cube": kernel("v1 = 0.9 * v - 0.1 * pow(v, 3.0) + x\ns = abs(v1) >= 0.9\nv' = v1 * (1 - s)"),
+    "exponential": kernel(
+        """
+        v1 = v + 0.2 * (x - v + 0.3 * exp((v - 0.8) / 0.3))
+        s = v1 >= 1.0
+        v' = where(s, 0.0, v1)
+        """
+    ),
+    "gates": kernel(
+        """
+        v1 = sigmoid(2.0 * u) * v + tanh(x)
+        s = v1 >= 0.8
+        v' = where(s, 0.0, v1)
+        u' = 0.5 * u + softplus(x) - s
+        """
+    ),
+    "divided by its own activity": kernel(
+        """
+        v1 = 0.9 * v + x / (0.5 + a)
+        s = v1 >= 0.8
+        v' = where(s, 0.0, v1)
+        a' = maximum(0.9 * a + s, 0.0)
+        """
+    ),
     "exclusive or": kernel(
         """
         v1 = 0.5 * v * minimum(v, 1.0) + x

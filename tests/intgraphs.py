@@ -213,15 +213,27 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Line("t", "maximum", ("r", "floor_")),
         Line("w", "rsh", ("x3",), shift=int(b.rng.integers(0, 40)), rounding=b.rounding()),
         Line("y", "wrap", (str(b.rng.choice(("x3", "i", "t"))),), shift=int(b.rng.integers(2, 40))),
+        Line("z", "div", (str(b.rng.choice(("x3", "i", "t"))), str(b.rng.choice(("up", "down"))))),
+        Line("i0", "maximum", ("i", "zero")),
+        Line("i1", "minimum", ("i0", "six")),
+        Line("found", "lookup", ("i1", "table")),
     )
     consts = (
+        b.const("up", shape, 1, 1 << int(b.rng.integers(1, 36))),
+        b.const("down", shape, -9, -1),
+        Const("zero", Param(np.array(0))),
+        Const("six", Param(np.array(6))),
         b.const("k", shape, -3, 3),
         b.const("big", shape, -(1 << 35), 1 << 35),
         Const("cap", Param(np.array(900))),
         Const("floor_", Param(np.array(-1000))),
     )
-    outputs = ("m", "v", "t", "i", "w", "y") if b.rng.integers(2) else ("t", "v", "y")
-    return Kernel(("i",), (State("v", "t", _init(b, shape)),), consts, body, outputs)
+    short, more = ("t", "v", "y", "z"), ("m", "v", "t", "i", "w", "y", "z", "found")
+    outputs = more if b.rng.integers(2) else short
+    wide = 1 << int(b.rng.integers(2, 36))
+    table = Const("table", Param(b.rng.integers(-wide, wide, 7)))
+    states = (State("v", "t", _init(b, shape)),)
+    return Kernel(("i",), states, consts, body, outputs, (table,))
 
 
 def _neuron(b: Builder, value: str) -> str:

@@ -122,7 +122,7 @@ def _kernel(graph: Graph, node: Node, op: IntNeuron) -> Iterator[Diagnostic]:
         elif not fits((item.lo, item.hi), "int64_t"):
             text = f"{item.name} in {node.name} needs more than 64 bits"
             yield error("E503", text, node.loc, f"it lies in [{item.lo}, {item.hi}]")
-    for const in op.kernel.consts:
+    for const in (*op.kernel.consts, *op.kernel.tables):
         if not const.values.data.size or not fits(_extremes(const.values), "int64_t"):
             text = f"constant {const.name} of {node.name} is empty or exceeds 64 bits"
             yield error("E508", text, node.loc)

@@ -34,7 +34,7 @@ def live_lines(kernel: Kernel) -> list[Line]:
 
 
 def used_leaves(kernel: Kernel) -> set[str]:
-    """Inputs, states and constants that are read."""
+    """Inputs, states, constants and tables that are read."""
     read = {*kernel.outputs, *(s.next for s in kernel.states)}
     return read.union(*(line.args for line in live_lines(kernel)))
 
@@ -114,6 +114,12 @@ def expression(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
             return rounded(args[0], line.shift, line.rounding)
         case "wrap":
             return _wrapped(args[0], line.shift)
+        case "div":
+            word = computed(args[0].bounds, args[1].bounds, bounds)
+            size = "64" if word == "int64_t" else "32"
+            return f"snn_div_{size}({args[0].as_(word)}, {args[1].as_(word)})", word
+        case "lookup":
+            return f"{args[1].text}[{args[0].text}]", args[1].word
         case "copy":
             return a[0], word
     assert line.fn in PREDICATES, f"no C for {line.fn}"

@@ -43,6 +43,7 @@ def emit_neuron(layer: Layer) -> None:
                 env[name] = Var(local, word, buffer.bounds)
             for i, const in consts:
                 env[const.name] = _const(layer, i, const, shape, nested)
+            env |= {t.name: _table(layer, i, t) for i, t in enumerate(kernel.tables)}
             w(*assignments(kernel, env))
             for state, buffer in zip(kernel.states, states, strict=True):
                 value = env[state.next]
@@ -99,3 +100,12 @@ def _const(layer: Layer, i: int, const: Const, shape: Shape, nested: bool) -> Va
     source = Buffer(table.name, table.ctype, bounds, const.shape)
     layer.code(f"const {word} {local} = {load(source, where, word)};")
     return Var(local, word, bounds)
+
+
+def _table(layer: Layer, i: int, table: Const) -> Var:
+    """The vector that ``lookup`` reads."""
+    data = table.values.data
+    origin = names.comment(f"{layer.node.name}.{table.name} {table.origin}")
+    stored_table = layer.tables.add(layer.id(f"t{i}_{table.name}"), data, origin)
+    bounds: Bounds = (int(data.min()), int(data.max()))
+    return Var(stored_table.name, stored_table.ctype, bounds)

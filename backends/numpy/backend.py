@@ -39,9 +39,14 @@ def program(graph: Graph) -> dict[str, str | bytes]:
     return {
         "graph.json": document,
         "tensors.safetensors": tensors,
-        "simulator.py": (_HERE / "simulator.py").read_text(encoding="utf-8"),
-        "arrays.py": (_HERE / "arrays.py").read_text(encoding="utf-8"),
+        **{name: _standalone(name) for name in ("simulator.py", "arithmetic.py", "arrays.py")},
     }
+
+
+def _standalone(name: str) -> str:
+    """A file of this package that imports the others from its own folder."""
+    source = (_HERE / name).read_text(encoding="utf-8")
+    return source.replace("from snnc.backends.numpy.", "from ")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The definition of the integer operators, as a bit-exact simulator that needs NumPy alone.
 
-This file is part of the compiler and is copied, unchanged, into every artifact: what runs there
-is what every other backend is compared with.  It reads the integer program that ``snnc`` writes
+This file and ``arithmetic.py`` are part of the compiler and are copied into every artifact: what
+runs there is what every other backend is compared with.  It reads the integer program that ``snnc`` writes
 (``graph.json`` and ``tensors.safetensors``) and knows nothing else of ``snnc``.
 
 Values are int64 arrays with the batch first.  Matrix products run in floating point where the
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from snnc.backends.numpy.arithmetic import evaluate, rsh
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
@@ -35,54 +37,6 @@ def read_safetensors(path: Path) -> dict[str, Array]:
         name: np.frombuffer(body[slice(*t["data_offsets"])], dtypes[t["dtype"]]).reshape(t["shape"])
         for name, t in header.items()
     }
-
-
-def rsh(x: Array, shift: int, rounding: str) -> Array:
-    """Divide by ``2**shift`` and round (scalar definition: ``snnc.rounding``)."""
-    if shift == 0:
-        return x
-    half = 1 << (shift - 1)
-    if rounding == "half_away":
-        return np.where(x >= 0, (x + half) >> shift, -((half - x) >> shift))
-    if rounding == "trunc":
-        return np.where(x >= 0, x >> shift, -((-x) >> shift))
-    if rounding == "floor":
-        return x >> shift
-    if rounding == "half_up":
-        return (x + half) >> shift
-    if rounding == "half_even":
-        q = x >> shift
-        r = x - (q << shift)
-        return np.asarray(q + ((r > half) | ((r == half) & (q & 1 == 1))))
-    raise ValueError(f"unknown rounding {rounding!r}")
-
-
-#: The functions of integer kernels; predicates give 0 or 1.
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "neg": np.negative,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "ge": lambda a, b: (a >= b).astype(np.int64),
-    "gt": lambda a, b: (a > b).astype(np.int64),
-    "le": lambda a, b: (a <= b).astype(np.int64),
-    "lt": lambda a, b: (a < b).astype(np.int64),
-    "eq": lambda a, b: (a == b).astype(np.int64),
-    "ne": lambda a, b: (a != b).astype(np.int64),
-    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.int64),
-    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.int64),
-    "not": lambda a: (a == 0).astype(np.int64),
-    "select": lambda c, a, b: np.where(c != 0, a, b),
-    "copy": lambda a: a,
-}
-#: Those with a number of bits; a word of ``n`` bits ends at ``+2**(n-1)`` (``snnc.rounding.wrap``).
-SHIFTS: dict[str, Callable[[Array, int, str], Array]] = {
-    "rsh": rsh,
-    "shl": lambda x, n, _: x << n,
-    "wrap": lambda x, n, _: (1 << n - 1) - (((1 << n - 1) - x) & ((1 << n) - 1)),
-}
 
 
 class Simulator:
@@ -253,6 +207,7 @@ class _Run:
             name, kernel = node["name"], node["attributes"]["kernel"]
             shape = (self.batch, *node["attributes"]["shape"])
             self._consts[name] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
+            self._consts[name] |= {c["name"]: self.sim.const(c) for c in kernel["tables"]}
             for s in kernel["states"]:
                 init = self.sim.param(s["init"])
                 self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
@@ -277,11 +232,7 @@ class _Run:
             env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
         env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
         for line in kernel["body"]:
-            args = [env[a] for a in line["args"]]
-            if shift := SHIFTS.get(line["fn"]):
-                env[line["name"]] = shift(args[0], line["shift"], line["rounding"])
-            else:
-                env[line["name"]] = FUNCTIONS[line["fn"]](*args)
+            env[line["name"]] = evaluate(line, [env[a] for a in line["args"]])
         noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
         for i, out in enumerate(kernel["outputs"]):
             self.values[name, i] = np.broadcast_to(env[out], shape)

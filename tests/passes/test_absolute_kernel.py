@@ -8,6 +8,7 @@ import safetensors.numpy
 
 from snnc.backends.float_sim import FloatSimulator
 from snnc.backends.numpy.simulator import Simulator
+from snnc.diagnostics import CompileError
 from snnc.intops import IntNeuron, IntOutput
 from snnc.kernel import Kernel
 from snnc.passes import Context, run_passes
@@ -76,3 +77,15 @@ def test_a_state_without_a_bound_saturates_and_is_reported() -> None:
 def test_clamps_that_never_act_are_gone() -> None:
     kernel = lowered(KERNELS["one spike in three"]).kernel
     assert not {line.fn for line in kernel.body} & {"maximum", "minimum"}
+
+
+def test_a_divisor_that_may_be_zero_is_refused() -> None:
+    k = kernel("v1 = 0.9 * v + x / u\ns = v1 >= 0.8\nv' = where(s, 0.0, v1)\nu' = 0.5 * u + s")
+    with pytest.raises(CompileError, match="E313"):
+        lowered(k)
+
+
+def test_an_exponential_without_a_bound_is_reported() -> None:
+    ctx = Context()
+    lowered(kernel("v1 = 0.9 * v + exp(x + w)\ns = v1 >= 1.0\nv' = v1\nw' = w + s"), ctx)
+    assert any("the exponential" in d.message for d in ctx.diagnostics)

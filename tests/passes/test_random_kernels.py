@@ -8,7 +8,8 @@ import pytest
 import safetensors.numpy
 
 from snnc.backends.float_sim import FloatSimulator
-from snnc.backends.numpy.simulator import FUNCTIONS, SHIFTS, Simulator
+from snnc.backends.numpy.arithmetic import FUNCTIONS, SHIFTS
+from snnc.backends.numpy.simulator import Simulator
 from snnc.graph import Graph, Value
 from snnc.interval import Interval, RangeOverflowError
 from snnc.intops import IntNeuron

@@ -27,8 +27,8 @@ ERRORS = {
     "threshold": lambda: mlp((4, 3), theta=[1.0, -0.5, 0.0]),
     "decay": lambda: mlp((4, 3), beta=[1.5, 0.5, -0.1]),
     "tau_too_long": lambda: mlp((4, 3), beta=1 - 2.0**-20),
-    "not_scale_free": lambda: population(
-        kernel(LIF.replace("a * v", "a * exp(v)"), a=0.9, theta=1.0), 4
+    "no_integer_form": lambda: population(
+        kernel(LIF.replace("a * v", "a * sqrt(v)"), a=0.9, theta=1.0), 4
     ),
 }
 

@@ -70,6 +70,23 @@ static inline int64_t snn_half_up_64(int64_t x, int shift) {
 }
 
 /* To nearest, halves to even. */
+/* x / d, rounded half away from zero; d is not 0. */
+static inline int32_t snn_div_32(int32_t x, int32_t d) {
+    const int32_t quotient = x / d, rest = x % d;
+    if (2 * snn_magnitude_32(rest) < snn_magnitude_32(d)) {
+        return quotient;
+    }
+    return ((x < 0) == (d < 0)) ? quotient + 1 : quotient - 1;
+}
+
+static inline int64_t snn_div_64(int64_t x, int64_t d) {
+    const int64_t quotient = x / d, rest = x % d;
+    if (2 * snn_magnitude_64(rest) < snn_magnitude_64(d)) {
+        return quotient;
+    }
+    return ((x < 0) == (d < 0)) ? quotient + 1 : quotient - 1;
+}
+
 static inline int32_t snn_half_even_32(int32_t x, int shift) {
     const int32_t q = snn_floor_32(x, shift);
     const int32_t rest = x - q * ((int32_t)1 << shift);
