@@ -96,10 +96,22 @@ def fresh_copy(module: nn.Module) -> nn.Module:
                 method = getattr(m, name, None)
                 if callable(method) and _takes_nothing(method):
                     method()
+            _empty_states(m)
     if any(p.dtype in HALF for p in _floats(clone)):
         clone.float()
     _freeze_integers(clone)
     return clone
+
+
+def _empty_states(layer: nn.Module) -> None:
+    """Forget the batch size of an earlier call.
+
+    A layer of sinabs that has run draws the states of another batch from its old ones, which a
+    reset sets to zero but does not remove; without elements they are made anew.
+    """
+    if hasattr(layer, "handle_state_batch_size_mismatch"):
+        for name, state in layer.named_buffers(recurse=False):
+            layer.register_buffer(name, state.new_zeros(0))
 
 
 def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
