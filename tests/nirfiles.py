@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from snnc.container import LoadedModel
 from snnc.frontends.from_nir import read_bytes
@@ -24,17 +23,6 @@ from snnc.graph import Graph
 
 Fields = Mapping[str, Any]
 Edges = Sequence[tuple[str, str]]
-
-#: Data that are too large for the repository.
-DATA = Path(os.environ.get("SNNC_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
-
-def real_files(*parts: str) -> Path:
-    """A folder or file of real data; the test is skipped where there is none."""
-    path = DATA.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"no data at {path}: set SNNC_DATA")
-    return path
 
 
 def write_nir(path: Path, nodes: Mapping[str, Fields], edges: Edges) -> Path:

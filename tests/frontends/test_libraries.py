@@ -178,3 +178,14 @@ def test_step_module_with_its_own_buffer() -> None:
     report = export(Counter(), torch.rand(8, 3, 4), steps=8)
     assert report.checks["states"] == 1
     assert set(report.checks["proof"].values()) == {"up to zeros"}
+
+
+def test_a_sinabs_layer_that_has_run_with_another_batch_size() -> None:
+    sl: Any = pytest.importorskip("sinabs.layers", exc_type=ImportError)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 6), sl.IAF(), nn.Linear(6, 4), sl.LIF(10.0, norm_input=False))
+    x = torch.rand(3, 8, 5) * 8
+    new = export(net, x, time_axis=1)
+    net(x[:2].detach())
+    used = checked(export(net, x, time_axis=1), states=2)
+    assert str(used.graph) == str(new.graph)

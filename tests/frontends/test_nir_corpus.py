@@ -21,7 +21,8 @@ from snnc.graph import Graph
 from snnc.passes.base import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from tests.intgraphs import simulator
-from tests.nirfiles import read, real_files
+from tests.nirfiles import read
+from tests.realdata import real_files
 
 Array = npt.NDArray[Any]
 
