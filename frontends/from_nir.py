@@ -65,7 +65,7 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
     """Read a NIR file from its bytes, in this process: for the child, and for tests."""
     chosen = NirOptions.of(options).resolved()
     root, version = read_file(data, name)
-    net = flatten(root)
+    net = flatten(root, chosen.loop or "spikes")
     found = net.diagnostics + _check_fields(net)
     _stop(found)
     neurons = [n for n in net.nodes.values() if n.kind in NEURONS]
@@ -123,25 +123,31 @@ def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diag
     reset = {"zero": "to v_reset", "subtract": "by v_threshold", "none": "none"}
     when = {
         "same": "in the step of the spike",
-        "next": "in the step after",
+        "next": "in the step after, before the update",
+        "drop": "in the step after, in place of the update",
         "snntorch": "as snnTorch does with reset_delay=False",
     }[options.timing or "same"]
     fires = ">" if options.compare == "gt" else ">="
-    decay = "1 - dt/tau" if options.decay == "euler" else "exp(-dt/tau)"
-    notes = [f"dt = {dt:g} ({why})", f"decay = {decay} (decay=euler|exp)"]
+    decay = {"euler": "1 - dt/tau", "exp": "exp(-dt/tau)"}
+    notes = [f"dt = {dt:g} ({why})", f"decay = {decay[options.decay or 'euler']} (decay=euler|exp)"]
     notes.append(f"gain of the input = {ode[options.gain or 'ode']} (gain=ode|r|one)")
     if any(k.fires for k in kinds):
-        notes.append(f"fires at v {fires} v_threshold (compare=gt|ge)")
+        often = "as often as the threshold fits" if options.spikes == "many" else "once a step"
+        text = f"fires at v {fires} v_threshold, {often}"
+        notes.append(f"{text} (compare=gt|ge, spikes=one|many)")
         text = f"reset {reset[options.reset or 'zero']}, {when}"
-        notes.append(f"{text} (reset=zero|subtract|none, timing=same|next|snntorch)")
+        notes.append(f"{text} (reset=zero|subtract|none, timing=same|next|drop|snntorch)")
     notes.append(f"starts at {options.initial} (initial=zero|v_leak|v_reset)")
+    if options.floor == "zero":
+        notes.append("a membrane below 0 is kept as 0 (floor=none|zero)")
     if any("tau_syn" in k.required for k in kinds):
-        gain = {"ode": "(1 - decay) * w_in", "jump": "w_in", "decayed": "decay * w_in"}
-        text = f"gain of a synapse = {gain[options.synapse or 'ode']}"
-        notes.append(f"{text} (synapse=ode|jump|decayed)")
+        gain = {"ode": "(1 - decay) * w_in", "jump": "w_in", "decayed": "decay"}
+        text = f"a synapse decays by {decay[options.decay_syn or 'euler']}"
+        text += f", gain of its input = {gain[options.synapse or 'ode']}"
+        notes.append(f"{text} (decay_syn=euler|exp, synapse=ode|jump|decayed)")
     if net.delayed:
-        wires = ", ".join(f"{a} → {b}" for a, b in sorted(net.delayed))
-        notes.append(f"arrives one step later: {wires}"[:300])
+        wires = ", ".join(f"{a} → {b}" for a, b in sorted(net.delayed))[:200]
+        notes.append(f"arrives one step later: {wires} (loop=spikes|current)")
     low, high, step = options.input_lo, options.input_hi, options.input_step
     grid = f" in steps of {step:g}" if step else ""
     notes.append(f"inputs are {low:g} to {high:g}{grid} (input_lo=, input_hi=, input_step=)")

@@ -2,7 +2,8 @@
 
 Sub-graphs are replaced by their nodes, under the name of the sub-graph.  In NIR an edge has no
 delay, and a loop is meant to close over time: what comes back arrives one step later.  The edge
-that leaves the loop's last neuron gets the delay, so that what is remembered are spikes.
+that leaves the loop's last neuron gets the delay, so that what is remembered are spikes; with
+``loop="current"`` the edge on which its effect arrives at the next neuron.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import difflib
 from collections import Counter, deque
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, warning
 from snnc.frontends.nir_file import RawNode
@@ -58,8 +61,12 @@ class Network:
         return found
 
 
-def flatten(root: RawNode) -> Network:
+def flatten(root: RawNode, loop: str = "spikes") -> Network:
     """Flatten the graph, check its edges, drop what no output needs, and cut its loops.
+
+    Args:
+        root: As the file has it.
+        loop: What a loop keeps for the next step: ``spikes`` or ``current``.
 
     Raises:
         CompileError: E146 for edges to nowhere, missing inputs and outputs; E203 for a loop
@@ -84,7 +91,7 @@ def flatten(root: RawNode) -> Network:
             problems.append(error("E146", f"nothing feeds {name} ({node.kind})", node.loc))
     if problems:
         raise CompileError(problems[:MAX_MESSAGES])
-    _cut_loops(net)
+    _cut_loops(net, loop)
     return net
 
 
@@ -155,7 +162,7 @@ def _drop_unneeded(net: Network) -> None:
         net.inputs = [n for n in net.inputs if n in needed]
 
 
-def _cut_loops(net: Network) -> None:
+def _cut_loops(net: Network, keeps: str) -> None:
     """Delay one edge of every loop, searching from the inputs on, depth first."""
     out = net.followers()
     while loop := _loop(net, out):
@@ -171,8 +178,25 @@ def _cut_loops(net: Network) -> None:
                 hint = "a loop needs a state that it passes through"
                 raise CompileError([error("E203", text, Loc(loop[0]), *path, help=hint)])
             wire = (spiking or neurons)[-1]
+            if keeps == "current":
+                wire = _arrival(net, wires, wire)
         net.delayed.add(wire)
         out[wire[0]].remove(wire[1])
+
+
+def _arrival(net: Network, wires: list[Wire], first: Wire) -> Wire:
+    """The edge of a loop on which what leaves by ``first`` arrives at the next neuron.
+
+    It is ``first`` itself if no spike gives no current: then both remember the same, and spikes
+    are exact in integers.
+    """
+    at = wires.index(first)
+    biased = False
+    for a, b in [*wires[at:], *wires[:at]]:
+        biased |= bool(np.any(net.nodes[a].fields.get("bias", 0.0)))
+        if net.nodes[b].kind in NEURONS:
+            return (a, b) if biased else first
+    return first
 
 
 def _loop(net: Network, out: dict[str, list[str]]) -> list[str] | None:

@@ -18,8 +18,14 @@ With ``timing="next"`` the reset comes first, decided by the membrane of the las
     zero           v = v_reset where r, then the update
     subtract       the update, then v' - v_threshold where r
 
+With ``timing="drop"`` the reset takes the place of the update: ``v' = v_reset where r``.
+
 ``timing="snntorch"`` is what snnTorch does with ``reset_delay=False``: the reset of ``next``, and
 after the spike ``v' - (s - r) v_threshold``.  For a reset to zero this is the same as ``same``.
+
+With ``spikes="many"`` a neuron sends ``s = max(floor(v' / v_threshold), 0)`` spikes in a step (with
+``compare="gt"`` ``max(ceil(v' / v_threshold) - 1, 0)``), and a subtraction takes ``s`` thresholds.
+With ``floor="zero"`` the membrane that is kept is at least 0.
 
 The parameters enter kernels as the file has them, so that a printed kernel is the user's formula.
 
@@ -143,6 +149,8 @@ class _Builder:
             total = self.synapse(total)
             states.append(State("current", total, Param(np.zeros(()))))
         after, new = self.membrane(total)
+        if self.kind.fires and self.options.floor == "zero":
+            new = self.line("v_kept", "maximum", new, self.number("zero", 0.0))
         start = self.values.get(self.options.initial or "zero", np.zeros(()))
         states.append(State("v", new, Param(start.astype(np.float64))))
         return self.kernel(names, tuple(states), ("s",) if self.kind.fires else (after,))
@@ -175,20 +183,22 @@ class _Builder:
     def is_value(self, name: str, value: float) -> bool:
         return bool((self.values[name] == value).all())
 
-    def decay(self, tau: str, suffix: str) -> tuple[str, str]:
+    def decay(self, tau: str, suffix: str, rule: str | None) -> tuple[str, str]:
         """Lines of the decay, and of 1 minus it."""
         rate = self.line(f"k{suffix}", "div", self.step(), self.parameter(tau))
         one = self.number("one", 1.0)
-        if self.options.decay == "euler":
+        if rule == "euler":
             return self.line(f"decay{suffix}", "sub", one, rate), rate
         decay = self.line(f"decay{suffix}", "exp", self.line(f"nk{suffix}", "neg", rate))
         return decay, self.line(f"rest{suffix}", "sub", one, decay)
 
     def synapse(self, total: str) -> str:
         """Lines of the synaptic current; the value is its new value."""
-        decay, rest = self.decay("tau_syn", "_syn")
-        factor = {"ode": rest, "jump": "", "decayed": decay}[self.options.synapse or "ode"]
-        gain = self.gained(factor, "w_in", "gain_syn")
+        decay, rest = self.decay("tau_syn", "_syn", self.options.decay_syn)
+        if self.options.synapse == "decayed":
+            gain = decay
+        else:
+            gain = self.gained(rest if self.options.synapse == "ode" else "", "w_in", "gain_syn")
         kept = self.line("kept_syn", "mul", decay, "current")
         return self.line("current1", "add", kept, self.driven(gain, total, "drive_syn"))
 
@@ -208,27 +218,51 @@ class _Builder:
         reset = self.options.reset if fires else "none"
         old = "v"
         twice = timing == "snntorch" and reset == "subtract"
-        late = twice or (timing == "next" and reset != "none")
+        late = twice or (timing in ("next", "drop") and reset != "none")
         if late:
             self.line("late", self.options.compare or "gt", "v", self.parameter("v_threshold"))
-            if reset == "zero":
+            if reset == "zero" and timing == "next":
                 old = self.line("v0", "where", "late", self.parameter("v_reset"), "v")
         new = self.update(old, total)
+        if late and timing == "drop":
+            new = self.line("v2", "where", "late", self.parameter("v_reset"), new)
         if late and reset == "subtract":
             drop = self.line("drop", "mul", "late", self.parameter("v_threshold"))
             new = self.line("v2", "sub", new, drop)
         if not fires:
             return new, new
-        self.line("s", self.options.compare or "gt", new, self.parameter("v_threshold"))
+        self.fire(new)
         if twice:
             fall = self.line("fall", "mul", self.line("rest_of", "sub", "s", "late"), "v_threshold")
             return new, self.line("v3", "sub", new, fall)
         if late or reset == "none":
             return new, new
         if reset == "zero":
-            return new, self.line("v2", "where", "s", self.parameter("v_reset"), new)
+            fired = "s"
+            if self.options.spikes == "many":
+                fired = self.line("fired", "gt", "s", self.number("zero", 0.0))
+            return new, self.line("v2", "where", fired, self.parameter("v_reset"), new)
+        if self.options.spikes == "many":
+            drop = self.line("drop", "mul", "s", self.parameter("v_threshold"))
+            return new, self.line("v2", "sub", new, drop)
         low = self.line("low", "sub", new, self.parameter("v_threshold"))
         return new, self.line("v2", "where", "s", low, new)
+
+    def fire(self, membrane: str) -> None:
+        """Lines of the spikes ``s`` of a membrane that was updated."""
+        compare, threshold = self.options.compare or "gt", self.parameter("v_threshold")
+        if self.options.spikes != "many":
+            self.line("s", compare, membrane, threshold)
+            return
+        if not (self.values["v_threshold"] > 0).all():
+            raise ValueError("spikes=many needs v_threshold above 0")
+        fit = self.line("fit", "div", membrane, threshold)
+        if compare == "ge":
+            count = self.line("count", "floor", fit)
+        else:
+            above = self.line("above", "ceil", fit)
+            count = self.line("count", "sub", above, self.number("one", 1.0))
+        self.line("s", "maximum", count, self.number("zero", 0.0))
 
     def update(self, old: str, total: str) -> str:
         """Lines of the membrane's equation; the value is the membrane before a reset."""
@@ -240,7 +274,7 @@ class _Builder:
                 else self.gained(self.step() if mode == "ode" else "", "r", "gain")
             )
             return self.line("v1", "add", old, self.driven(gain, total, "drive"))
-        decay, rest = self.decay(self.kind.tau, "")
+        decay, rest = self.decay(self.kind.tau, "", self.options.decay)
         gain = "" if mode == "one" else self.gained(rest if mode == "ode" else "", "r", "gain")
         kept = self.line("kept", "mul", decay, old)
         drive = self.driven(gain, total, "drive")

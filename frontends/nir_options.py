@@ -3,7 +3,8 @@
 NIR describes neurons by differential equations.  A program needs more: the length of a step, how
 the equation is discretised, what a reset does and when, and whether the threshold itself fires.
 None of it is in the file, nor is the name of the exporter.  Here every such question is an option
-with a default, and the default can be taken from the exporter's own update rule.
+with a default, and the default can be taken from the exporter's own update rule
+(``nir_exporters.py``).
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args, get_type_hints
 
 from snnc.diagnostics import CompileError, Diagnostic, error
+from snnc.frontends.nir_exporters import EXPORTERS
 
 Reset = Literal["zero", "subtract", "none"]
-Timing = Literal["same", "next", "snntorch"]
+Timing = Literal["same", "next", "drop", "snntorch"]
 Compare = Literal["gt", "ge"]
 Decay = Literal["euler", "exp"]
 Gain = Literal["ode", "r", "one"]
 Synapse = Literal["ode", "jump", "decayed"]
 Initial = Literal["zero", "v_leak", "v_reset"]
+Spikes = Literal["one", "many"]
+Floor = Literal["none", "zero"]
+Loop = Literal["spikes", "current"]
 Readout = Literal["stack", "sum", "mean", "last", "max"]
 
 
@@ -33,16 +38,23 @@ class NirOptions:
         dt: Length of a step, in the unit of the time constants. None: the exporter's; for
             ``nir`` found from ``tau / r`` where that is a round number, else 1e-4.
         reset: After a spike: to ``v_reset`` (``zero``), down by ``v_threshold``, or not at all.
-        timing: The reset happens in the step of the spike, or in the next step, computed from the
-            membrane before it is updated (snnTorch's ``reset_delay=True``), or both with
-            snnTorch's own correction (its ``reset_delay=False``).
+        timing: The reset happens in the step of the spike (``same``), or in the next step, computed
+            from the membrane before it is updated (``next``, snnTorch's ``reset_delay=True``), or
+            in the next step in place of the update (``drop``, so do snnTorch's Synaptic and Alpha
+            with ``reset_mechanism="zero"``), or both with snnTorch's own correction (its
+            ``reset_delay=False``).
         compare: Fires at ``v > v_threshold`` or at ``v >= v_threshold``.
+        spikes: At most one spike in a step, or as many as the threshold fits into the membrane.
         decay: ``1 - dt/tau`` (forward Euler) or ``exp(-dt/tau)``.
+        decay_syn: The same for the current of a synapse. None: as ``decay``.
         gain: Of the input current: ``(1 - decay) * r`` as the equation says (``dt * r`` without
             a leak), ``r``, or 1 whatever ``r`` is.
         synapse: Gain of the input of a synapse: ``(1 - decay) * w_in`` as the equation says,
-            ``w_in``, or ``decay * w_in``.
+            ``w_in``, or ``decay`` whatever ``w_in`` is.
         initial: Membrane before the first step: 0, ``v_leak`` or ``v_reset``.
+        floor: Lowest membrane that is kept: any, or 0.
+        loop: What a loop keeps for the next step: the spikes, so that a bias on the way back acts
+            from the first step on, or the current that arrives, which is 0 in the first step.
         readout: What an output is: all steps, or their sum, mean, last or maximum.
         steps: Steps of one sample, as a default for later commands.
         input_lo: Smallest value of the inputs.
@@ -55,10 +67,14 @@ class NirOptions:
     reset: Reset | None = None
     timing: Timing | None = None
     compare: Compare | None = None
+    spikes: Spikes | None = None
     decay: Decay | None = None
+    decay_syn: Decay | None = None
     gain: Gain | None = None
     synapse: Synapse | None = None
     initial: Initial | None = None
+    floor: Floor | None = None
+    loop: Loop | None = None
     readout: Readout = "stack"
     steps: int = 1
     input_lo: float = 0.0
@@ -117,87 +133,51 @@ class NirOptions:
         return self
 
     def resolved(self) -> NirOptions:
-        """Every None replaced by the exporter's convention, but for an unknown ``dt``."""
+        """Every None replaced by the exporter's convention, but for an unknown ``dt``.
+
+        Raises:
+            CompileError: E148 for choices that exclude each other.
+        """
         convention = EXPORTERS[self.exporter]
         missing = {k: v for k, v in convention.values.items() if getattr(self, k) is None}
-        return replace(self, **missing)
+        chosen = replace(self, **missing)
+        chosen = replace(chosen, decay_syn=chosen.decay_syn or chosen.decay)
+        found = [
+            error("E148", f"NIR options {one} and {other} exclude each other", None, why)
+            for one, other, why in _EXCLUSIVE
+            if all(str(getattr(chosen, k)) == v for k, v in map(_pair, (one, other)))
+        ]
+        if found:
+            raise CompileError(found)
+        return chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Exporter:
-    """The update rule of a library that writes NIR: values of options, and what to know."""
+_ONCE = "a reset by several thresholds is defined for the step of the spikes: timing=same"
+_EXCLUSIVE = (
+    ("timing=drop", "reset=subtract", "in place of the update a membrane can only be set"),
+    ("spikes=many", "timing=next", _ONCE),
+    ("spikes=many", "timing=drop", _ONCE),
+    ("spikes=many", "timing=snntorch", _ONCE),
+)
 
-    values: dict[str, Any]
-    notes: tuple[str, ...] = ()
 
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
 
-_PAPER = {
-    "reset": "zero",
-    "timing": "same",
-    "compare": "gt",
-    "decay": "euler",
-    "gain": "ode",
-    "synapse": "ode",
-    "initial": "zero",
-}
-
-#: Read in the sources of the libraries: what makes our step equal to the exporter's own.
-EXPORTERS: dict[str, Exporter] = {
-    "nir": Exporter(_PAPER),
-    "snntorch": Exporter(
-        {**_PAPER, "dt": 1e-4, "reset": "subtract", "timing": "next"},
-        (
-            "snnTorch's defaults are reset_mechanism='subtract' and reset_delay=True; layers made "
-            "with others need reset=zero, or timing=snntorch for reset_delay=False",
-            "its Synaptic with reset_mechanism='zero' and reset_delay=True drops the whole update "
-            "of the membrane in the step of a reset, which no option says",
-        ),
-    ),
-    "norse": Exporter(
-        {**_PAPER, "dt": 1e-6, "synapse": "jump", "initial": "v_leak"},
-        (
-            "Norse writes tau * dt for a time constant; dt = 1e-6 gives back its steps of 1e-3",
-            "its IAFCell ignores dt: use gain=r for integrate-and-fire neurons",
-        ),
-    ),
-    "spikingjelly": Exporter({**_PAPER, "dt": 1e-4, "compare": "ge", "initial": "v_reset"}),
-    "sinabs": Exporter(
-        {**_PAPER, "dt": 1.0, "reset": "subtract", "compare": "ge", "decay": "exp"},
-        (
-            "sinabs counts time in steps and may fire several times in a step; here a neuron fires "
-            "at most once",
-            "its LIF normalises the input; ExpLeak, and LIF with norm_input=False, need gain=r",
-        ),
-    ),
-    "rockpool": Exporter(
-        {
-            **_PAPER,
-            "reset": "subtract",
-            "compare": "ge",
-            "decay": "exp",
-            "gain": "one",
-            "synapse": "decayed",
-        },
-        (
-            "Rockpool adds the input without r, and may fire several times in a step; here a "
-            "neuron fires at most once",
-        ),
-    ),
-    "spyx": Exporter(
-        {**_PAPER, "dt": 1e-4, "reset": "subtract"},
-        ("spyx returns the spikes of a step one step later",),
-    ),
-    "lava": Exporter({**_PAPER, "dt": 1e-4}),
-}
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "reset": get_args(Reset),
     "timing": get_args(Timing),
     "compare": get_args(Compare),
+    "spikes": get_args(Spikes),
     "decay": get_args(Decay),
+    "decay_syn": get_args(Decay),
     "gain": get_args(Gain),
     "synapse": get_args(Synapse),
     "initial": get_args(Initial),
+    "floor": get_args(Floor),
+    "loop": get_args(Loop),
     "readout": get_args(Readout),
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from snnc.backends.c.backend import CBackend
 from snnc.container import LoadedModel
 from snnc.frontends.from_nir import read_bytes
 from snnc.frontends.nir_options import NirOptions
@@ -70,6 +71,34 @@ def codes(model: LoadedModel) -> list[str]:
 def kernel_lines(graph: Graph, name: str) -> list[str]:
     """The program of a neuron."""
     return [*graph[name].op.kernel.text]  # type: ignore[attr-defined]
+
+
+def read_nodes(path: Path) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
+    """Nodes and edges of a flat file, to be changed and written again."""
+    h5py: Any = importlib.import_module("h5py")
+    with h5py.File(path) as file:
+        nodes = {name: {k: v[()] for k, v in n.items()} for name, n in file["node/nodes"].items()}
+        edges = [(a.decode(), b.decode()) for a, b in file["node/edges"][()]]
+    for node in nodes.values():
+        node["type"] = node["type"].decode()
+    return nodes, edges
+
+
+def same_in_c(
+    program: Graph,
+    folder: Path,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    words: Mapping[str, Any],
+) -> None:
+    """The C program gives every output and every word of the simulator."""
+    backend = CBackend()
+    backend.compile(program).write(folder)
+    found, states = backend.run(folder, dict(inputs), None, list(words))
+    assert set(found) == set(outputs)
+    assert set(states) == set(words)
+    for key, value in {**outputs, **words}.items():
+        np.testing.assert_array_equal(found[key] if key in found else states[key], value)
 
 
 # ---- readers that go wrong, for the child process

@@ -69,7 +69,7 @@ def snntorch_cuba() -> dict[str, Any]:
 def test_snntorch(tmp_path: Path, kind: str, reset: str, delay: bool, options: str) -> None:
     snntorch = pytest.importorskip("snntorch")
     if (kind, reset, delay) == ("Synaptic", "zero", True):
-        pytest.skip("this one drops the update in the step of a reset: no option says so")
+        options += ",timing=drop"
     given = {"beta": torch.tensor(BETA), "threshold": torch.tensor(THETA)}
     if kind == "Synaptic":
         given["alpha"] = torch.tensor(ALPHA)
@@ -163,21 +163,26 @@ def test_norse(tmp_path: Path, name: str, options: str) -> None:
     np.testing.assert_array_equal(mine, expected)
 
 
+@pytest.mark.parametrize("spikes", ["one", "many"])
 @pytest.mark.parametrize(
     ("name", "options"), [("LIF", ""), ("LIF, input as it is", ",gain=r"), ("IAF", "")]
 )
-def test_sinabs(tmp_path: Path, name: str, options: str) -> None:
+def test_sinabs(tmp_path: Path, name: str, options: str, spikes: str) -> None:
     layers: Any = pytest.importorskip("sinabs.layers")
-    once: Any = pytest.importorskip("sinabs.activation").SingleSpike
+    activation: Any = pytest.importorskip("sinabs.activation")
+    given: dict[str, Any] = {}
+    if spikes == "one":  # MultiSpike is the default of sinabs, and of exporter=sinabs
+        given, options = {"spike_fn": activation.SingleSpike}, options + ",spikes=one"
     if name == "IAF":
-        layer = layers.IAF(spike_threshold=torch.tensor(1.0), spike_fn=once)
-        written = {"type": "IF", "r": 1.0, "v_threshold": 1.0}
+        layer = layers.IAF(spike_threshold=torch.tensor(0.4), **given)
+        written = {"type": "IF", "r": 1.0, "v_threshold": 0.4}
     else:
-        given = {"tau_mem": torch.tensor(10.0), "spike_threshold": torch.tensor(0.25)}
-        layer = layers.LIF(**given, spike_fn=once, norm_input=name == "LIF")
+        given |= {"tau_mem": torch.tensor(10.0), "spike_threshold": torch.tensor(0.25)}
+        layer = layers.LIF(**given, norm_input=name == "LIF")
         written = {"type": "LIF", "tau": 10.0, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.25}
     with torch.no_grad():
         expected = layer.double()(torch.tensor(X)[None]).numpy()[0]
     assert expected.sum() > 100
+    assert name == "LIF" or (expected.max() > 1) == (spikes == "many")
     mine = spikes_of(tmp_path, written, "exporter=sinabs" + options)
     np.testing.assert_array_equal(mine, expected)

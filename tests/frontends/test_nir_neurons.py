@@ -142,7 +142,7 @@ def test_the_kernel_is_the_users_formula(tmp_path: Path) -> None:
     [
         ("gain=ode", "drive = gain * current1", "drive_syn = gain_syn * i"),
         ("gain=r,synapse=jump", "drive = r * current1", "drive_syn = w_in * i"),
-        ("gain=one,synapse=decayed", "v1 = kept + current1", "gain_syn = decay_syn * w_in"),
+        ("gain=one,synapse=decayed", "v1 = kept + current1", "drive_syn = decay_syn * i"),
     ],
 )
 def test_gains(tmp_path: Path, options: str, drive: str, synapse: str) -> None:
