@@ -17,6 +17,7 @@ from snnc import ops
 from snnc.container import LoadedModel
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, remark, warning
 from snnc.frontends.isolated import read_isolated
+from snnc.frontends.nir_exporters import EXPORTERS
 from snnc.frontends.nir_file import RawNode, read_file
 from snnc.frontends.nir_graph import Network, flatten, order
 from snnc.frontends.nir_layers import (
@@ -27,7 +28,7 @@ from snnc.frontends.nir_layers import (
     delay_steps,
 )
 from snnc.frontends.nir_neurons import NEURONS, neuron_kernel
-from snnc.frontends.nir_options import EXPORTERS, NirOptions
+from snnc.frontends.nir_options import NirOptions
 from snnc.frontends.nir_shapes import Shapes, find_shapes
 from snnc.frontends.nir_time import choose_step
 from snnc.graph import Edge, Graph, Value
