@@ -22,7 +22,12 @@ Shape = tuple[int, ...]
 CONSTANT, STATIC, TIMED = range(3)
 
 #: Kinds with one operand per time step.
-COLLECTS: Final = frozenset({"time_sum", "time_mean", "time_max", "time_stack"})
+COLLECTS: Final = frozenset(
+    {"time_sum", "time_mean", "time_max", "time_stack", "time_replay", "time_flip", "time_mix"}
+)
+
+#: Those that a later loop reads element by element.
+SEQUENCES: Final = frozenset({"time_replay", "time_flip", "time_mix"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from snnc.frontends.layout import TIME, Axes, Extents, timed
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.peel import Simplifier, unpeel
+from snnc.frontends.phases import split
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, Unrolled, trace, widened
-from snnc.frontends.unroll import proves
+from snnc.frontends.unroll import proves, unroll
 from snnc.types import Clock
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
@@ -201,12 +202,16 @@ def recover(
         text = "the number of outputs depends on the number of steps"
         raise fail("E136", text, help="stack the list of results with torch.stack")
     simplify = Simplifier(dag)
-    match = antiunify(dag, longer, shorter, length)
-    unpeel(dag, match, simplify)
-    program = build_step(dag, longer, match, length + 1)
-    if found := inadmissible(dag, program):
-        raise CompileError(found)
-    return program, simplify
+
+    def one_loop(longer: list[int], shorter: list[int]) -> StepProgram:
+        match = antiunify(dag, longer, shorter, length)
+        unpeel(dag, match, simplify)
+        program = build_step(dag, longer, match, length + 1)
+        if found := inadmissible(dag, program):
+            raise CompileError(found)
+        return program
+
+    return split(dag, longer, shorter, length, one_loop, unroll), simplify
 
 
 def _proved(

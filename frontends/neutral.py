@@ -42,9 +42,12 @@ def drop_neutral(dag: Dag, program: StepProgram) -> StepProgram:
         own = partner(x)
         return None if own is None else dag.rewrite(own, memo, replace)
 
-    states = tuple(State(s.initial, dag.rewrite(s.next, memo, replace)) for s in program.states)
-    outputs = tuple(dag.rewrite(x, memo, replace) for x in program.outputs)
-    return StepProgram(states, outputs)
+    def lean(loop: StepProgram) -> StepProgram:
+        states = tuple(State(s.initial, dag.rewrite(s.next, memo, replace)) for s in loop.states)
+        return StepProgram(states, tuple(dag.rewrite(x, memo, replace) for x in loop.outputs))
+
+    *earlier, last = (lean(loop) for loop in program.loops)
+    return StepProgram(last.states, last.outputs, tuple(earlier), program.links)
 
 
 def _signed(dag: Dag, sign: int, size: int) -> int | None:

@@ -20,16 +20,37 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Input ``index`` of later loops is output ``place`` of the loop number ``loop``, from 0.
+
+    A sequence (``dag.SEQUENCES``) is read step by step, everything else is static.
+    """
+
+    index: int
+    loop: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepProgram:
-    """The recovered loop.
+    """The recovered loop, or the last of several in a row.
 
     Attributes:
         states: Read in ``next`` and in the outputs as ``slot(index, delay)``.
         outputs: Roots; they use per-step terms through ``time_*`` terms of one operand.
+        earlier: The loops before it, in order; their outputs are what later loops read.
+        links: How; their inputs are numbered behind those of the network.
     """
 
     states: tuple[State, ...]
     outputs: tuple[int, ...]
+    earlier: tuple[StepProgram, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def loops(self) -> tuple[StepProgram, ...]:
+        """All loops in order, each by itself."""
+        return (*self.earlier, StepProgram(self.states, self.outputs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from snnc.frontends.dag import COLLECTS, Dag
+from snnc.frontends.dag import COLLECTS, Dag, Form
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.step import StepProgram
 
 
 def unroll(dag: Dag, program: StepProgram, steps: int) -> list[int]:
     """Outputs of the program after ``steps`` steps, as terms of the same table as the traces."""
+    results: list[list[int]] = []
+    links = {link.index: link for link in program.links}
+
+    def handed(x: int) -> int | None:
+        form = dag[x].form
+        if form.kind != "input" or form.attrs[0] not in links:
+            return None
+        link = links[form.attrs[0]]
+        value = results[link.loop][link.place]
+        if form.attrs[1] is None:
+            return value
+        if dag.kind(value) == "time_replay":
+            return dag[value].args[form.attrs[1]]
+        return dag.make(Form("element", form.attrs[1:]), (value,), dag.shape(x))
+
+    memo: dict[int, int] = {}
+    for loop in program.loops:
+        found = _unroll_loop(dag, loop, steps)
+        results.append([dag.rewrite(x, memo, handed) for x in found])
+    return results[-1]
+
+
+def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
     history: list[list[int]] = [[s.initial] for s in program.states]
     instances: list[dict[int, int]] = []
     for t in range(steps):
