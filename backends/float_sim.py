@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.backends.float_layers import layer
-from snnc.data import check_tokens
+from snnc.data import check_steps, check_tokens
 from snnc.graph import Edge, Graph, Node
 from snnc.kernel import Kernel
 from snnc.params import Param
@@ -118,11 +118,13 @@ class FloatSimulator:
         count = stepped[0] if stepped else self.graph.steps if steps is None else steps
         batch = len(next(iter(arrays.values())))
         run = _Run(self, batch, set(record), count)
-        run.phase(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
-        for t in range(count):
-            run.phase(Clock.STEP, {k: v[:, t] for k, v in arrays.items() if not self._static(k)})
-            run.remember()
-        run.phase(Clock.END, {})
+        run.at(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
+        for phase in range(1, self.graph.phases + 1):
+            now = Clock.of(Clock.STEP, phase)
+            for t in range(self.graph.steps_of(phase, count)):
+                run.at(now, {k: v[:, t] for k, v in arrays.items() if not self._static(k)}, t)
+                run.remember(now)
+            run.at(Clock.of(Clock.END, phase), {})
         records = {k: np.stack(v, 1) for k, v in run.records.items() if v}
         return {name: run.values[name, 0] for name in self.outputs}, records
 
@@ -141,15 +143,21 @@ class _Run:
         for e in (e for edges in sim.edges.values() for e in edges if e.delay):
             self.longest[e.src, e.out] = max(e.delay, self.longest.get((e.src, e.out), 0))
 
-    def phase(self, clock: Clock, inputs: dict[str, Array]) -> None:
+    def at(self, clock: Clock, inputs: dict[str, Array], t: int = 0) -> None:
+        """Compute everything of one clock; step ``t``, if it is that of a loop."""
         for node in self.sim.nodes:
-            op = node.op
+            op, own = node.op, node.type.clock
             if isinstance(op, _PER_STEP):
-                if clock is Clock.STEP:
-                    self._collect(node)
-                elif clock is Clock.END:
+                if own is clock:
                     self.values[node.name, 0] = self._collected(node)
-            elif node.type.clock is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
+                elif own.kind is Clock.END and clock is Clock.of(Clock.STEP, own.phase):
+                    self._collect(node)
+            elif isinstance(op, ops.Sequence):
+                if own is clock:
+                    self.values[node.name, 0] = self._element(node, t)
+                elif clock is self.sim.graph.operands(node.name)[0].type.clock:
+                    self._collect(node)
+            elif own is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
                 if isinstance(op, ops.Input):
                     self.values[node.name, 0] = inputs[node.name]
                 elif isinstance(op, ops.Neuron):
@@ -158,9 +166,11 @@ class _Run:
                     x = [self._operand(e) for e in self.sim.edges[node.name]]
                     self.values[node.name, 0] = self._apply(op, x, node.type)
 
-    def remember(self) -> None:
+    def remember(self, clock: Clock) -> None:
+        """Keep what a later step of this loop reads."""
         for key, longest in self.longest.items():
-            self.past[key] = [*self.past.get(key, []), self.values[key]][-longest:]
+            if self.sim.graph[key[0]].type.clock is clock:
+                self.past[key] = [*self.past.get(key, []), self.values[key]][-longest:]
 
     def _operand(self, edge: Edge) -> Array:
         key = (edge.src, edge.out)
@@ -208,7 +218,7 @@ class _Run:
     def _collect(self, node: Node) -> None:
         x = self._operand(self.sim.edges[node.name][0])
         op, old = node.op, self.state.get(node.name)
-        if isinstance(op, ops.TimeStack):
+        if isinstance(op, ops.TimeStack | ops.Sequence):
             self.past.setdefault((node.name, -1), []).append(x)
         elif old is None or isinstance(op, ops.TimeLast):
             self.state[node.name] = x
@@ -221,7 +231,20 @@ class _Run:
         if isinstance(node.op, ops.TimeStack):
             return np.stack(self.past[node.name, -1], 1)
         total = self.state[node.name]
-        return total / self.steps if isinstance(node.op, ops.TimeMean) else total
+        steps = self.sim.graph.steps_of(node.type.clock.phase, self.steps)
+        return total / steps if isinstance(node.op, ops.TimeMean) else total
+
+    def _element(self, node: Node, t: int) -> Array:
+        sequence = self.past[node.name, -1]
+        match node.op:
+            case ops.TimeFlip():
+                return sequence[-1 - t]
+            case ops.TimeMix():
+                check_steps(node.name, len(sequence), node.op.steps)
+                y = np.tensordot(self._param(node.op.weight)[t], np.stack(sequence), 1)
+                return y if node.op.bias is None else y + self._param(node.op.bias)[t]
+            case _:
+                return sequence[t]
 
     def _apply(self, op: ops.Op, x: list[Array], type_: TensorType) -> Array:
         match op:
@@ -231,4 +254,6 @@ class _Run:
                 rank = max(v.ndim for v in x)
                 x = [v.reshape(len(v), *[1] * (rank - v.ndim), *v.shape[1:]) for v in x]
                 return np.asarray(FUNCTIONS[op.fn](*x))
+            case ops.Hold():
+                return x[0]
         return layer(op, x)

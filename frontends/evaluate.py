@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from snnc import ops
-from snnc.data import check_tokens
+from snnc.data import check_steps, check_tokens
 from snnc.frontends.torch_layers import layer
 from snnc.graph import Edge, Graph, Node
 from snnc.kernel import PREDICATES, Kernel
@@ -134,19 +134,29 @@ class Evaluator:
 
     def _run(self) -> None:
         order = list(self.graph)
-        late = [n for n in order if n.type.clock is Clock.END]
-        collects = [n for n in late if isinstance(n.op, ops.Crossing)]
         for node in order:
             if node.type.clock is Clock.ONCE and not isinstance(node.op, ops.Output):
                 self._compute(node, 0)
+        for phase in range(1, self.graph.phases + 1):
+            self._loop(order, phase)
+        for node in order:
+            if isinstance(node.op, ops.Output):
+                self.outputs[node.name] = self._whole(node)
+
+    def _loop(self, order: list[Node], phase: int) -> None:
+        """All steps of one of the loops in a row, and what is known after its last step."""
+        now, after = Clock.of(Clock.STEP, phase), Clock.of(Clock.END, phase)
+        inside = [n for n in order if n.type.clock is now]
+        late = [n for n in order if n.type.clock is after]
+        collects = [n for n in order if isinstance(n.op, ops.Crossing) and n in late]
+        collects += [n for n in order if isinstance(n.op, ops.Sequence) and self._source(n) is now]
         delays: dict[tuple[str, int], int] = {}
         for e in self.graph.edges:
-            if e.delay:
+            if e.delay and self.graph[e.src].type.clock is now:
                 delays[e.src, e.out] = max(delays.get((e.src, e.out), 0), e.delay)
-        for t in range(self.steps):
-            for node in order:
-                if node.type.clock is Clock.STEP:
-                    self._compute(node, t)
+        for t in range(self.steps_of(inside[0]) if inside else 0):
+            for node in inside:
+                self._compute(node, t)
             for node in collects:
                 self._collect(node)
             for key, depth in delays.items():
@@ -156,15 +166,20 @@ class Evaluator:
                 self._values[node.name, 0] = self._finished(node)
             elif not isinstance(node.op, ops.Output):
                 self._compute(node, 0)
-        for node in order:
-            if isinstance(node.op, ops.Output):
-                self.outputs[node.name] = self._whole(node)
+
+    def _source(self, node: Node) -> Clock:
+        (edge,) = self.graph.in_edges(node.name)
+        return self.graph[edge.src].types[edge.out].clock
+
+    def steps_of(self, node: Node) -> int:
+        """Steps of the loop that the node belongs to."""
+        return self.graph.steps_of(node.type.clock.phase, self.steps)
 
     def _whole(self, node: Node) -> Tensor:
         (edge,) = self.graph.in_edges(node.name)
         y = torch.as_tensor(self._values[edge.src, edge.out])
         stacked = isinstance(self.graph[edge.src].op, ops.TimeStack)
-        shape = (self.steps, *node.type.shape) if stacked else node.type.shape
+        shape = (self.steps_of(node), *node.type.shape) if stacked else node.type.shape
         return y.expand(self.batch, *shape) if y.dim() <= len(shape) else y
 
     def _operand(self, e: Edge) -> Value:
@@ -194,12 +209,16 @@ class Evaluator:
                 y = apply(op.fn, *self._aligned(args, shapes, len(node.type.shape)))
                 if op.fn in PREDICATES:
                     y = y.to(self.dtype)
-                if op.fn in PREDICATES and node.type.clock is Clock.STEP:
+                if op.fn in PREDICATES and node.type.clock.kind is Clock.STEP:
                     rate = torch.as_tensor(y).expand(self.batch, *node.type.shape).mean(0)
-                    self.rates[name] = self.rates.get(name, 0) + rate / self.steps
+                    self.rates[name] = self.rates.get(name, 0) + rate / self.steps_of(node)
             case ops.Neuron():
                 self._neuron(node, args)
                 return
+            case ops.Sequence():
+                y = self._element(node, t)
+            case ops.Hold():
+                y = self._batched(args[0], edges[0])
             case _:
                 y = layer(op, *(self._batched(a, e) for a, e in zip(args, edges, strict=True)))
         self._values[name, 0] = y
@@ -251,7 +270,7 @@ class Evaluator:
         (edge,) = self.graph.in_edges(node.name)
         x, old = self._batched(self._operand(edge), edge), self._collected.get(node.name)
         match node.op:
-            case ops.TimeStack():
+            case ops.TimeStack() | ops.Sequence():
                 self._collected[node.name] = [*(old or []), x]
             case ops.TimeSum() | ops.TimeMean():
                 self._collected[node.name] = x if old is None else old + x
@@ -264,4 +283,18 @@ class Evaluator:
         value = self._collected[node.name]
         if isinstance(node.op, ops.TimeStack):
             return torch.stack(value, 1)
-        return value / self.steps if isinstance(node.op, ops.TimeMean) else value
+        return value / self.steps_of(node) if isinstance(node.op, ops.TimeMean) else value
+
+    def _element(self, node: Node, t: int) -> Tensor:
+        """Step ``t`` of a sequence that the loop before has left."""
+        sequence: list[Tensor] = self._collected[node.name]
+        match node.op:
+            case ops.TimeFlip():
+                return sequence[-1 - t]
+            case ops.TimeMix():
+                check_steps(node.name, len(sequence), node.op.steps)
+                weight = self._number(node.op.weight)[t]
+                y: Tensor = torch.tensordot(weight, torch.stack(sequence), 1)
+                return y if node.op.bias is None else y + self._number(node.op.bias)[t]
+            case _:
+                return sequence[t]

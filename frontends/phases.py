@@ -11,6 +11,7 @@ step next to a result, is handed over as a sequence instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from snnc.diagnostics import fail
 from snnc.frontends.dag import COLLECTS, SEQUENCES, TIMED, Dag, Form
@@ -51,9 +52,7 @@ def split(
 
 
 class _Splitter:
-    def __init__(
-        self, dag: Dag, length: int, one: RecoverLoop, unroll: Unroll, free: int
-    ) -> None:
+    def __init__(self, dag: Dag, length: int, one: RecoverLoop, unroll: Unroll, free: int) -> None:
         self.dag, self.length, self.one, self.unroll = dag, length, one, unroll
         self.free = free
         #: input of a later loop → (results from the end: 1 is the last loop's, place there)
@@ -156,8 +155,7 @@ class _Cuts:
             for x, i in zip(self._after, imports[count:], strict=True)
         }
         states = tuple(
-            State(s.initial, dag.rewrite(s.next, memo, lambda _: None))
-            for s in self.program.states
+            State(s.initial, dag.rewrite(s.next, memo, lambda _: None)) for s in self.program.states
         )
         outputs = tuple(dag.rewrite(x, memo, lambda _: None) for x in self.program.outputs)
         return StepProgram(states, outputs)
@@ -223,3 +221,44 @@ def renumbered(dag: Dag, program: StepProgram, number: dict[int, int]) -> StepPr
     states = tuple(State(s.initial, dag.rewrite(s.next, memo, replace)) for s in kept)
     outputs = tuple(dag.rewrite(x, memo, replace) for x in program.outputs)
     return StepProgram(states, outputs, program.earlier, program.links)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """All loops with one numbering of the states.
+
+    Attributes:
+        states: Of all loops.
+        phases: Per state, the number of its loop, from 1.
+        outputs: Per loop.
+        handed: Input of a later loop → (number of the loop that computes it, its term there).
+    """
+
+    states: tuple[State, ...]
+    phases: tuple[int, ...]
+    outputs: tuple[tuple[int, ...], ...]
+    handed: dict[int, tuple[int, int]]
+
+    def collecting(self, dag: Dag) -> dict[int, int]:
+        """The terms that collect one value per step → number of their loop."""
+        found: dict[int, int] = {}
+        for phase, outputs in enumerate(self.outputs, 1):
+            for x in dag.cone(outputs):
+                if dag.kind(x) in COLLECTS or dag.kind(x) == "time_last":
+                    found.setdefault(x, phase)
+        return found
+
+
+def joined(dag: Dag, program: StepProgram) -> Joined:
+    """Number the states of all loops together."""
+    states: list[State] = []
+    phases: list[int] = []
+    outputs = []
+    for phase, loop in enumerate(program.loops, 1):
+        count = range(len(loop.states))
+        anew = renumbered(dag, loop, {k: k + len(states) for k in count}) if states else loop
+        states += anew.states
+        phases += [phase for _ in count]
+        outputs.append(anew.outputs)
+    handed = {link.index: (link.loop + 1, outputs[link.loop][link.place]) for link in program.links}
+    return Joined(tuple(states), tuple(phases), tuple(outputs), handed)

@@ -10,6 +10,8 @@ from snnc import ops
 from snnc.diagnostics import Loc, fail
 from snnc.frontends.dag import CONSTANT, Dag
 from snnc.frontends.fold import Folder
+from snnc.frontends.phases import joined
+from snnc.frontends.sequences import sequence_op
 from snnc.frontends.step import StepProgram
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
@@ -56,7 +58,7 @@ def to_graph(
     """
     builder = _Builder(dag, program, inputs, name, steps)
     builder.reserve(outputs)
-    for root, output in zip(program.outputs, outputs, strict=True):
+    for root, output in zip(builder.program.outputs[-1], outputs, strict=True):
         builder.output(root, output)
     builder.close_loops()
     graph = builder.finish()
@@ -64,17 +66,26 @@ def to_graph(
     return graph, builder.fixed_steps
 
 
+def _over_steps(op: ops.Op) -> bool:
+    """Whether the operator reads one value per step, and nothing that is constant."""
+    return isinstance(op, ops.Sequence) or (
+        isinstance(op, ops.Crossing) and op.source is Clock.STEP
+    )
+
+
 class _Builder:
     def __init__(
         self, dag: Dag, program: StepProgram, inputs: list[InputFacts], name: str, steps: int
     ) -> None:
-        self.dag, self.program, self.inputs = dag, program, inputs
+        self.dag, self.inputs = dag, inputs
+        self.program = joined(dag, program)
         self.graph = Graph(name, steps)
         self._names: dict[int, str] = {}
         self._reserved: set[str] = set()
         self._types: dict[str, TensorType] = {}
         self._edges: list[tuple[str, int, int | str]] = []
-        self._repeats: dict[str, str] = {}
+        self._repeats: dict[tuple[str, int], str] = {}
+        self._collecting = self.program.collecting(dag)
         self.folder = Folder(dag)
         self._pending: list[int] = []
         self._outputs: list[str] = []
@@ -112,18 +123,23 @@ class _Builder:
 
     # ---- nodes
 
-    def _declare(self, wanted: str, op: ops.Op, operands: list[int | str], loc: Loc) -> str:
-        """Add a node; operands are terms or node names."""
+    def _declare(
+        self, wanted: str, op: ops.Op, operands: list[int | str], loc: Loc, phase: int = 1
+    ) -> str:
+        """Add a node; operands are terms or node names.
+
+        ``phase`` is the loop of an operator over its steps.
+        """
         types = []
         resolved: list[int | str] = []
         for x in operands:
             resolved.append(x if isinstance(x, str) or self._is_slot(x) else self.node(x))
             types.append(self._type(resolved[-1]))
-        clocks = {t.clock for t in types}
-        if isinstance(op, ops.Pointwise) and Clock.STEP in clocks:
-            resolved = [self._repeated(x) for x in resolved]
-        elif isinstance(op, ops.Crossing) and op.source is Clock.STEP and Clock.ONCE in clocks:
-            resolved = [self._repeat(str(x)) for x in resolved]
+        steps = [t.clock for t in types if t.clock.kind is Clock.STEP]
+        if isinstance(op, ops.Pointwise) and steps:
+            resolved = [self._repeated(x, steps[0].phase) for x in resolved]
+        elif _over_steps(op) and not steps:
+            resolved = [self._repeat(str(x), phase) for x in resolved]
         inferred = op.infer(tuple(self._type(x) for x in resolved))
         name = wanted if isinstance(op, ops.Output) else self._fresh(wanted)
         self._types[name] = inferred[0]
@@ -141,22 +157,24 @@ class _Builder:
     def _type(self, x: int | str) -> TensorType:
         if isinstance(x, str):
             return self._types[x]
-        return TensorType(self.dag.shape(x), clock=Clock.STEP)
+        phase = self.program.phases[self.dag[x].form.attrs[0]]
+        return TensorType(self.dag.shape(x), clock=Clock.of(Clock.STEP, phase))
 
-    def _repeated(self, x: int | str) -> int | str:
+    def _repeated(self, x: int | str, phase: int) -> int | str:
         """A static value (not a parameter) among per-step values is repeated explicitly."""
-        if isinstance(x, str) and self._types[x].clock is Clock.ONCE and x in self._dynamic():
-            return self._repeat(x)
+        if isinstance(x, str) and self._types[x].clock.kind is not Clock.STEP:
+            return self._repeat(x, phase) if x in self._dynamic() else x
         return x
 
     def _dynamic(self) -> set[str]:
         return {n for x, n in self._names.items() if self.dag[x].reach != CONSTANT}
 
-    def _repeat(self, name: str) -> str:
-        if name not in self._repeats:
+    def _repeat(self, name: str, phase: int) -> str:
+        if (name, phase) not in self._repeats:
             loc = self.graph[name].loc
-            self._repeats[name] = self._declare(f"{name}.repeat", ops.Repeat(), [name], loc)
-        return self._repeats[name]
+            wanted, op = f"{name}.repeat", ops.Repeat() if phase == 1 else ops.Hold(phase)
+            self._repeats[name, phase] = self._declare(wanted, op, [name], loc)
+        return self._repeats[name, phase]
 
     def node(self, root: int) -> str:
         """The node of a term, adding it and what it needs."""
@@ -181,6 +199,9 @@ class _Builder:
             return term.args[:1]
         if term.form.kind in _PARAMETERS:
             return ()
+        if term.form.kind == "input" and term.form.attrs[0] in self.program.handed:
+            _, source = self.program.handed[term.form.attrs[0]]
+            return (source,) if term.form.attrs[1] is None else self.dag[source].args[:1]
         if term.form.kind == "pointwise" and (mean := self._mean(x)) is not None:
             return (mean,)
         return term.args
@@ -192,6 +213,8 @@ class _Builder:
         if not loc.path:
             loc = Loc(wanted, loc.file, loc.line)
         match form.kind:
+            case "input" if form.attrs[0] in self.program.handed:
+                return self._handed(x)
             case "input":
                 facts = self.inputs[form.attrs[0]]
                 kind = TensorType(term.shape, clock=facts.clock)
@@ -209,7 +232,8 @@ class _Builder:
             case "pointwise":
                 mean = self._mean(x)
                 if mean is not None:
-                    return self._declare(wanted, ops.TimeMean(), [mean], loc)
+                    phase = self._collecting[term.args[0]]
+                    return self._declare(wanted, ops.TimeMean(), [mean], loc, phase)
                 return self._declare(wanted, ops.Pointwise(form.attrs[0]), list(term.args), loc)
             case "reshape":
                 return self._declare(wanted, ops.Reshape(term.shape), list(term.args), loc)
@@ -231,9 +255,25 @@ class _Builder:
                 inner = self.dag[term.args[0]].source.loc
                 path = inner.path or wanted
                 wanted = f"{path}.{kind.removeprefix('time_')}"
-                return self._declare(wanted, _COLLECT_OPS[kind](), list(term.args), loc)
+                op = _COLLECT_OPS[kind]()
+                return self._declare(wanted, op, list(term.args), loc, self._collecting[x])
             case kind:
                 raise AssertionError(f"no operator for {kind} {dag[x]}")
+
+    def _handed(self, x: int) -> str:
+        """What an earlier loop has computed: a value, or the element of a sequence."""
+        index, step = self.dag[x].form.attrs
+        phase, source = self.program.handed[index]
+        if step is None:
+            return self._names[source]
+        term = self.dag[source]
+        op = sequence_op(self.dag, term, self.graph.steps)
+        self.fixed_steps |= isinstance(op, ops.TimeMix)
+        path = self.dag[term.args[0]].source.loc.path
+        kind = term.form.kind.removeprefix("time_")
+        wanted = f"{path}.{kind}" if path else kind
+        loc = Loc(path or wanted, term.source.loc.file, term.source.loc.line)
+        return self._declare(wanted, op, [term.args[0]], loc, phase)
 
     def _constant(self, x: int) -> str:
         term = self.dag[x]
@@ -288,14 +328,15 @@ class _Builder:
             index, _ = self.dag[self._pending.pop()].form.attrs
             target = self.program.states[index].next
             if self.dag.kind(target) != "slot":
-                self._step_node(target)
+                self._step_node(target, index)
             elif target not in self._pending and self._moved(target) is None:
                 loc = self.dag[target].source.loc
                 raise fail("E133", "a state is only ever its own older value", loc)
 
-    def _step_node(self, x: int) -> str:
+    def _step_node(self, x: int, state: int) -> str:
         name = self.node(x)
-        return self._repeat(name) if self._types[name].clock is Clock.ONCE else name
+        steady = self._types[name].clock.kind is not Clock.STEP
+        return self._repeat(name, self.program.phases[state]) if steady else name
 
     def _moved(self, x: int) -> tuple[int, int] | None:
         """(term that is computed, steps ago) behind a slot, following states that move values."""
@@ -335,7 +376,7 @@ class _Builder:
             if self.program.states[k].initial != initial:
                 raise fail("E133", "a delay line starts from different values", loc)
             x = self.program.states[k].next
-        return Value(self._step_node(target), 0, delay, self._initial(initial))
+        return Value(self._step_node(target, index), 0, delay, self._initial(initial))
 
     def _initial(self, x: int) -> Param:
         value = self.folder.param(x).data.astype(np.float32)

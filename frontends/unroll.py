@@ -21,7 +21,8 @@ def unroll(dag: Dag, program: StepProgram, steps: int) -> list[int]:
         if form.attrs[1] is None:
             return value
         if dag.kind(value) == "time_replay":
-            return dag[value].args[form.attrs[1]]
+            element: int = dag[value].args[form.attrs[1]]
+            return element
         return dag.make(Form("element", form.attrs[1:]), (value,), dag.shape(x))
 
     memo: dict[int, int] = {}

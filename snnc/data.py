@@ -129,6 +129,13 @@ def check_tokens(name: str, array: Array, dtype: DType) -> None:
         raise fail("E425", text, None, why, help="use the vocabulary that the model was made for")
 
 
+def check_steps(name: str, have: int, want: int) -> None:
+    """Refuse sequences (E421) of another length than a matrix over the steps has."""
+    if have != want:
+        text = f"{name} mixes all steps of a sequence and has weights for {want}, got {have}"
+        raise fail("E421", text, help=f"give sequences of {want} steps")
+
+
 def _check_lengths(
     arrays: dict[str, Array], inputs: tuple[InputEntry, ...], labels: Array | None
 ) -> list[Diagnostic]:

@@ -28,6 +28,8 @@ class Input(Op):
     def infer(self, inputs: Types) -> Types:
         if inputs:
             raise ValueError("an Input has no predecessors")
+        if self.type.clock.phase > 1:
+            raise ValueError(f"an Input is read in the first loop, not as {self.type}")
         return (self.type,)
 
 
@@ -89,13 +91,15 @@ class Neuron(Op):
         self.kernel.check(REAL_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
-        if any(x.clock is Clock.END for x in inputs):
+        clock = latest(tuple(x.clock for x in inputs))
+        if clock.kind is Clock.END:
             raise ValueError("a neuron cannot read what is known only after the last step")
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]
         if np.broadcast_shapes(self.shape, *shapes) != self.shape:
             raise ValueError(f"inputs {shapes} do not broadcast to {self.shape}")
+        clock = Clock.STEP if clock is Clock.ONCE else clock
         spiking = {x.name for x in self.kernel.body if x.fn in PREDICATES}
         return tuple(
-            TensorType(self.shape, SPIKE if name in spiking else FLOAT32, Clock.STEP)
+            TensorType(self.shape, SPIKE if name in spiking else FLOAT32, clock)
             for name in self.kernel.outputs
         )

@@ -40,7 +40,20 @@ from snnc.tensor_ops import (
     Take,
     Transpose,
 )
-from snnc.time_ops import Crossing, Repeat, TimeLast, TimeMax, TimeMean, TimeStack, TimeSum
+from snnc.time_ops import (
+    Crossing,
+    Hold,
+    Repeat,
+    Replay,
+    Sequence,
+    TimeFlip,
+    TimeLast,
+    TimeMax,
+    TimeMean,
+    TimeMix,
+    TimeStack,
+    TimeSum,
+)
 
 #: Every operator by its name.
 OPS: dict[str, type[Op]] = {
@@ -55,6 +68,7 @@ OPS: dict[str, type[Op]] = {
         *(Reshape, Transpose, Slice, Concat, Expand, Take, Reduce, ArgMax),
         *(Matmul, Softmax, Pointwise, Sum, Neuron),
         *(Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
+        *(Hold, Replay, TimeFlip, TimeMix),
     )
 }
 
@@ -76,6 +90,7 @@ __all__ = [
     "Crossing",
     "Embedding",
     "Expand",
+    "Hold",
     "Input",
     "LayerNorm",
     "Linear",
@@ -90,7 +105,9 @@ __all__ = [
     "RMSNorm",
     "Reduce",
     "Repeat",
+    "Replay",
     "Reshape",
+    "Sequence",
     "Slice",
     "Softmax",
     "Sum",
@@ -98,9 +115,11 @@ __all__ = [
     "SumPool2d",
     "SumPool3d",
     "Take",
+    "TimeFlip",
     "TimeLast",
     "TimeMax",
     "TimeMean",
+    "TimeMix",
     "TimeStack",
     "TimeSum",
     "Transpose",

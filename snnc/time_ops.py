@@ -1,4 +1,4 @@
-"""Operators between clocks: over the steps of a sample."""
+"""Operators between clocks: over the steps of a sample, and from one loop to the next."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snnc.op import Op, Types, one
+from snnc.params import Param
 from snnc.types import FLOAT32, Clock, TensorType
 
 
@@ -18,14 +19,14 @@ class Crossing(Op):
 
     def infer(self, inputs: Types) -> Types:
         x = one(inputs)
-        if x.clock is not self.source:
+        if x.clock.kind is not self.source:
             raise ValueError(f"{type(self).__name__} needs a value of clock {self.source}, got {x}")
-        return (TensorType(x.shape, FLOAT32, self.target),)
+        return (TensorType(x.shape, FLOAT32, Clock.of(self.target, x.clock.phase)),)
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Crossing):
-    """The same value at every step."""
+    """The same value at every step of the first loop."""
 
     source: ClassVar[Clock] = Clock.ONCE
     target: ClassVar[Clock] = Clock.STEP
@@ -57,3 +58,62 @@ class TimeStack(Crossing):
 
     Its shape stays that of one step; only an Output may follow.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Op):
+    """The same value at every step of the loop number ``phase``, which is not the first."""
+
+    phase: int
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        if self.phase < 2 or x.clock.kind is Clock.STEP or x.clock.phase >= self.phase:
+            raise ValueError(f"Hold needs a value known before loop {self.phase}, got {x}")
+        return (TensorType(x.shape, FLOAT32, Clock.of(Clock.STEP, self.phase)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence(Op):
+    """A sequence of one loop, read element by element in the next, which has as many steps."""
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        if x.clock.kind is not Clock.STEP:
+            raise ValueError(f"{type(self).__name__} needs a value per step, got {x}")
+        return (TensorType(x.shape, FLOAT32, Clock.of(Clock.STEP, x.clock.phase + 1)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay(Sequence):
+    """``y[t] = x[t]``, once more in the next loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFlip(Sequence):
+    """``y[t] = x[T - 1 - t]``: the last step first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMix(Sequence):
+    """``y[t] = sum_s weight[t, s] x[s] + bias[t]``; weight is (T, T), bias (T,).
+
+    The parallel spiking neuron before its threshold (arXiv:2304.12760, equation 6).
+    """
+
+    weight: Param
+    bias: Param | None = None
+
+    def infer(self, inputs: Types) -> Types:
+        steps = self.weight.shape[:1]
+        if len(self.weight.shape) != 2 or self.weight.shape[1:] != steps:
+            raise ValueError(f"a matrix over the steps must be square, got {self.weight}")
+        if self.bias is not None and self.bias.shape != steps:
+            raise ValueError(f"bias {self.bias} for {steps[0]} steps")
+        # a dataclass with slots is made anew, so that super() without arguments fails
+        return Sequence.infer(self, inputs)
+
+    @property
+    def steps(self) -> int:
+        """The only number of steps for which it is defined."""
+        return self.weight.shape[0]
