@@ -36,6 +36,14 @@ class RaiseNeurons(Pass):
 
     name: ClassVar[str] = "raise-neurons"
 
+    def requires(self, graph: Graph) -> None:
+        second = next((n for n in graph if n.type.clock.phase > 1), None)
+        if second is not None:
+            text = f"the network has {graph.phases} loops over time in a row"
+            why = "integer programs have one loop so far; the float network runs all of them"
+            hint = "compile the blocks one by one, each up to its mean over time"
+            raise fail("E214", text, second.loc, why, help=hint)
+
     def run(self, graph: Graph, ctx: Context) -> Graph:
         _raise_accumulators(graph)
         for group in _groups(graph):

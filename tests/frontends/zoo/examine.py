@@ -6,6 +6,7 @@ import math
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from snnc.frontends.dag import Dag
 from snnc.frontends.numeric_check import sequence_first
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.step import State, StepProgram
-from snnc.frontends.unroll import proves
+from snnc.frontends.unroll import proves, unroll
 from tests.frontends.zoo.case import Case
 
 #: What stands in for a function in a step that was tampered with.
@@ -135,30 +136,40 @@ def _check(outcome: Outcome) -> None:
 
 
 def tampering_is_rejected(dag: Dag, program: StepProgram, steps: int) -> bool | None:
-    """Put another function in the place of the first one in the step; None if there is none."""
-    from snnc.frontends.unroll import unroll
+    """Put another function in the place of the first one, in one loop after the other.
 
+    None if there is no function to replace.
+    """
     traced = unroll(dag, program, steps)
-    roots = [s.next for s in program.states] + list(program.outputs)
-    target = next(
-        (
-            x
-            for x in dag.sorted_cone(roots)
-            if dag.kind(x) == "pointwise" and dag[x].form.attrs[0] in _OTHER and dag[x].reach
-        ),
-        None,
-    )
-    if target is None:
-        return None
-    term = dag[target]
-    image = dag.pointwise(_OTHER[term.form.attrs[0]], *term.args)
-    memo = {target: image}
-    states = tuple(
-        State(s.initial, dag.rewrite(s.next, memo, lambda _: None)) for s in program.states
-    )
-    outputs = tuple(dag.rewrite(x, memo, lambda _: None) for x in program.outputs)
-    wrong = StepProgram(states, outputs)
-    return proves(dag, wrong, steps, traced, Simplifier(dag)) is None
+    found = [
+        proves(dag, wrong, steps, traced, Simplifier(dag)) is None
+        for wrong in _tampered(dag, program)
+    ]
+    return all(found) if found else None
+
+
+def _tampered(dag: Dag, program: StepProgram) -> Iterator[StepProgram]:
+    for k, loop in enumerate(program.loops):
+        roots = [s.next for s in loop.states] + list(loop.outputs)
+        target = next(
+            (
+                x
+                for x in dag.sorted_cone(roots)
+                if dag.kind(x) == "pointwise" and dag[x].form.attrs[0] in _OTHER and dag[x].reach
+            ),
+            None,
+        )
+        if target is None:
+            continue
+        memo = {target: dag.pointwise(_OTHER[dag[target].form.attrs[0]], *dag[target].args)}
+        states = tuple(
+            State(s.initial, dag.rewrite(s.next, memo, lambda _: None)) for s in loop.states
+        )
+        outputs = tuple(dag.rewrite(x, memo, lambda _: None) for x in loop.outputs)
+        loops = list(program.loops)
+        loops[k] = StepProgram(states, outputs)
+        last = loops.pop()
+        yield StepProgram(last.states, last.outputs, tuple(loops), program.links)
 
 
 def _compile(outcome: Outcome, folder: Path) -> None:
