@@ -112,9 +112,8 @@ def test_every_other_step_differs() -> None:
 @pytest.mark.parametrize(
     "mix",
     [
-        lambda x: x.cumsum(1),
         lambda x: torch.softmax(x, 1),
-        lambda x: x - x.mean(1, keepdim=True),
+        lambda x: x.sort(1).values,
         lambda x: x[:, 3:].sum(1),
         lambda x: x.flatten(1).sum(1),
     ],
