@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
@@ -59,8 +59,14 @@ class Exported(nn.Module):
         return self.program.output_names
 
     def described(self, traced: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-        """Its trace, in terms of the user's module."""
-        return with_origins(traced, self, self.name)
+        """Its trace, in terms of the user's module.
+
+        Raises:
+            CompileError: E137 if the program changes its own tensors.
+        """
+        if changed := list(traced.graph_signature.buffers_to_mutate.values()):
+            raise state_is_kept(self.name, self.keys[int(changed[0].rpartition(".t")[2])])
+        return with_origins(traced, self.program.calls, self.keys)
 
     def forward(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """Outputs of the program."""
@@ -107,13 +113,31 @@ def _filled(value: Any, env: Mapping[str, Any]) -> Any:
     return value
 
 
-def with_origins(
-    traced: torch.export.ExportedProgram, module: Exported, name: str
-) -> torch.export.ExportedProgram:
-    """The trace of an ``Exported``, in terms of the user's module: names, paths and lines.
+class Origin(Protocol):
+    """A call of the file, with the module and the lines of the user's code that it comes from."""
 
-    Raises:
-        CompileError: E137 if the program changes its own tensors.
+    @property
+    def path(self) -> str:
+        """Path of the module."""
+
+    @property
+    def owner(self) -> str:
+        """Class of the module."""
+
+    @property
+    def frames(self) -> tuple[tuple[str, int], ...]:
+        """(file, line), outermost first."""
+
+
+def with_origins(
+    traced: torch.export.ExportedProgram, calls: Sequence[Origin], keys: Sequence[str]
+) -> torch.export.ExportedProgram:
+    """A trace whose nodes are annotated with indices of ``calls``, in the user's terms.
+
+    Args:
+        traced: Trace of a module with buffers ``t0``, ``t1`` and so on.
+        calls: Where each call comes from.
+        keys: Names of the buffers.
     """
     signature = traced.graph_signature
     for node in traced.graph.nodes:
@@ -121,16 +145,14 @@ def with_origins(
         node.meta.pop("nn_module_stack", None)
         index = (node.meta.get("custom") or {}).get("call")
         if index is not None:
-            call = module.program.calls[index]
+            call = calls[index]
             lines = [f'File "{file}", line {line}' for file, line in call.frames]
             node.meta["stack_trace"] = "\n".join(lines)
             node.meta["nn_module_stack"] = {call.path: (call.path, call.owner)}
 
     def key(buffer: str) -> str:
-        return module.keys[int(buffer.rpartition(".t")[2])]
+        return keys[int(buffer.rpartition(".t")[2])]
 
-    if changed := list(signature.buffers_to_mutate.values()):
-        raise state_is_kept(name, key(changed[0]))
     places = {p: key(b) for p, b in signature.inputs_to_buffers.items()}
     described = SimpleNamespace(
         graph=traced.graph,

@@ -330,12 +330,17 @@ def _origin(metadata: Mapping[str, Any]) -> tuple[str, str, tuple[tuple[str, int
         parts = stack.rpartition(";")[2].split(",")
         if len(parts) >= 3:
             path, owner = parts[1], parts[-1]
+    return path, owner, user_frames(_text(metadata.get("stack_trace", "")))
+
+
+def user_frames(text: str) -> tuple[tuple[str, int], ...]:
+    """Frames of the user's code in a stack trace, by file name alone."""
     frames = [
         (re.split(r"[/\\]", file)[-1] or "?", int(line))
-        for file, line in _FRAME.findall(_text(metadata.get("stack_trace", "")))
+        for file, line in _FRAME.findall(text)
         if not any(part in file for part in ("site-packages", "dist-packages", "<"))
     ]
-    return path, owner, tuple(frames[-20:])
+    return tuple(frames[-20:])
 
 
 def _text(value: Any) -> str:
