@@ -43,6 +43,8 @@ class Tracer:
     def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
         """Output terms and their axes, for a number of steps."""
         program = trace(self.recipe, steps, self.batch)
+        if self.recipe.describe is not None:
+            program = self.recipe.describe(program)
         extents = Extents(steps, self.batch)
         outputs = Scalarizer(self.dag, extents, self.recipe.time_axes).run(program)
         terms = []

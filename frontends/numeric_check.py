@@ -104,6 +104,22 @@ def compare(
     return NumericCheck(first.exact, first.worst, active, arithmetic, calls), found
 
 
+def agrees(
+    graph: Graph,
+    recipe: Recipe,
+    names: list[str],
+    layouts: list[Axes],
+    steps: int,
+    expected: list[torch.Tensor],
+) -> tuple[bool, float, list[Diagnostic]]:
+    """Compare the graph on the example with outputs that something else has computed.
+
+    Returns:
+        Whether they are equal bit for bit, the largest difference, and E138 if it is too large.
+    """
+    return _Sides(graph, recipe, names, layouts, steps).against(expected)
+
+
 @dataclass
 class _Run:
     """One comparison: the two parties, after their first call."""
@@ -139,6 +155,12 @@ class _Sides:
         evaluator = Evaluator(self.graph, self._given(), self.steps, dtype)
         exact, worst, found = self._differences(expected, evaluator)
         return _Run(dtype, module, evaluator, exact, worst, found)
+
+    def against(self, expected: list[torch.Tensor]) -> tuple[bool, float, list[Diagnostic]]:
+        """Compare the graph, in the type of the expected outputs."""
+        double = any(y.dtype == torch.float64 for y in expected)
+        kind = torch.float64 if double else torch.float32
+        return self._differences(expected, Evaluator(self.graph, self._given(), self.steps, kind))
 
     def second_call(self, run: _Run) -> list[Diagnostic]:
         """What the module does if it is called again: start afresh, or go on."""

@@ -97,10 +97,10 @@ def _walk(
             case "SplitToSequence" if view:
                 _note(view, node.attrs.get("axis", 0), found)
             case "Slice" if view and {node.input(i) for i in (1, 2, 3)} <= {*known}:
-                starts, ends, axes = (known[node.input(i)].ints() for i in (1, 2, 3))
-                for start, end, axis in zip(starts, ends, axes, strict=False):
+                starts, ends, places = (known[node.input(i)].ints() for i in (1, 2, 3))
+                for start, end, place in zip(starts, ends, places, strict=False):
                     if end - start == 1:
-                        _note(view, axis, found)
+                        _note(view, place, found)
             case _:
                 pass
 
@@ -131,9 +131,7 @@ def _note(view: _View, axis: int, found: Usage) -> None:
         found.selected.add((view[0], own))
 
 
-def _scan(
-    node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage
-) -> None:
+def _scan(node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage) -> None:
     count = node.attrs.get("num_scan_inputs", 0)
     names = node.inputs[len(node.inputs) - count :]
     for name, axis in zip(names, node.attrs.get("scan_input_axes", [0] * count), strict=False):
@@ -142,9 +140,7 @@ def _scan(
             found.scanned.add((views[name][0], own))
 
 
-def _loop(
-    node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage
-) -> None:
+def _loop(node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage) -> None:
     if node.input(0) in known and known[node.input(0)].array.size == 1:
         found.rounds.append(known[node.input(0)].ints()[0])
     body = node.attrs.get("body")
@@ -162,12 +158,7 @@ def file_inputs(model: OnnxModel, used: Usage, name: str) -> tuple[FileInput, ..
     Raises:
         CompileError: E160 for an input that is no tensor of numbers of known rank.
     """
-    timed = {
-        extent
-        for i, a in used.selected
-        if isinstance(extent := (model.graph.inputs[i].shape or ())[a], str)
-    }
-    timed |= {
+    timed = {(model.graph.inputs[i].shape or ())[a] for i, a in used.selected} | {
         d
         for x in model.graph.inputs
         for d in (x.shape or ())[:2]

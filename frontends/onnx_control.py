@@ -40,7 +40,9 @@ def _scan(c: Call) -> tuple[Any, ...]:
     body, count = _body(c, "body"), c.attr("num_scan_inputs")
     first = len(c.values) - count
     states, scanned = list(c.values[:first]), [c.x(first + i) for i in range(count)]
-    axes = [a % x.dim() for a, x in zip(c.attr("scan_input_axes", [0] * count), scanned, strict=True)]
+    axes = [
+        a % x.dim() for a, x in zip(c.attr("scan_input_axes", [0] * count), scanned, strict=True)
+    ]
     back = c.attr("scan_input_directions", [0] * count)
     steps = {int(x.shape[a]) for a, x in zip(axes, scanned, strict=True)}
     if len(steps) != 1 or not 1 <= max(steps) <= _ROUNDS:
@@ -55,7 +57,7 @@ def _scan(c: Call) -> tuple[Any, ...]:
         results = _run(c, body, [*states, *now])
         states = results[:first]
         for items, y in zip(collected, results[first:], strict=True):
-            items.append(c.module.tensor(y))
+            items.append(c.module.whole(y))
     places = c.attr("scan_output_axes", [0] * len(collected))
     turned = c.attr("scan_output_directions", [0] * len(collected))
     stacked = [
@@ -79,7 +81,7 @@ def _loop(c: Call) -> tuple[Any, ...]:
             raise fail("E130", text, c.node.loc, help="use a loop with a fixed number of steps")
         states = results[: len(states)]
         for items, y in zip(collected, results[len(states) :], strict=True):
-            items.append(c.module.tensor(y))
+            items.append(c.module.whole(y))
         if not on.array.all():
             break
     if any(not items for items in collected):

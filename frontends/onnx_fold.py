@@ -118,46 +118,46 @@ def slices(rank: int, starts: Any, ends: Any, axes: Any, steps: Any) -> list[tup
     return found
 
 
-def _constant(node: OnnxNode, _: Any) -> np.ndarray:
-    kinds = {"value_float": np.float32, "value_floats": np.float32}
+def _constant(node: OnnxNode, _: Any) -> Any:
+    kinds: dict[str, type[np.generic]] = {"value_float": np.float32, "value_floats": np.float32}
     kinds |= {"value_int": np.int64, "value_ints": np.int64}
     ((key, value),) = node.attrs.items()
     return value if key == "value" else np.array(value, kinds[key])
 
 
-def _shape(node: OnnxNode, x: Any) -> np.ndarray:
+def _shape(node: OnnxNode, x: Any) -> Any:
     start, end = node.attrs.get("start", 0), node.attrs.get("end")
     return np.array(x[0].shape[start:end], np.int64)
 
 
-def _gather(node: OnnxNode, x: Any) -> np.ndarray:
+def _gather(node: OnnxNode, x: Any) -> Any:
     axis = node.attrs.get("axis", 0)
     checked(node, [x[0].size // max(x[0].shape[axis], 1), x[1].size])
     return np.take(x[0], x[1], axis)
 
 
-def _concat(node: OnnxNode, x: Any) -> np.ndarray:
+def _concat(node: OnnxNode, x: Any) -> Any:
     checked(node, [sum(a.size for a in x)])
     return np.concatenate(x, node.attrs["axis"])
 
 
-def _unsqueeze(node: OnnxNode, x: Any) -> np.ndarray:
+def _unsqueeze(node: OnnxNode, x: Any) -> Any:
     axes = _ints(x[1])
     if len(axes) > 16:
         raise ValueError("too many axes")
     return np.expand_dims(x[0], tuple(axes))
 
 
-def _squeeze(node: OnnxNode, x: Any) -> np.ndarray:
+def _squeeze(node: OnnxNode, x: Any) -> Any:
     return np.squeeze(x[0], tuple(_ints(x[1])) if len(x) > 1 and x[1] is not None else None)
 
 
-def _reshape(node: OnnxNode, x: Any) -> np.ndarray:
+def _reshape(node: OnnxNode, x: Any) -> Any:
     zero = bool(node.attrs.get("allowzero", 0))
     return x[0].reshape(target_shape(x[0].shape, _ints(x[1]), zero))
 
 
-def _slice(node: OnnxNode, x: Any) -> np.ndarray:
+def _slice(node: OnnxNode, x: Any) -> Any:
     rest = [None if a is None else _ints(a) for a in [*x[1:], None, None][:4]]
     cut = [slice(None)] * x[0].ndim
     for axis, part in slices(x[0].ndim, *rest):
@@ -165,23 +165,23 @@ def _slice(node: OnnxNode, x: Any) -> np.ndarray:
     return x[0][tuple(cut)]
 
 
-def _cast(node: OnnxNode, x: Any) -> np.ndarray:
+def _cast(node: OnnxNode, x: Any) -> Any:
     dtype = ELEMENTS[node.attrs["to"]]
     with np.errstate(invalid="ignore"):
         return x[0].astype(np.float32 if node.attrs["to"] in (10, 16) else dtype)
 
 
-def _filled(node: OnnxNode, x: Any) -> np.ndarray:
+def _filled(node: OnnxNode, x: Any) -> Any:
     value = node.attrs.get("value", np.zeros(1, np.float32))
     return np.full(checked(node, _ints(x[0])), value.reshape(-1)[0], value.dtype)
 
 
-def _expand(node: OnnxNode, x: Any) -> np.ndarray:
+def _expand(node: OnnxNode, x: Any) -> Any:
     shape = np.broadcast_shapes(x[0].shape, checked(node, _ints(x[1])))
     return np.broadcast_to(x[0], checked(node, shape)).copy()
 
 
-def _tile(node: OnnxNode, x: Any) -> np.ndarray:
+def _tile(node: OnnxNode, x: Any) -> Any:
     counts = _ints(x[1])
     if len(counts) != x[0].ndim:
         raise ValueError("one count for each axis")
@@ -189,13 +189,13 @@ def _tile(node: OnnxNode, x: Any) -> np.ndarray:
     return np.tile(x[0], counts)
 
 
-def _range(node: OnnxNode, x: Any) -> np.ndarray:
+def _range(node: OnnxNode, x: Any) -> Any:
     start, end, step = (a.reshape(-1)[0] for a in x)
     checked(node, [math.ceil((float(end) - float(start)) / float(step))])
     return np.arange(start, end, step, dtype=x[0].dtype)
 
 
-def _divide(node: OnnxNode, x: Any) -> np.ndarray:
+def _divide(node: OnnxNode, x: Any) -> Any:
     """Integers are rounded toward zero."""
     if x[0].dtype.kind == "f":
         return np.divide(x[0], x[1])
@@ -205,14 +205,14 @@ def _divide(node: OnnxNode, x: Any) -> np.ndarray:
     return (quotient * np.sign(x[0]) * np.sign(x[1])).astype(x[0].dtype)
 
 
-def _mod(node: OnnxNode, x: Any) -> np.ndarray:
+def _mod(node: OnnxNode, x: Any) -> Any:
     if x[0].dtype.kind != "f" and not x[1].all():
         raise ValueError("division by zero")
     return np.fmod(*x) if node.attrs.get("fmod", 0) else np.mod(*x)
 
 
-def _many(fn: Callable[..., np.ndarray]) -> Fold:
-    def folded(node: OnnxNode, x: Any) -> np.ndarray:
+def _many(fn: Callable[..., Any]) -> Fold:
+    def folded(node: OnnxNode, x: Any) -> Any:
         out = x[0]
         for other in x[1:]:
             checked(node, np.broadcast_shapes(out.shape, other.shape))
@@ -222,8 +222,8 @@ def _many(fn: Callable[..., np.ndarray]) -> Fold:
     return folded
 
 
-def _reduced(fn: Callable[..., np.ndarray]) -> Fold:
-    def folded(node: OnnxNode, x: Any) -> np.ndarray:
+def _reduced(fn: Callable[..., Any]) -> Fold:
+    def folded(node: OnnxNode, x: Any) -> Any:
         axes = _ints(x[1]) if len(x) > 1 and x[1] is not None else node.attrs.get("axes")
         keep = bool(node.attrs.get("keepdims", 1))
         return fn(x[0], axis=tuple(axes) if axes else None, keepdims=keep)
@@ -241,8 +241,25 @@ def _split(node: OnnxNode, x: Any) -> list[np.ndarray]:
     return list(np.split(x[0], places, axis))
 
 
-def _same(node: OnnxNode, x: Any) -> np.ndarray:
+def _same(node: OnnxNode, x: Any) -> Any:
     return x[0]
+
+
+def _where(node: OnnxNode, x: Any) -> Any:
+    checked(node, np.broadcast_shapes(*(a.shape for a in x)))
+    return np.where(*x)
+
+
+def _sized(node: OnnxNode, x: Any) -> Any:
+    return np.array(x[0].size, np.int64)
+
+
+def _cast_like(node: OnnxNode, x: Any) -> Any:
+    return x[0].astype(x[1].dtype)
+
+
+def _transposed(node: OnnxNode, x: Any) -> Any:
+    return np.transpose(x[0], node.attrs.get("perm"))
 
 
 #: Operators that round, and so are computed here for single numbers alone.
@@ -252,7 +269,7 @@ FOLDS: dict[str, Fold] = {
     "Constant": _constant,
     "Identity": _same,
     "Shape": _shape,
-    "Size": lambda _, x: np.array(x[0].size, np.int64),  # type: ignore[index, union-attr]
+    "Size": _sized,
     "Gather": _gather,
     "Concat": _concat,
     "Unsqueeze": _unsqueeze,
@@ -260,13 +277,13 @@ FOLDS: dict[str, Fold] = {
     "Reshape": _reshape,
     "Slice": _slice,
     "Cast": _cast,
-    "CastLike": lambda _, x: x[0].astype(x[1].dtype),  # type: ignore[union-attr]
+    "CastLike": _cast_like,
     "ConstantOfShape": _filled,
     "Expand": _expand,
     "Tile": _tile,
     "Range": _range,
     "Split": _split,
-    "Transpose": lambda n, x: np.transpose(x[0], n.attrs.get("perm")),  # type: ignore[arg-type]
+    "Transpose": _transposed,
     "Add": _many(np.add),
     "Sub": _many(np.subtract),
     "Mul": _many(np.multiply),
@@ -286,7 +303,7 @@ FOLDS: dict[str, Fold] = {
     "GreaterOrEqual": _many(np.greater_equal),
     "Less": _many(np.less),
     "LessOrEqual": _many(np.less_equal),
-    "Where": lambda _, x: np.where(*x),  # type: ignore[call-overload]
+    "Where": _where,
     "ReduceProd": _reduced(np.prod),
     "ReduceSum": _reduced(np.sum),
     "ReduceMax": _reduced(np.max),

@@ -50,7 +50,7 @@ class OnnxModule(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.inputs = model, inputs
-        self.output_names = _labels(model.graph.outputs, "out")
+        self.output_names = labels(model.graph.outputs, "out")
         self.known = dict(known)
         self.opset = model.opset
         self.own_steps = self.steps = 0
@@ -172,11 +172,21 @@ class OnnxModule(nn.Module):
             raise TypeError("a tensor is expected")
         return x
 
+    def whole(self, x: Value) -> torch.Tensor:
+        """A value as a tensor for as many samples as there are, for what joins tensors."""
+        if isinstance(x, Const) and x.array.dtype.kind == "f" and x.uniform:
+            kind = torch.get_default_dtype() if x.array.dtype == np.float32 else torch.float64
+            shape = self.shape(Const(np.array(x.array.shape, np.int64), live=x.live))
+            return torch.full(shape, float(x.array.reshape(-1)[0]), dtype=kind)
+        return self.tensor(x)
+
     def operand(self, x: Value) -> torch.Tensor | float | bool | int:
         """A value that is broadcast: a number, if it is known to be one."""
         if not isinstance(x, Const):
             return self.tensor(x)
         if x.array.ndim == 0:
+            if x.array.dtype == np.float32:
+                return float(str(x.array))  # the same float32, as it was written: 0.1
             number: float | bool | int = x.array.item()
             return number
         array = x.array
@@ -227,9 +237,13 @@ class _Shared(list[OnnxNode]):
         return self
 
 
-def _labels(names: Sequence[str], stem: str) -> tuple[str, ...]:
+def labels(names: Sequence[str], stem: str) -> tuple[str, ...]:
     """Names that a user may have given; others, which exporters make up, are numbered."""
     plain = [n if _NAME.fullmatch(n) else f"{stem}{i}" for i, n in enumerate(names)]
     if len(names) == 1 and plain[0] != names[0]:
         return (stem,)
-    return tuple(plain) if len({*plain}) == len(names) else tuple(f"{stem}{i}" for i in range(len(names)))
+    return (
+        tuple(plain)
+        if len({*plain}) == len(names)
+        else tuple(f"{stem}{i}" for i in range(len(names)))
+    )

@@ -35,6 +35,8 @@ def _binary(fn: Callable[..., torch.Tensor], swapped: Callable[..., torch.Tensor
 
 
 def _divide(c: Call) -> torch.Tensor:
+    a: Any
+    b: Any
     a, b = c.pair()
     if not isinstance(a, torch.Tensor):  # torch would multiply by the reciprocal, which rounds
         a = torch.full((), a, dtype=b.dtype)
@@ -48,8 +50,8 @@ def _extreme(fn: Callable[..., torch.Tensor], clamp: Callable[..., torch.Tensor]
 
     def rule(c: Call) -> torch.Tensor:
         operands = [c.operand(i) for i in range(len(c.values))]
-        tensors = [x for x in operands if isinstance(x, torch.Tensor)] or [c.x(0)]
-        out = tensors[0]
+        tensors: list[Any] = [x for x in operands if isinstance(x, torch.Tensor)] or [c.x(0)]
+        out: torch.Tensor = tensors[0]
         for x in tensors[1:]:
             out = fn(out, x)
         for x in operands:
@@ -60,8 +62,8 @@ def _extreme(fn: Callable[..., torch.Tensor], clamp: Callable[..., torch.Tensor]
     return rule
 
 
-def _sum(c: Call) -> torch.Tensor:
-    out = c.x(0)
+def _sum(c: Call) -> Any:
+    out: Any = c.x(0)
     for i in range(1, len(c.values)):
         out = out + c.operand(i)
     return out / len(c.values) if c.op == "Mean" else out
@@ -114,7 +116,7 @@ def _elu(c: Call) -> torch.Tensor:
     return functional.elu(c.x(), c.attr("alpha", 1.0))
 
 
-def _selu(c: Call) -> torch.Tensor:
+def _selu(c: Call) -> Any:
     x, gamma = c.x(), c.attr("gamma", 1.05070102214813232421875)
     alpha = c.attr("alpha", 1.67326319217681884765625)
     return gamma * torch.where(x > 0, x, alpha * (torch.exp(x) - 1))
@@ -124,7 +126,7 @@ def _celu(c: Call) -> torch.Tensor:
     return functional.celu(c.x(), c.attr("alpha", 1.0))
 
 
-def _prelu(c: Call) -> torch.Tensor:
+def _prelu(c: Call) -> Any:
     x, slope = c.x(), c.operand(1)
     return torch.where(x < 0, x * slope, x)
 
@@ -134,7 +136,7 @@ def _thresholded(c: Call) -> torch.Tensor:
     return torch.where(x > c.attr("alpha", 1.0), x, 0.0)
 
 
-def _hard_sigmoid(c: Call) -> torch.Tensor:
+def _hard_sigmoid(c: Call) -> Any:
     line = c.x() * c.attr("alpha", 0.2) + c.attr("beta", 0.5)
     return line.clamp(0.0, 1.0)
 

@@ -81,7 +81,7 @@ def _tile(c: Call) -> torch.Tensor:
 
 
 def _concat(c: Call) -> torch.Tensor:
-    parts = [c.x(i) for i in range(len(c.values))]
+    parts = [c.module.whole(x) for x in c.values]
     return torch.cat(parts, c.attr("axis"))
 
 
@@ -116,7 +116,8 @@ def _gather(c: Call) -> torch.Tensor:
     flat = x.index_select(axis, torch.tensor(places, dtype=torch.int64))
     if where.array.ndim == 1:
         return flat
-    return flat.unflatten(axis, where.array.shape)
+    shape = [*x.shape[:axis], *where.array.shape, *x.shape[axis + 1 :]]
+    return flat.reshape(shape)
 
 
 def _gather_elements(c: Call) -> torch.Tensor:
@@ -273,7 +274,8 @@ def _eye(c: Call) -> torch.Tensor:
     if rows * columns > _MANY:
         raise too_large(c.node.loc, rows * columns)
     place = torch.arange(columns).unsqueeze(0) - torch.arange(rows).unsqueeze(1)
-    return (place == c.attr("k", 0)).to(c.x().dtype)
+    ones: torch.Tensor = place == c.attr("k", 0)
+    return ones.to(c.x().dtype)
 
 
 def _made(c: Call) -> torch.Tensor:
@@ -299,7 +301,7 @@ def _at(c: Call) -> Any:
 
 
 def _joined(c: Call) -> torch.Tensor:
-    parts = [c.module.tensor(x) for x in _items(c)]
+    parts = [c.module.whole(x) for x in _items(c)]
     axis = c.attr("axis")
     return torch.stack(parts, axis) if c.attr("new_axis", 0) else torch.cat(parts, axis)
 

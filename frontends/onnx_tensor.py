@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 #: Element type → NumPy's. bfloat16 (16) is widened, since NumPy has no such type.
-ELEMENTS = {
+ELEMENTS: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"), 2: np.dtype("u1"), 3: np.dtype("i1"), 4: np.dtype("<u2"),
     5: np.dtype("<i2"), 6: np.dtype("<i4"), 7: np.dtype("<i8"), 9: np.dtype("bool"),
     10: np.dtype("<f2"), 11: np.dtype("<f8"), 12: np.dtype("<u4"), 13: np.dtype("<u8"),

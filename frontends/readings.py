@@ -103,17 +103,22 @@ def batched(
 def rank(e: CompileError) -> int:
     """How much an error says: one that no reading changes comes first, then failed loops."""
     codes = {d.code for d in e.diagnostics}
-    ranks = (({"E139", "E136"}, 0), ({"E133", "E131", "E132"}, 1), ({"E210", "E134", "E135"}, 2))
+    ranks = (
+        ({"E139", "E136", "E160"}, 0),
+        ({"E133", "E131", "E132"}, 1),
+        ({"E210", "E134", "E135"}, 2),
+    )
     return min((rank for those, rank in ranks if codes & those), default=3)
 
 
-def assumptions(reading: Reading, names: list[str]) -> Diagnostic:
+def assumptions(reading: Reading, names: list[str], varied: bool) -> Diagnostic:
     """The remark that says how the file was read."""
     pairs = zip(names, reading.times, reading.batches, strict=True)
     axes = "; ".join(f"{n}: time axis {_axis(t)}, batch axis {_axis(b)}" for n, t, b in pairs)
+    text = "the program takes any number of steps"
     return remark(
         "R149",
-        f"{reading.steps} steps are written into the program; {axes}",
+        f"{text if varied else f'{reading.steps} steps are written into the program'}; {axes}",
         None,
         "inputs are taken to be real numbers from 0 to 1: the file does not say; give samples "
         "with --calibration DATA, or use snnc.export, which keeps their range",

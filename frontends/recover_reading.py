@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,17 +11,26 @@ import torch
 from torch import nn
 
 from snnc.container import LoadedModel, check_finite
-from snnc.diagnostics import CompileError, Severity
+from snnc.diagnostics import CompileError, Diagnostic, Severity
 from snnc.frontends.dag import Dag, Form
-from snnc.frontends.layout import Extents
+from snnc.frontends.from_torch import recover_proven
+from snnc.frontends.layout import Axes, Extents
+from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import compare
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.pt2_single_trace import recover_single
 from snnc.frontends.readings import FileInput, Reading, assumptions
 from snnc.frontends.scalarize import Scalarizer
+from snnc.frontends.step import StepProgram
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, trace
+from snnc.graph import Graph
 from snnc.types import Clock
+
+#: Runs something else on the recipe's example and compares the graph with it; what to record.
+Reference = Callable[
+    [Graph, Recipe, list[str], list[Axes], int], tuple[dict[str, Any], list[Diagnostic]]
+]
 
 
 class FileModule(Protocol):
@@ -52,36 +62,73 @@ def unclashing(names: list[str], outputs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def recovered(module: Any, reading: Reading, name: str, kind: str) -> LoadedModel:
-    """The checked graph of a module with FileModule's members.
+    """The checked graph of a module with FileModule's members, from one trace.
 
     Raises:
         CompileError: Everything that stands in the way.
     """
+    return finished(
+        recipe_of(module, reading), reading, [x.name for x in module.inputs], name, kind
+    )
+
+
+def recipe_of(module: Any, reading: Reading) -> Recipe:
+    """How to run a module with FileModule's members."""
     assert isinstance(module, nn.Module), "it is run by torch"
     program: FileModule = module  # type: ignore[assignment]
-    steps = reading.steps
-    recipe = Recipe(module, examples(program.inputs), reading.times, reading.batches)
-    names = [x.name for x in program.inputs]
-    outputs = unclashing(names, program.output_names)
-    recipe.output_names = outputs
-    recipe.names[:] = outputs
-    traced = program.described(trace(recipe, steps, reading.batch))
-    dag = Dag()
-    results = Scalarizer(dag, Extents(steps, reading.batch), reading.times).run(traced)
-    roots = [
-        dag.make(Form("time_stack"), y.terms, dag.shape(y.terms[0])) if y.timed else y.terms[0]
-        for y in results
-    ]
-    layouts = [y.axes for y in results]
-    found_program, _, proof = recover_single(dag, roots, steps)
+    example = examples(program.inputs)
+    recipe = Recipe(module, example, reading.times, reading.batches, describe=program.described)
+    recipe.output_names = unclashing([x.name for x in program.inputs], program.output_names)
+    recipe.names[:] = recipe.output_names
+    return recipe
+
+
+def finished(
+    recipe: Recipe,
+    reading: Reading,
+    names: list[str],
+    name: str,
+    kind: str,
+    *,
+    varied: bool = False,
+    reference: Reference | None = None,
+    span: tuple[float, float, float] = (0.0, 1.0, 0.0),
+) -> LoadedModel:
+    """The checked graph of what a recipe runs.
+
+    Args:
+        recipe: The module, and how to run it.
+        reading: What the axes mean.
+        names: Of the inputs.
+        name: Of the file.
+        kind: Of the file.
+        varied: Whether the number of steps can be chosen, so that two traces are compared.
+        reference: What else computes the outputs, to compare with: its result is part of the
+            numeric check.
+        span: Smallest and largest value of the inputs, and their grid.
+
+    Raises:
+        CompileError: Everything that stands in the way.
+    """
+    steps, outputs = reading.steps, list(recipe.output_names)
+    dag, program, proof, layouts = (
+        recover_proven(recipe) if varied else _from_one_trace(recipe, reading)
+    )
     facts = [
-        InputFacts(n, Clock.ONCE if t is None else Clock.STEP, 0.0, 1.0, 0.0)
+        InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *span)
         for n, t in zip(names, reading.times, strict=True)
     ]
-    graph, _ = to_graph(dag, found_program, facts, list(outputs), Path(name).stem, steps)
+    program = drop_neutral(dag, program)
+    graph, fixed = to_graph(dag, program, facts, outputs, Path(name).stem, steps)
     if found := check_finite(graph):
         raise CompileError(found)
+    recipe.names[:] = outputs
     numeric, found = compare(graph, recipe, names, layouts, steps)
+    record = asdict(numeric)
+    if reference is not None:
+        said, more = reference(graph, recipe, names, layouts, steps)
+        record |= said
+        found += more
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)
     sides = zip(names, reading.times, reading.batches, strict=True)
@@ -90,10 +137,26 @@ def recovered(module: Any, reading: Reading, name: str, kind: str) -> LoadedMode
         "checks": {
             "proof": proof,
             "admissible": True,
-            "numeric": asdict(numeric),
+            "numeric": record,
             "states": len({(e.src, e.out) for e in graph.edges if e.delay}),
         },
         "inputs": [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides],
-        "fixed_steps": True,
+        "fixed_steps": fixed or not varied,
     }
-    return LoadedModel(graph, meta, [assumptions(reading, names), *found])
+    return LoadedModel(graph, meta, [assumptions(reading, names, varied), *found])
+
+
+def _from_one_trace(
+    recipe: Recipe, reading: Reading
+) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
+    traced = trace(recipe, reading.steps, reading.batch)
+    if recipe.describe is not None:
+        traced = recipe.describe(traced)
+    dag = Dag()
+    results = Scalarizer(dag, Extents(reading.steps, reading.batch), reading.times).run(traced)
+    roots = [
+        dag.make(Form("time_stack"), y.terms, dag.shape(y.terms[0])) if y.timed else y.terms[0]
+        for y in results
+    ]
+    program, _, proof = recover_single(dag, roots, reading.steps)
+    return dag, program, proof, [y.axes for y in results]

@@ -47,6 +47,7 @@ class Recipe:
         readout: For a step module: what is returned of the outputs of all steps.
         joined: Whether the module takes batch and time as one axis, (B*T, …); the example has two.
         batch_attributes: Dotted attributes that hold the number of samples.
+        describe: For a program of a file: puts names and lines of its author into a trace.
     """
 
     module: nn.Module
@@ -63,6 +64,7 @@ class Recipe:
     names: list[str] = field(default_factory=list)
     joined: bool = False
     batch_attributes: tuple[str, ...] = ()
+    describe: Callable[[Any], Any] | None = None
 
     def own_steps(self, default: int) -> int:
         """Number of steps of the example."""
@@ -231,14 +233,7 @@ class Unrolled(nn.Module):
             else:
                 out, state = self.model(*now, state)
             outs.append(self._flat(out))
-        kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-            "stack": lambda y: y,
-            "sum": lambda y: y.sum(0),
-            "mean": lambda y: y.mean(0),
-            "last": lambda y: y[-1],
-            "max": lambda y: y.amax(0),
-        }
-        return [kinds[recipe.readout](torch.stack(y)) for y in zip(*outs, strict=True)]
+        return read_out(outs, recipe.readout)
 
     def _flat(self, out: Any) -> list[torch.Tensor]:
         """Tensors of the output, with names; a list of one tensor per step is stacked."""
@@ -260,6 +255,18 @@ class Unrolled(nn.Module):
                 tensors.append(leaf)
         self.recipe.names[:] = _names(keys, self.recipe.output_names)
         return tensors
+
+
+def read_out(outs: list[list[torch.Tensor]], readout: str) -> list[torch.Tensor]:
+    """What is returned of the outputs of all steps: a ``readout`` of Recipe."""
+    kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "stack": lambda y: y,
+        "sum": lambda y: y.sum(0),
+        "mean": lambda y: y.mean(0),
+        "last": lambda y: y[-1],
+        "max": lambda y: y.amax(0),
+    }
+    return [kinds[readout](torch.stack(y)) for y in zip(*outs, strict=True)]
 
 
 def _several(state: Any) -> bool:

@@ -37,6 +37,9 @@ _OPCODE_LIMIT = 1 << 18
 #: Bytes by which the kind of a file is recognised.
 _HEAD = 4096
 
+#: First bytes of the fields of a model that may follow its version.
+_ONNX_TAGS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2, 0xCA))
+
 #: Names that occur in any file of weights.
 _HARMLESS = ("torch._utils.", "torch.storage.", "torch.serialization.", "collections.OrderedDict")
 _STORAGES = ("Storage", "torch.float", "torch.int", "torch.bool", "torch.Size", "torch.device")
@@ -134,12 +137,13 @@ def to_bytes(model: LoadedModel) -> bytes:
     return buffer.getvalue()
 
 
-def read_model(path: str | Path, nir: str = "") -> LoadedModel:
-    """Read what ``snnc.export`` wrote, or a NIR or ``.pt2`` file.
+def read_model(path: str | Path, nir: str = "", onnx: str = "") -> LoadedModel:
+    """Read what ``snnc.export`` wrote, or a NIR, ONNX or ``.pt2`` file.
 
     Args:
         path: The file; its first bytes say what it is, not its name.
         nir: What NIR leaves open, for a NIR file: see ``snnc.frontends.nir_options``.
+        onnx: What ONNX leaves open, for an ONNX file: see ``snnc.frontends.onnx_options``.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
@@ -153,6 +157,11 @@ def read_model(path: str | Path, nir: str = "") -> LoadedModel:
         from snnc.frontends.nir_options import NirOptions
 
         return read_nir(path, NirOptions.parse(nir))
+    if is_onnx(path.name, head):
+        from snnc.frontends.from_onnx import read_onnx
+        from snnc.frontends.onnx_options import OnnxOptions
+
+        return read_onnx(path, OnnxOptions.parse(onnx))
     if not head.startswith(b"PK"):
         raise _foreign(path, head)
     try:
@@ -225,14 +234,13 @@ def _foreign(path: Path, data: bytes) -> CompileError:
         )
     if data[0] == 0x80 and len(data) > 1 and data[1] <= 5:
         return _pickle(name, _head(path, _PICKLE_LIMIT), "a pickle (torch.save in its old format)")
-    if name.endswith(".onnx") or (data[0] == 0x08 and b"onnx" in data[:4096].lower()):
-        return _exchange(name, "an ONNX")
     return fail("E102", f"{name} is not a model", help="write it with snnc.export")
 
 
-def _exchange(name: str, kind: str) -> CompileError:
-    hint = "export the original module with snnc.export(module, example, 'model.pt')"
-    return fail("E111", f"{name} is {kind} file, which snnc does not read yet", help=hint)
+def is_onnx(name: str, head: bytes) -> bool:
+    """Whether a file is a protobuf message of ONNX: its version comes first, then other fields."""
+    message = len(head) > 2 and head[0] == 0x08 and 3 <= head[1] < 32 and head[2] in _ONNX_TAGS
+    return message or (name.endswith(".onnx") and not head.startswith(b"PK") and bool(head))
 
 
 def is_pt2(names: list[str]) -> bool:

@@ -41,6 +41,7 @@ class Options:
         max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
         nir: What a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
+        onnx: What an ONNX file leaves open, e.g. ``state=v:v_out``.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -53,6 +54,7 @@ class Options:
     max_steps: int | None = None
     module: str | None = None
     nir: str = ""
+    onnx: str = ""
     dump_ir: Path | None = None
     force: bool = False
 
@@ -99,7 +101,7 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         start = time.perf_counter()
-        loaded = load(model, options.module, options.nir)
+        loaded = load(model, options.module, options.nir, options.onnx)
         graph = loaded.graph
         if options.calibration is not None:
             calibrate(graph, options.calibration)
@@ -208,6 +210,7 @@ def compile(  # the public name is snnc.compile
     max_steps: int | None = None,
     module: str | None = None,
     nir: str = "",
+    onnx: str = "",
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -225,6 +228,7 @@ def compile(  # the public name is snnc.compile
         max_steps=max_steps,
         module=module,
         nir=nir,
+        onnx=onnx,
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,
     )

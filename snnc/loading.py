@@ -35,21 +35,22 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load(path: Path, module: str | None = None, nir: str = "") -> Loaded:
+def load(path: Path, module: str | None = None, nir: str = "", onnx: str = "") -> Loaded:
     """Read a model file, or weights into the network that ``module`` (file.py:factory) makes.
 
-    ``nir`` says what a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
+    ``nir`` says what a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``; ``onnx`` the same
+    of an ONNX file, e.g. ``state=v:v_out``.
 
     Raises:
         CompileError: E1xx if it cannot be read, E301 for NaN.
     """
-    model = read_model(path, nir) if module is None else _from_source(path, module)
+    model = read_model(path, nir, onnx) if module is None else _from_source(path, module)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     torch = model.meta.get("torch")
-    producer = f"torch {torch}" if isinstance(torch, str) else ""
+    producer = f"torch {torch}" if isinstance(torch, str) else _text(model.meta.get("producer"))
     return Loaded(
         graph=model.graph,
         source=Source(path.name, digest, producer),
@@ -57,6 +58,10 @@ def load(path: Path, module: str | None = None, nir: str = "") -> Loaded:
         fixed_steps=model.meta.get("fixed_steps") is True,
         diagnostics=tuple(model.diagnostics),
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _from_source(path: Path, module: str) -> LoadedModel:

@@ -27,6 +27,7 @@ from snnc.version import __version__
 @click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
 @click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
+@click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common
@@ -43,6 +44,7 @@ def compile_command(
     max_steps: int | None,
     module: str | None,
     nir: str,
+    onnx: str,
     dump_ir: Path | None,
     force: bool,
 ) -> None:
@@ -56,6 +58,7 @@ def compile_command(
         max_steps=max_steps,
         module=module,
         nir=nir,
+        onnx=onnx,
         dump_ir=dump_ir,
         force=force,
     )

@@ -20,14 +20,15 @@ from snnc.manifest import InputEntry, LayerEntry, OutputEntry
 @click.command("inspect")
 @click.argument("path", metavar="MODEL|DIR", type=click.Path(path_type=Path))
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
+@click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
 @common
 @pass_console
-def inspect_command(console: Console, path: Path, nir: str) -> None:
+def inspect_command(console: Console, path: Path, nir: str, onnx: str) -> None:
     """Show the layers of a model or an artifact, and what of a model is unsupported."""
     if path.is_dir():
         _artifact(console, path)
     else:
-        _model(console, path, nir)
+        _model(console, path, nir, onnx)
 
 
 def _artifact(console: Console, folder: Path) -> None:
@@ -73,8 +74,8 @@ def _ranges(layers: tuple[LayerEntry, ...]) -> Rows:
     return ("layer", "word", "proven from", "to", "bits"), rows
 
 
-def _model(console: Console, path: Path, nir: str) -> None:
-    graph = read_model(path, nir).graph
+def _model(console: Console, path: Path, nir: str, onnx: str) -> None:
+    graph = read_model(path, nir, onnx).graph
     found = inspect_model(graph)
     console.say(f"{visible(str(path))}: {visible(graph.name)}, traced with {graph.steps} steps\n")
     rows = [(x.name, x.op, x.type, f"{x.parameters:,}", x.source) for x in found.layers]
