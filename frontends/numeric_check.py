@@ -97,7 +97,7 @@ def compare(
             first = again
     active = {n: float((r > 0).float().mean()) for n, r in sorted(first.rates.items())}
     found = first.found or sides.second_call(first)
-    kept = any(d.code == "W137" for d in found)
+    kept = any(d.code == "R137" for d in found)
     found += _activity(graph, first.rates, active)
     arithmetic = str(first.dtype).removeprefix("torch.")
     calls = "kept" if kept else "fresh"
@@ -176,7 +176,7 @@ class _Sides:
             if not self._differences(expected, onward)[2]:
                 text = "the module keeps its state between calls; the compiled network does not"
                 hint = "every sample starts from the initial state, as after a reset"
-                return [remark("W137", text, None, hint)]
+                return [remark("R137", text, None, hint)]
         return [_unlike("a second call of the module gives what no state of it explains")]
 
     def _choices(self, run: Evaluator) -> Iterator[Evaluator]:
@@ -253,5 +253,5 @@ def _activity(graph: Graph, rates: dict[str, Any], active: dict[str, float]) -> 
         elif share < 1:
             silent = round(total * (1 - share))
             text = f"{name}: {silent} of {total} neurons never fire on the example"
-            found.append(remark("W138", text, loc))
+            found.append(remark("R138", text, loc))
     return found

@@ -96,7 +96,7 @@ def _push(
     why = (
         "its input has other users" if not sole else f"its input is a {type(producer.op).__name__}"
     )
-    ctx.emit(remark("W201", f"{norm.name} is not folded into weights", norm.loc, why))
+    ctx.emit(remark("R201", f"{norm.name} is not folded into weights", norm.loc, why))
     return _pointwise(graph, value, scale, shift, norm)
 
 

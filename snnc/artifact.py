@@ -22,6 +22,7 @@ from snnc.encode import decode_outputs, encode_input
 from snnc.graph import Graph
 from snnc.manifest import NAME, Manifest, load_manifest
 from snnc.storage import load_graph
+from snnc.version import __version__
 
 if TYPE_CHECKING:
     from snnc.report import Report
@@ -57,6 +58,7 @@ class Artifact:
         self.folder = folder
         self.manifest = manifest
         self._simulator: Simulator | None = None
+        self._emitted: set[str] = set()  # backends whose files are what the program emits
 
     @classmethod
     def open(cls, folder: Path | str) -> Artifact:
@@ -152,12 +154,38 @@ class Artifact:
         return [warning("W421", text, None, why, help="export the model with this number of steps")]
 
     def check_backend(self, name: str) -> None:
-        """Raise CompileError E002 or E007 unless the artifact holds this backend."""
+        """Make sure that the artifact holds this backend, and only what its program emits.
+
+        Programs of an artifact are executed, and its hashes are as good as whoever wrote them;
+        the integer program is data.  Emission is deterministic, so that it tells the two apart.
+
+        Raises:
+            CompileError: E002 or E007 if it does not hold it, E408 for every file that differs.
+        """
         check_names((name,))
         if name not in self.manifest.targets:
             have = self.manifest.targets
             text = f"the artifact was not compiled for {name!r}, only for {', '.join(have)}"
             raise fail("E007", text, help=f"compile again with --target {','.join((*have, name))}")
+        if name not in self._emitted:
+            if problems := list(self._foreign_files(name)):
+                raise CompileError(problems)
+            self._emitted.add(name)
+
+    def _foreign_files(self, backend: str) -> Iterable[Diagnostic]:
+        """An E408 for every file of a backend that its program does not emit."""
+        emitted = {
+            f"{backend}/{name}": content.encode() if isinstance(content, str) else content
+            for name, content in load_backend(backend).emit(self.graph()).files.items()
+        }
+        have = {name for name in self.manifest.files if name.startswith(f"{backend}/")}
+        notes = ["nothing of it was run"]
+        if self.manifest.snnc != __version__:
+            notes.append(f"it was compiled by snnc {self.manifest.snnc}, this is {__version__}")
+        for name in sorted(have | set(emitted)):
+            if name not in have or read_regular(self.folder, name) != emitted.get(name):
+                text = f"{self.folder / name} is not what the program of the artifact emits"
+                yield error("E408", text, None, *notes, help="compile the model again")
 
     def run(
         self,

@@ -205,7 +205,14 @@ def _escape_markup(text: str) -> str:
 
 
 def number(value: float | None, digits: int = 2, percent: bool = False) -> str:
-    """A number for a table, blank if there is none."""
+    """A number for a table, blank if there is none; a share is 100 % only if it is all.
+
+    >>> number(0.95, percent=True), number(0.999999, percent=True), number(1.0, percent=True)
+    ('95.00 %', '99.99 %', '100.00 %')
+    """
     if value is None:
         return ""
-    return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
+    if not percent:
+        return f"{value:.{digits}f}"
+    most = 100.0 if value >= 1 else 100 - 10.0**-digits
+    return f"{min(100 * value, most):.{digits}f} %"

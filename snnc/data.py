@@ -155,8 +155,11 @@ def _check_lengths(
 def _check_labels(labels: Array | None, classes: int | None) -> list[Diagnostic]:
     if labels is None or labels.size == 0:
         return []
-    if labels.dtype.kind not in "iu":
+    if labels.dtype.kind not in "iuf":
         return [error("E423", f"labels y must be integers, got dtype {labels.dtype}")]
+    broken = labels[(labels != np.trunc(labels)) | ~np.isfinite(labels)]
+    if len(broken):
+        return [error("E423", f"labels y must be integers, got {broken[0]:g}")]
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes is not None and high >= classes):
         top = "" if classes is None else f" for {classes} outputs"

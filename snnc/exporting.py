@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snnc.console import number
 from snnc.container import LoadedModel, write_model
 from snnc.diagnostics import Diagnostic
 from snnc.graph import Graph
@@ -55,7 +56,9 @@ class Report:
             f"  equals the module on the example {same}",
         ]
         for name, share in numeric["active"].items():
-            lines.append(f"  {name}: {share:.0%} of the neurons fire on the example")
+            lines.append(
+                f"  {name}: {number(share, 0, percent=True)} of the neurons fire on the example"
+            )
         return "\n".join([*lines, *map(str, self.diagnostics)])
 
 

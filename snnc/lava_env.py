@@ -97,7 +97,7 @@ def setup(
     """
     root = (directory or default_dir()).expanduser().absolute()
     if not force and (env := find(root)):
-        report(f"Lava is already set up in {root}")
+        report("it is there already")
         return env
     base = base_python()
     try:
@@ -116,7 +116,6 @@ def setup(
         shutil.rmtree(aside, ignore_errors=True)
     env = find(root)
     assert env is not None, "the environment was just moved here"
-    report(f"Lava is ready in {root}")
     return env
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +60,9 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="snnc-lava-") as name:
         work = Path(name)
         write_results(work / "in.npz", inputs, {})
-        command = [str(python), "-I", str(folder.resolve() / "run.py"), "in.npz", "out.npz"]
+        # Python would prefer bytecode of the folder to its sources, whatever the bytecode does
+        shutil.copytree(folder, work / "net", ignore=shutil.ignore_patterns("__pycache__"))
+        command = [str(python), "-I", str(work / "net" / "run.py"), "in.npz", "out.npz"]
         command += ["--timeout", str(timeout), f"--record={wanted}"]
         command += [] if steps is None else ["--steps", str(steps)]
         status = _supervised(command, work, limit)

@@ -7,6 +7,7 @@ spiking network of Tang, Kumar and Michmizos (2020) for mapless navigation.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class SpikingActor(nn.Module):
         super().__init__()
         self.window = window
         sizes = (24, 256, 256, 256, 2)
-        pairs = zip(sizes, sizes[1:], strict=False)
+        pairs = itertools.pairwise(sizes)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
         for i, layer in enumerate(self.layers):
             layer.weight = nn.Parameter(torch.from_numpy(weights[f"w{i}"]))

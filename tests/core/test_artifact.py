@@ -212,3 +212,51 @@ def test_a_convolution_with_a_residual_verifies(tmp_path: Path) -> None:
     assert report.accuracy == {}
     assert len(report.rates) == 2
     assert all(v is not None and v > 0.99 for v in report.quantized_spikes.values())
+
+
+def rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Change or add a file, and its hash in the manifest."""
+    (folder / name).write_bytes(content)
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    edit_manifest(folder, lambda m: m["files"].update({name: entry}))
+
+
+@pytest.fixture(scope="module")
+def with_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("code")
+    options = Options(targets=("numpy", "c", "lava"))
+    compile_model(model_file(folder, mlp()), folder / "net", options)
+    return folder / "net"
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [
+        ("c", "c/snn.c"),  # changed
+        ("c", "c/stdint.h"),  # not emitted at all
+        ("lava", "lava/run.py"),
+        ("lava", "lava/snnc_layers/more.py"),
+        ("numpy", "numpy/simulator.py"),
+    ],
+)
+def test_code_that_the_program_does_not_emit_is_not_run(
+    with_code: Path, tmp_path: Path, backend: str, name: str
+) -> None:
+    copy = Path(shutil.copytree(with_code, tmp_path / "net"))
+    old = (copy / name).read_bytes() if (copy / name).exists() else b""
+    rewrite(copy, name, old + b"\n")
+    artifact = Artifact.open(copy)  # the hashes are right
+    for run in (lambda: artifact.run(X, backend), lambda: artifact.verify(X, backends=[backend])):
+        with pytest.raises(CompileError) as e:
+            run()
+        (found,) = e.value.diagnostics
+        assert found.code == "E408"
+        assert str(copy / name) in found.message
+
+
+def test_missing_code_is_not_made_up(with_code: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(with_code, tmp_path / "net"))
+    (copy / "c/npy.c").unlink()
+    edit_manifest(copy, lambda m: m["files"].pop("c/npy.c"))
+    with pytest.raises(CompileError, match=r"E408.*npy\.c"):
+        Artifact.open(copy).run(X, "c")

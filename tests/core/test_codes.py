@@ -43,6 +43,18 @@ def test_entries_are_sorted_and_say_why_and_what_to_do() -> None:
         assert entry.fix.endswith(".")
 
 
+def test_codes_say_what_kind_of_message_they_are() -> None:
+    kinds = {"error": "E", "fail": "E", "warning": "W", "remark": "R"}
+    call = re.compile(r'\b(error|fail|warning|remark)\(\s*"([A-Z])[0-9]{3}"')
+    found = [
+        (kind, letter, path.name)
+        for path in SOURCES
+        for kind, letter in call.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(found) > 100
+    assert not [f for f in found if kinds[f[0]] != f[1]]
+
+
 def test_exit_codes() -> None:
     assert [exit_of(c) for c in ("E001", "E101", "E210", "E310", "E407")] == [2, 3, 4, 5, 3]
     assert [exit_of(c) for c in ("E320", "E410", "E430", "E601", "E901")] == [2, 7, 9, 8, 1]

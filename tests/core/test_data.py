@@ -82,13 +82,21 @@ def test_empty_batches_and_sequences_are_fine(tmp_path: Path) -> None:
     [
         (np.zeros(4, int), None, "E423"),
         (np.zeros((5, 10), int), None, "E423"),
-        (np.zeros(5), None, "E423"),
+        (np.zeros(5, complex), None, "E423"),
+        (np.full(5, 0.5), None, "E423"),
+        (np.full(5, np.nan), None, "E423"),
+        (np.full(5, np.inf), None, "E423"),
         (np.full(5, -1), None, "E423"),
         (np.full(5, 10), 10, "E423"),
     ],
 )
 def test_checks_labels(tmp_path: Path, y: Any, classes: int | None, code: str) -> None:
     assert codes(save(tmp_path, x=np.zeros((5, 7, 2, 3)), y=y), STEP, classes) == code
+
+
+def test_labels_may_be_whole_numbers_of_any_type(tmp_path: Path) -> None:
+    x, y = np.zeros((5, 7, 2, 3)), np.array([3.0, 0.0, 9.0, 1.0, 1.0], np.float32)
+    np.testing.assert_array_equal(load_data(save(tmp_path, x=x, y=y), STEP, 10).labels, y)
 
 
 def test_refuses_numbers_that_are_none(tmp_path: Path) -> None:

@@ -61,14 +61,14 @@ def checked(report: Report) -> Report:
 def test_a_call_that_starts_afresh() -> None:
     report = checked(export(Net(), example(), time_axis=1))
     assert report.checks["numeric"]["calls"] == "fresh"
-    assert not [d for d in report.diagnostics if d.code == "W137"]
+    assert not [d for d in report.diagnostics if d.code == "R137"]
 
 
 def test_two_calls_of_a_stateful_module_are_two_calls_of_the_step() -> None:
     x, net = example(), Net(reset=False).eval()
     report = checked(export(net, x, time_axis=1))
     assert report.checks["numeric"]["calls"] == "kept"
-    assert [d for d in report.diagnostics if d.code == "W137"]
+    assert [d for d in report.diagnostics if d.code == "R137"]
     first = Evaluator(report.graph, {"x": x})
     second = Evaluator(report.graph, {"x": x}, after=first)
     with torch.no_grad():
