@@ -60,8 +60,9 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="snnc-lava-") as name:
         work = Path(name)
         write_results(work / "in.npz", inputs, {})
-        # Python would prefer bytecode of the folder to its sources, whatever the bytecode does
-        shutil.copytree(folder, work / "net", ignore=shutil.ignore_patterns("__pycache__"))
+        # a copy without bytecode, which Python prefers to the sources, whatever it does
+        ignored = shutil.ignore_patterns("__pycache__", work.name)
+        shutil.copytree(folder, work / "net", ignore=ignored)
         command = [str(python), "-I", str(work / "net" / "run.py"), "in.npz", "out.npz"]
         command += ["--timeout", str(timeout), f"--record={wanted}"]
         command += [] if steps is None else ["--steps", str(steps)]

@@ -137,6 +137,6 @@ def test_silent_neurons_are_reported() -> None:
     from snnc.exporting import export
 
     report = export(Lif(), torch.zeros(2, 9, 3) - 100, time_axis=1)
-    silent = [d for d in report.diagnostics if d.code == "W138"]
+    silent = [d for d in report.diagnostics if d.code == "R138"]
     assert silent
     assert "fires" in str(silent[0]) or "fire" in str(silent[0])
