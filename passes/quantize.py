@@ -25,6 +25,7 @@ from snnc.graph import Graph, Node, Value
 from snnc.intops import IntOutput, IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context, Pass
+from snnc.passes.quantize_exact import exact_neuron, exact_weights
 from snnc.passes.quantize_neuron import lower_neuron
 from snnc.passes.quantize_weights import fold_unit
 from snnc.passes.quantized_value import Lowered, QValue, Root
@@ -67,7 +68,9 @@ class Quantize(Pass):
             raise CompileError(problems)
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
-        low = Lowered(graph, Graph(graph.name, graph.steps), ctx, self.bits, PROFILES[self.profile])
+        profile = PROFILES[self.profile]
+        low = Lowered(graph, Graph(graph.name, graph.steps), ctx, self.bits, profile)
+        rules = RULES | EXACT if profile.exact else RULES
         for node in graph:
             if any(e.delay for e in graph.out_edges(node.name)):
                 low.announce(node)
@@ -81,7 +84,7 @@ class Quantize(Pass):
             operands = [low.sole(v) for e in dynamic if (v := low.arriving(e)) is not None]
             if len(operands) == len(dynamic):  # else an operand failed and is reported
                 try:
-                    RULES[type(node.op)](low, node, operands)
+                    rules[type(node.op)](low, node, operands)
                 except (ZeroDivisionError, OverflowError, ConstantError) as e:
                     text = f"a constant of {node.name}: {e}"
                     low.problems.append(error("E326", text, node.loc))
@@ -335,4 +338,11 @@ RULES: dict[type[ops.Op], Rule] = {
     ops.TimeMax: _crossing(intops.IntTimeMax),
     ops.TimeStack: _crossing(intops.IntTimeStack),
     ops.Output: _output,
+}
+
+#: What exact profiles do otherwise.
+EXACT: dict[type[ops.Op], Rule] = {
+    ops.Linear: exact_weights,
+    ops.Conv2d: exact_weights,
+    ops.Neuron: exact_neuron,
 }

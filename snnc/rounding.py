@@ -52,7 +52,8 @@ def rdiv(x: int, d: int) -> int:
 def wrap(x: int, bits: int) -> int:
     """A word of Loihi that wraps around: ``x`` plus the multiple of ``2**bits`` that puts it right.
 
-    Its values are above ``-2**(bits-1)`` and up to ``2**(bits-1)``: Lava's LIF (lava-nc 0.10.0, fixed point) keeps ``+2**23`` and maps ``-2**23`` to it.
+    Its values are above ``-2**(bits-1)`` and up to ``2**(bits-1)``: Lava's LIF (lava-nc 0.10.0,
+    fixed point) keeps ``+2**23`` and maps ``-2**23`` to it.
 
     >>> [wrap(x, 4) for x in (-9, -8, -7, 7, 8, 9, 25)]
     [7, 8, -7, 7, 8, -7, -7]

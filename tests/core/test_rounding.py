@@ -52,7 +52,8 @@ def test_all_definitions_of_a_wrapping_word_agree(bits: int) -> None:
     for lo, hi in ((-600, 600), (-3, 2), (-half, half), (1 - half, half), (5, 6)):
         inside = [y for x, y in zip(VALUES, scalar, strict=True) if lo <= x <= hi]
         found = Interval.of(int(lo), int(hi)).wrap(bits).bounds
-        assert found[0] <= min(inside) and max(inside) <= found[1]
+        assert found[0] <= min(inside)
+        assert max(inside) <= found[1]
         if 1 - half <= lo and hi <= half:
             assert found == (lo, hi)
 

@@ -1,0 +1,78 @@
+"""Integer rules of exact profiles: the model is in whole numbers already, and stays as it is.
+
+Weights are kept code for code, and kernels are lowered without a rounding of their own.  What is
+not a whole number is an error: nothing is rounded to make it one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnc import intops, ops
+from snnc.diagnostics import error
+from snnc.exact import Expr, floats, leaf
+from snnc.graph import Node, Value
+from snnc.intops import IntNeuron
+from snnc.params import Param, compact
+from snnc.passes.lower_exact import NotWholeError, lower_exact
+from snnc.passes.quantized_value import Lowered, QValue
+
+_HINT = "compile lava-dl files with --profile loihi, other models with --profile default"
+
+
+def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
+    """Keep the integers of a Linear or Conv2d."""
+    op, source = node.op, low.settled(x[0])
+    assert isinstance(op, ops.Linear | ops.Conv2d), "called for weights only"
+    units = floats(source.unit)
+    if units.size > 1 and not (units == units.flat[0]).all():
+        text = f"the input of {node.name} has a scale that changes between channels"
+        low.problems.append(error("E327", text, node.loc, help=_HINT))
+        return
+    weight = op.weight.data.astype(np.float64)
+    bias = None if op.bias is None else op.bias.data.astype(np.float64) / units.reshape(-1)[0]
+    for what, data in (("weight", weight), ("bias", bias)):
+        if data is not None and (broken := np.argwhere(data != np.rint(data))).size:
+            index = [int(i) for i in broken[0]]
+            text = f"{node.name}: {what}{index} is {data[tuple(index)]:g}, not a whole number"
+            low.problems.append(error("E327", text, node.loc, help=_HINT))
+            return
+    codes = Param(compact(weight.astype(np.int64)))
+    offset = None if bias is None else Param(compact(bias.astype(np.int64)))
+    if isinstance(op, ops.Linear):
+        made: ops.Op = intops.IntLinear(codes, offset)
+    else:
+        geometry = (op.stride, op.padding, op.dilation, op.groups)
+        made = intops.IntConv2d(codes, offset, 0, *geometry)
+    low.add(node, made, source)
+    low.values[node.name, 0] = QValue(Value(node.name), source.unit, source.per_step)
+    low.ctx.note(
+        node.name, weights=int(codes.data.size), zero_weights=int((codes.data == 0).sum())
+    )
+
+
+def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
+    """Lower the kernel line by line."""
+    op = node.op
+    assert isinstance(op, ops.Neuron), "called for neurons only"
+    inputs = [low.settled(v) for v in x]
+    try:
+        if any(v.per_step for v in inputs):
+            raise NotWholeError("an input is a mean over time")
+        kernel, units = lower_exact(op.kernel, [_scalar(v) for v in inputs])
+    except NotWholeError as e:
+        text = f"the update of neuron {node.name} is not in whole numbers"
+        low.problems.append(error("E327", text, node.loc, str(e), *op.kernel.text, help=_HINT))
+        return
+    low.add(node, IntNeuron(kernel, op.shape), *inputs)
+    for i, unit in enumerate(units):
+        low.values[node.name, i] = QValue(Value(node.name, i), unit)
+    low.ctx.note(node.name, formula=op.kernel.text)
+
+
+def _scalar(v: QValue) -> Expr:
+    """The unit as one number, where all channels have the same float."""
+    if v.unit.value is None or not v.unit.shape:
+        return v.unit
+    values = v.unit.value.data
+    return leaf(values.flat[0]) if values.size and (values == values.flat[0]).all() else v.unit
