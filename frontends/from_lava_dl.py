@@ -102,9 +102,12 @@ def _assumptions(options: LavaDlOptions, builder: Builder, net: NetFile) -> Diag
     hops = sum(layer.neuron is not None for layer in net.layers)
     lag = f"; on Lava and Loihi, and in training with delay_shift, after {hops} steps"
     notes.append(
-        f"the spikes of a layer arrive {late} (delay_shift=0|1)" + ("" if options.delay_shift else lag)
+        f"the spikes of a layer arrive {late} (delay_shift=0|1)"
+        + ("" if options.delay_shift else lag)
     )
     low, high, step = builder.grid
-    notes.append(f"inputs are {low:g} to {high:g} in steps of {step:g} (input_lo=, input_hi=, input_step=)")
+    notes.append(
+        f"inputs are {low:g} to {high:g} in steps of {step:g} (input_lo=, input_hi=, input_step=)"
+    )
     notes.append(f"the output is {options.readout} (readout=stack|sum|mean|last|max)")
     return remark("R160", "the integers of a lava-dl file are kept as they are", None, *notes)

@@ -129,7 +129,9 @@ class Builder:
             part = weight * (delay == d)
             operand = self.read(signal, layer, int(d))
             parts.append((self.emit(name, ops.Linear(_weights(part)), layer, operand), 0))
-        return parts[0][0] if len(parts) == 1 else self.emit(f"{name}.sum", ops.Sum(), layer, *parts)
+        return (
+            parts[0][0] if len(parts) == 1 else self.emit(f"{name}.sum", ops.Sum(), layer, *parts)
+        )
 
     def fire(self, node: str, layer: RawLayer, encoder: tuple[float, float] | None = None) -> None:
         """Put the layer's neurons behind ``node``, and pass on their spikes."""
@@ -174,9 +176,9 @@ class Builder:
 
 def _array(fields: Fields, name: str) -> Array:
     value = fields[name]
-    if isinstance(value, str):
-        raise ValueError(f"{name} is a text")
-    return value
+    if not isinstance(value, str):
+        return value
+    raise ValueError(f"{name} is a text")
 
 
 def _weights(value: Array) -> Param:
@@ -206,10 +208,10 @@ def _shape(layer: RawLayer) -> Shape:
 
 def _check_theta(fields: Fields) -> None:
     """Older files have the threshold twice."""
-    theta, mantissa = fields.get("theta"), fields.get("vThMant")
-    if isinstance(theta, np.ndarray) and isinstance(mantissa, np.ndarray):
-        if theta.size != 1 or not (theta.reshape(()) == 64 * mantissa).all():
-            raise ValueError(f"theta is {theta!s:.40}, and not 64 * vThMant")
+    theta, mantissa = np.asarray(fields.get("theta", 0)), np.asarray(fields.get("vThMant", 0))
+    numbers = theta.dtype.kind in "iuf" and mantissa.dtype.kind in "iuf"
+    if "theta" in fields and not (numbers and (theta == 64 * mantissa).all()):
+        raise ValueError(f"theta is {theta!s:.40}, and not 64 * vThMant")
 
 
 def _reads_delay(layer: RawLayer, shape: Shape) -> bool:
@@ -229,7 +231,9 @@ def _delays(layer: RawLayer, shape: Shape) -> Array:
 def _steps(value: Array) -> Array:
     steps = np.floor(np.asarray(value, np.float64))
     if steps.size and not (steps.min() >= 0 and steps.max() <= MAX_DELAY):
-        raise ValueError(f"delays are 0 to {MAX_DELAY} steps, not {steps.min():g} to {steps.max():g}")
+        raise ValueError(
+            f"delays are 0 to {MAX_DELAY} steps, not {steps.min():g} to {steps.max():g}"
+        )
     return steps.astype(np.int64)
 
 
@@ -328,13 +332,22 @@ def _pool(b: Builder, layer: RawLayer) -> None:
     if len(signal.shape) != 3:
         raise ValueError(f"it reads (channels, height, width), not {signal.shape}")
     weight = np.asarray(_array(layer.fields, "weight"), np.float64)
-    weight = weight.reshape(weight.shape[:4]) if weight.ndim == 5 and weight.shape[4] == 1 else weight
+    weight = (
+        weight.reshape(weight.shape[:4]) if weight.ndim == 5 and weight.shape[4] == 1 else weight
+    )
     if weight.ndim != 4 or weight.shape[:2] != (1, 1):
         raise ValueError(f"weight has shape {weight.shape}, not (1, 1, height, width)")
     kernel = (weight.shape[2], weight.shape[3])
     stride = _ints(layer, "stride", 2, 1, 1)
-    plain = _ints(layer, "padding", 2, 0, 0) == (0, 0) and _ints(layer, "dilation", 2, 1, 1) == (1, 1)
-    if not plain or stride != kernel or any(n % k for n, k in zip(signal.shape[1:], kernel, strict=True)):
+    plain = _ints(layer, "padding", 2, 0, 0) == (0, 0) and _ints(layer, "dilation", 2, 1, 1) == (
+        1,
+        1,
+    )
+    if (
+        not plain
+        or stride != kernel
+        or any(n % k for n, k in zip(signal.shape[1:], kernel, strict=True))
+    ):
         raise UnsupportedError("only pools whose windows tile their input are read")
     channels = signal.shape[0]
     every = np.broadcast_to(weight, (channels, 1, *kernel))

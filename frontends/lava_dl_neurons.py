@@ -8,8 +8,8 @@ current is a word of 24 bits that wraps and the voltage one that saturates::
     s  = v1 > 64 * vThMant        v' = s ? 0 : v1
 
 Sources: lava-nc 0.10.0 ``proc/lif/models.py`` (``AbstractPyLifModelFixed``) and
-``proc/atrlif/models.py``, lava-dl ``slayer/neuron/{cuba,alif}.py``, Davies et al., IEEE Micro 38(1),
-2018.  An adaptive neuron (ALIF) is not reset; its threshold and a refractory state rise instead.
+``proc/atrlif/models.py``, lava-dl ``slayer/neuron/{cuba,alif}.py``, Davies et al., IEEE Micro
+38(1), 2018.  An adaptive neuron (ALIF) is not reset; its threshold and a refractory state rise.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ def per_channel(value: Array, name: str, shape: Shape, lo: int, hi: int) -> Arra
     if ((data < lo) | (data > hi)).any():
         outside = data[(data < lo) | (data > hi)][0]
         raise ValueError(f"{name} is {outside:g}, possible are {lo} to {hi}")
-    if (data == data[0]).all():
-        return data[0].reshape(())
-    return data.reshape(-1, *[1] * (len(shape) - 1))
+    same = bool((data == data[0]).all())
+    found: Array = data[:1].reshape(()) if same else data.reshape(-1, *[1] * (len(shape) - 1))
+    return found
 
 
 def neuron_kernel(layer: RawLayer, neuron: Neuron) -> Kernel:
@@ -158,9 +158,9 @@ class _Program:
             x = self.do("scaled", "mul", self.const("factor", factor, "weight"), x)
             x = self.do("shifted", "add", x, self.const("offset", offset, "bias"))
         origin = "2**(6 + wgtExp)"
-        a = self.do("shl", "mul", self.const("unit", np.exp2(6 + exponent), origin), x)
-        a = self.sum("with_bias", a, bias)
-        return self.do("a", "trunc", a)
+        a = self.do("a0", "mul", self.const("unit", np.exp2(6 + exponent), origin), x)
+        a = self.sum("a1", a, bias)
+        return self.do("a2", "trunc", a)
 
     def current(self, neuron: Neuron, bias: str | None = None) -> str:
         """``u' = wrap(decayed u + input)``; returns u'."""

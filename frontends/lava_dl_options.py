@@ -11,7 +11,7 @@ from snnc.diagnostics import CompileError, Diagnostic, error
 Compare = Literal["gt", "ge"]
 Readout = Literal["stack", "sum", "mean", "last", "max"]
 
-_NUMBERS: dict[str, type[int] | type[float]] = {
+_NUMBERS: dict[str, type[int | float]] = {
     **dict.fromkeys(("delay_shift", "steps"), int),
     **dict.fromkeys(("input_lo", "input_hi", "input_step"), float),
 }
@@ -88,7 +88,9 @@ class LavaDlOptions:
                 text = f"lava-dl option {key} is {getattr(self, key)!r}"
                 found.append(error("E168", text, help=hint))
         if self.delay_shift not in (0, 1):
-            found.append(error("E168", f"lava-dl option delay_shift is {self.delay_shift}, not 0 or 1"))
+            found.append(
+                error("E168", f"lava-dl option delay_shift is {self.delay_shift}, not 0 or 1")
+            )
         if self.steps < 0:
             found.append(error("E168", f"lava-dl option steps is {self.steps}"))
         if self.input and not self._sides():

@@ -83,9 +83,9 @@ class _Reader:
 
     def root(self, file: Any, name: str) -> tuple[RawNode, str]:
         if "node" not in file or not isinstance(file["node"], self.h5py.Group):
-            kind = "a lava-dl network" if "layer" in file else "an HDF5 file, but not NIR"
+            text = f"{name} is an HDF5 file, but neither NIR nor a lava-dl network"
             hint = "export the original module with snnc.export(module, example, 'model.pt')"
-            raise fail("E111", f"{name} is {kind}, which snnc does not read yet", help=hint)
+            raise fail("E111", text, help=hint)
         root = self.node(file["node"], "")
         if root.kind != "NIRGraph":
             raise fail("E146", f"{name} holds a single {root.kind}, not a graph")

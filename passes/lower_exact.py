@@ -56,7 +56,7 @@ class _Lowering:
     def __init__(self, real: Kernel, units: list[Expr]) -> None:
         self.real, self.units = real, units
         self.lines: list[Line] = []
-        self.consts: dict[tuple[Param, Param | None], Const] = {}
+        self.consts: dict[tuple[str, int], Const] = {}
         self.exprs: dict[str, Expr] = {}
         self.values: dict[str, Dyadic] = {}
         self.predicates: set[str] = set()
@@ -116,27 +116,14 @@ class _Lowering:
         if needed is None:
             raise self._fail(f"{name} has no finite binary fraction")
         bits = needed if bits is None else bits
-        scaled = np.ldexp(data, bits)
-        if float(np.abs(scaled).max(initial=0)) >= 1 << 62:
-            raise self._fail(f"{name} is too large")
-        values, index = Param(compact(scaled.astype(np.int64))), None
-        if data.size > 1:
-            distinct, inverse = np.unique(scaled.astype(np.int64), return_inverse=True)
-            if len(distinct) == 1:
-                values = Param(compact(distinct.reshape(())))
-            elif len(distinct) <= data.size // 4:
-                values = Param(compact(distinct))
-                index = Param(compact(inverse.reshape(data.shape), signed=False))
-        elif data.shape:
-            values = Param(values.data.reshape(()))
-        key = (values, index)
-        if key not in self.consts:
-            own = name if name in self.real.leaves() and self._is_free(name) else self._fresh("k")
-            self.consts[key] = Const(own, values, index)
-        return Dyadic(self.consts[key].name, bits)
-
-    def _is_free(self, name: str) -> bool:
-        return all(c.name != name for c in self.consts.values())
+        if (name, bits) not in self.consts:
+            scaled = np.ldexp(data, bits)
+            if float(np.abs(scaled).max(initial=0)) >= 1 << 62:
+                raise self._fail(f"{name} is too large")
+            leaves = {*self.real.leaves()} - {c.name for c in self.consts.values()}
+            own = name if name in leaves else self._fresh("k")
+            self.consts[name, bits] = _table(own, scaled.astype(np.int64))
+        return Dyadic(self.consts[name, bits].name, bits)
 
     def _numbers(self, name: str) -> npt.NDArray[np.float64]:
         expr = self.exprs[name]
@@ -146,7 +133,7 @@ class _Lowering:
         return near
 
     def _power(self, name: str) -> int | None:
-        """k of a constant that is ``2**k`` for all neurons."""
+        """K of a constant that is ``2**k`` for all neurons."""
         if name not in self.exprs:
             return None
         data = self._numbers(name)
@@ -233,9 +220,7 @@ class _Lowering:
             if a in self.predicates:  # rather than a product: ranges then know what was compared
                 x = self._operand(b)
                 flag = self.values[a].name
-                return Dyadic(
-                    self._emit(line.name, "select", flag, x.name, self._zero()), x.bits
-                )
+                return Dyadic(self._emit(line.name, "select", flag, x.name, self._zero()), x.bits)
         x, y = (self._operand(a) for a in line.args)
         return self._checked(Dyadic(self._emit(line.name, "mul", x.name, y.name), x.bits + y.bits))
 
@@ -274,9 +259,8 @@ class _Lowering:
         return cond.args[0] if same and zero is not None and zero.number == 0 else None
 
     def _zero(self) -> str:
-        name = self._fresh("zero")
-        self.exprs[name] = leaf(0.0)
-        return self._const(name).name
+        self.exprs.setdefault("", leaf(0.0))
+        return self._const("").name
 
     def _checked(self, x: Dyadic) -> Dyadic:
         if x.bits > MAX_FRACTION:
@@ -299,6 +283,17 @@ class _Lowering:
         if name in (*self.real.inputs, *(s.name for s in self.real.states)) or x.name == name:
             return x.name, unit
         return self._emit(name, "copy", x.name), unit
+
+
+def _table(name: str, data: Ints) -> Const:
+    """A constant: one number, a number for each neuron, or a table of few distinct ones."""
+    distinct, inverse = np.unique(data, return_inverse=True)
+    if len(distinct) == 1:
+        return Const(name, Param(compact(distinct.reshape(()))))
+    if len(distinct) <= data.size // 4:
+        index = Param(compact(inverse.reshape(data.shape), signed=False))
+        return Const(name, Param(compact(distinct)), index)
+    return Const(name, Param(compact(data)))
 
 
 def _fraction_bits(data: npt.NDArray[np.float64]) -> int | None:

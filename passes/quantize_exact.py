@@ -46,9 +46,7 @@ def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
         made = intops.IntConv2d(codes, offset, 0, *geometry)
     low.add(node, made, source)
     low.values[node.name, 0] = QValue(Value(node.name), source.unit, source.per_step)
-    low.ctx.note(
-        node.name, weights=int(codes.data.size), zero_weights=int((codes.data == 0).sum())
-    )
+    low.ctx.note(node.name, weights=int(codes.data.size), zero_weights=int((codes.data == 0).sum()))
 
 
 def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
@@ -56,9 +54,11 @@ def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     op = node.op
     assert isinstance(op, ops.Neuron), "called for neurons only"
     inputs = [low.settled(v) for v in x]
+    if any(v.per_step for v in inputs):
+        text = f"{node.name} reads a mean over time"
+        low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
+        return
     try:
-        if any(v.per_step for v in inputs):
-            raise NotWholeError("an input is a mean over time")
         kernel, units = lower_exact(op.kernel, [_scalar(v) for v in inputs])
     except NotWholeError as e:
         text = f"the update of neuron {node.name} is not in whole numbers"

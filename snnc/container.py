@@ -137,26 +137,31 @@ def to_bytes(model: LoadedModel) -> bytes:
     return buffer.getvalue()
 
 
-def read_model(path: str | Path, nir: str = "", onnx: str = "") -> LoadedModel:
-    """Read what ``snnc.export`` wrote, or a NIR, ONNX or ``.pt2`` file.
+def read_model(
+    path: str | Path, nir: str = "", onnx: str = "", lava_dl: str = ""
+) -> LoadedModel:
+    """Read what ``snnc.export`` wrote, or a NIR, lava-dl, ONNX or ``.pt2`` file.
 
     Args:
         path: The file; its first bytes say what it is, not its name.
         nir: What NIR leaves open, for a NIR file: see ``snnc.frontends.nir_options``.
         onnx: What ONNX leaves open, for an ONNX file: see ``snnc.frontends.onnx_options``.
+        lava_dl: The same for a lava-dl network: see ``snnc.frontends.lava_dl_options``.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
             without code, E111 another exchange format, E120 malformed graph, E301 NaN; for NIR
-            files what ``snnc.frontends.from_nir`` finds.
+            and lava-dl files what ``snnc.frontends.from_hdf5`` finds.
     """
     path = Path(path)
     head = _head(path)
     if head.startswith(b"\x89HDF\r\n"):
-        from snnc.frontends.from_nir import read_nir
+        from snnc.frontends.from_hdf5 import read_hdf5
+        from snnc.frontends.lava_dl_options import LavaDlOptions
         from snnc.frontends.nir_options import NirOptions
 
-        return read_nir(path, NirOptions.parse(nir))
+        asked = LavaDlOptions.parse(lava_dl) if lava_dl else None
+        return read_hdf5(path, NirOptions.parse(nir) if nir else None, asked)
     if is_onnx(path.name, head):
         from snnc.frontends.from_onnx import read_onnx
         from snnc.frontends.onnx_options import OnnxOptions

@@ -12,7 +12,7 @@ from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import BACKENDS, check_names, load_backend
 from snnc.calibrate import calibrate
-from snnc.diagnostics import CompileError, Diagnostic, Severity, error
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
@@ -20,7 +20,7 @@ from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, dump_manifest
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
-from snnc.profile import PROFILES
+from snnc.profile import DEFAULT, PROFILES
 from snnc.storage import dump_graph
 from snnc.version import __version__
 
@@ -37,11 +37,12 @@ class Options:
         bits: Of a weight, with its sign.
         input_bits: Of an input whose values show no grid.
         calibration: Data file whose inputs set the input range.
-        profile: Numeric profile.
+        profile: Numeric profile; None: the one that the model is made for, else ``default``.
         max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
         nir: What a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
         onnx: What an ONNX file leaves open, e.g. ``state=v:v_out``.
+        lava_dl: What a lava-dl network leaves open, e.g. ``compare=ge,readout=sum``.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -50,11 +51,12 @@ class Options:
     bits: int = 8
     input_bits: int = 8
     calibration: Path | None = None
-    profile: str = "default"
+    profile: str | None = None
     max_steps: int | None = None
     module: str | None = None
     nir: str = ""
     onnx: str = ""
+    lava_dl: str = ""
     dump_ir: Path | None = None
     force: bool = False
 
@@ -69,7 +71,7 @@ class Options:
         if self.max_steps is not None and self.max_steps < 1:
             text = f"--max-steps is {self.max_steps}, possible are 1 and more"
             found.append(error("E003", text))
-        if self.profile not in PROFILES:
+        if self.profile is not None and self.profile not in PROFILES:
             text = f"unknown numeric profile {self.profile!r}"
             found.append(error("E325", text, help=f"known: {', '.join(sorted(PROFILES))}"))
         try:
@@ -101,7 +103,8 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         start = time.perf_counter()
-        loaded = load(model, options.module, options.nir, options.onnx)
+        loaded = load(model, options.module, options.nir, options.onnx, options.lava_dl)
+        options = replace(options, profile=_profile(options, loaded))
         graph = loaded.graph
         if options.calibration is not None:
             calibrate(graph, options.calibration)
@@ -124,6 +127,20 @@ def compile_model(
     return Compiled(Artifact(out, manifest), tuple(ctx.diagnostics))
 
 
+def _profile(options: Options, loaded: Loaded) -> str:
+    """The profile to compile with; a model in the integers of a chip leaves no choice."""
+    if loaded.profile is None or PROFILES[loaded.profile] == DEFAULT:
+        return options.profile or DEFAULT.name
+    name, own = loaded.source.file, loaded.profile
+    if options.profile not in (None, own):
+        text = f"{name} holds the integers of profile {own!r}; --profile is {options.profile!r}"
+        raise fail("E325", text, help="leave --profile out")
+    if options.bits != Options.bits:
+        text = f"{name} holds integers, which are kept as they are; --bits is {options.bits}"
+        raise fail("E320", text, help="leave --bits out")
+    return own
+
+
 def lower(
     graph: Graph, options: Options, ctx: Context, report: Report
 ) -> tuple[Graph, Graph | None]:
@@ -138,7 +155,7 @@ def lower(
     passes = integer_pipeline(
         bits=options.bits,
         input_bits=options.input_bits,
-        profile=options.profile,
+        profile=options.profile or DEFAULT.name,
         max_steps=options.max_steps or 0,
     )
     program = run_passes(graph, passes, ctx, observers)
@@ -176,7 +193,7 @@ def describe(
         snnc=__version__,
         name=program.name,
         source=loaded.source,
-        profile=options.profile,
+        profile=options.profile or DEFAULT.name,
         bits=options.bits,
         steps=program.steps,
         max_steps=program.max_steps,
@@ -206,11 +223,12 @@ def compile(  # the public name is snnc.compile
     bits: int = 8,
     input_bits: int = 8,
     calibration: Path | str | None = None,
-    profile: str = "default",
+    profile: str | None = None,
     max_steps: int | None = None,
     module: str | None = None,
     nir: str = "",
     onnx: str = "",
+    lava_dl: str = "",
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -229,6 +247,7 @@ def compile(  # the public name is snnc.compile
         module=module,
         nir=nir,
         onnx=onnx,
+        lava_dl=lava_dl,
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,
     )

@@ -31,7 +31,7 @@ class Inspection:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def inspect_model(graph: Graph) -> Inspection:
+def inspect_model(graph: Graph, profile: str = "default") -> Inspection:
     """Describe a model and try to compile it, without writing anything."""
     try:
         shown = run_passes(graph, real_pipeline())
@@ -40,7 +40,7 @@ def inspect_model(graph: Graph) -> Inspection:
     ctx = Context()
     found: list[Diagnostic] = []
     try:
-        run_passes(graph, integer_pipeline(), ctx)
+        run_passes(graph, integer_pipeline(profile=profile), ctx)
     except CompileError as e:
         found += e.diagnostics
     layers = tuple(_layer(node) for node in shown if not isinstance(node.op, Constant))

@@ -13,6 +13,7 @@ from snnc.diagnostics import CompileError, Diagnostic, fail
 from snnc.graph import Graph
 from snnc.manifest import Source
 from snnc.ops import Input
+from snnc.profile import PROFILES
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Loaded:
             two of features.
         fixed_steps: Whether the model itself contains the number of steps.
         diagnostics: What its export said.
+        profile: The numeric profile that the model is made for, if it says so.
     """
 
     graph: Graph
@@ -33,18 +35,24 @@ class Loaded:
     layouts: dict[str, str]
     fixed_steps: bool
     diagnostics: tuple[Diagnostic, ...]
+    profile: str | None = None
 
 
-def load(path: Path, module: str | None = None, nir: str = "", onnx: str = "") -> Loaded:
+def load(
+    path: Path, module: str | None = None, nir: str = "", onnx: str = "", lava_dl: str = ""
+) -> Loaded:
     """Read a model file, or weights into the network that ``module`` (file.py:factory) makes.
 
     ``nir`` says what a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``; ``onnx`` the same
-    of an ONNX file, e.g. ``state=v:v_out``.
+    of an ONNX file, e.g. ``state=v:v_out``, and ``lava_dl`` of a lava-dl network.
 
     Raises:
         CompileError: E1xx if it cannot be read, E301 for NaN.
     """
-    model = read_model(path, nir, onnx) if module is None else _from_source(path, module)
+    if module is None:
+        model = read_model(path, nir, onnx, lava_dl)
+    else:
+        model = _from_source(path, module)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
     with path.open("rb") as file:
@@ -57,6 +65,7 @@ def load(path: Path, module: str | None = None, nir: str = "", onnx: str = "") -
         layouts=_layouts(model.graph, model.meta),
         fixed_steps=model.meta.get("fixed_steps") is True,
         diagnostics=tuple(model.diagnostics),
+        profile=_profile(path.name, model.meta),
     )
 
 
@@ -68,6 +77,14 @@ def _from_source(path: Path, module: str) -> LoadedModel:
     if not path.is_file():
         raise fail("E101", f"there is no file {path}", help="check the path of the weights")
     return load_from_source(module, path)
+
+
+def _profile(name: str, meta: Mapping[str, Any]) -> str | None:
+    """The profile that the file names."""
+    found = meta.get("profile")
+    if found is None or (isinstance(found, str) and found in PROFILES):
+        return found
+    raise fail("E103", f"{name} is damaged: numeric profile {found!r:.40}")
 
 
 def _layouts(graph: Graph, meta: Mapping[str, Any]) -> dict[str, str]:

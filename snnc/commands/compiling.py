@@ -23,11 +23,12 @@ from snnc.version import __version__
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight, 2 to 16.")
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data that set input ranges.")
-@click.option("--profile", default="default", show_default=True, help="Numeric profile.")
+@click.option("--profile", help="Numeric profile: default, loihi [the model's own].")
 @click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
 @click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
 @click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
+@click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common
@@ -40,11 +41,12 @@ def compile_command(
     bits: int,
     input_bits: int,
     calibration: Path | None,
-    profile: str,
+    profile: str | None,
     max_steps: int | None,
     module: str | None,
     nir: str,
     onnx: str,
+    lava_dl: str,
     dump_ir: Path | None,
     force: bool,
 ) -> None:
@@ -59,6 +61,7 @@ def compile_command(
         module=module,
         nir=nir,
         onnx=onnx,
+        lava_dl=lava_dl,
         dump_ir=dump_ir,
         force=force,
     )

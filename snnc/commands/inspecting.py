@@ -15,20 +15,22 @@ from snnc.console import Console, visible
 from snnc.container import read_model
 from snnc.inspection import ModelLayer, inspect_model
 from snnc.manifest import InputEntry, LayerEntry, OutputEntry
+from snnc.profile import PROFILES
 
 
 @click.command("inspect")
 @click.argument("path", metavar="MODEL|DIR", type=click.Path(path_type=Path))
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
 @click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
+@click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
 @common
 @pass_console
-def inspect_command(console: Console, path: Path, nir: str, onnx: str) -> None:
+def inspect_command(console: Console, path: Path, nir: str, onnx: str, lava_dl: str) -> None:
     """Show the layers of a model or an artifact, and what of a model is unsupported."""
     if path.is_dir():
         _artifact(console, path)
     else:
-        _model(console, path, nir, onnx)
+        _model(console, path, nir, onnx, lava_dl)
 
 
 def _artifact(console: Console, folder: Path) -> None:
@@ -74,9 +76,10 @@ def _ranges(layers: tuple[LayerEntry, ...]) -> Rows:
     return ("layer", "word", "proven from", "to", "bits"), rows
 
 
-def _model(console: Console, path: Path, nir: str, onnx: str) -> None:
-    graph = read_model(path, nir, onnx).graph
-    found = inspect_model(graph)
+def _model(console: Console, path: Path, nir: str, onnx: str, lava_dl: str) -> None:
+    model = read_model(path, nir, onnx, lava_dl)
+    graph, profile = model.graph, str(model.meta.get("profile", "default"))
+    found = inspect_model(graph, profile if profile in PROFILES else "default")
     console.say(f"{visible(str(path))}: {visible(graph.name)}, traced with {graph.steps} steps\n")
     rows = [(x.name, x.op, x.type, f"{x.parameters:,}", x.source) for x in found.layers]
     console.table(("layer", "operator", "type", "parameters", "source"), rows)
