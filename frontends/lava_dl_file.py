@@ -23,7 +23,7 @@ Fields = dict[str, Array | str]
 
 MAX_LAYERS = 1000
 
-_TEXT = frozenset({"type", "activation"})
+_TEXT = frozenset({"type", "activation", "version"})
 _AGAIN = "write the file again with net.export_hdf5, which stores the data itself"
 
 

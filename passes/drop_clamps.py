@@ -1,4 +1,4 @@
-"""Remove maxima and minima that the proven ranges show to be idle; report those that are not."""
+"""Remove clamps and wraps that the proven ranges show to be idle; report clamps that are not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,12 @@ def _idle(
     proven: dict[str, tuple[int | None, int | None]],
     limits: dict[str, tuple[int, int]],
 ) -> str | None:
-    """The operand that a clamp always returns."""
+    """The operand that a clamp, or a word that could wrap, always returns."""
+    if line.fn == "wrap":
+        lo, hi = proven.get(line.args[0], (None, None))
+        half = 1 << (line.shift - 1)
+        fits = lo is not None and hi is not None and -half < lo and hi <= half
+        return line.args[0] if fits else None
     if line.fn not in ("maximum", "minimum"):
         return None
     for x, c in (line.args, line.args[::-1]):

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from snnc.exact import ONE, Expr, apply, floats, leaf, signs
 from snnc.kernel import PREDICATES, Const, Kernel, Line, State
 from snnc.params import Param, compact
+from snnc.passes.kernel_writer import KernelWriter
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,13 +56,12 @@ def lower_exact(real: Kernel, units: list[Expr]) -> tuple[Kernel, list[Expr]]:
 class _Lowering:
     def __init__(self, real: Kernel, units: list[Expr]) -> None:
         self.real, self.units = real, units
-        self.lines: list[Line] = []
+        self.w = KernelWriter(real, "trunc")
         self.consts: dict[tuple[str, int], Const] = {}
         self.exprs: dict[str, Expr] = {}
         self.values: dict[str, Dyadic] = {}
         self.predicates: set[str] = set()
         self.defs = {line.name: line for line in real.body}
-        self._taken = {*real.leaves(), *self.defs}
         self._where = ""
 
     def go(self) -> tuple[Kernel, list[Expr]]:
@@ -87,24 +87,12 @@ class _Lowering:
             self.real.inputs,
             states,
             tuple(self.consts.values()),
-            tuple(self.lines),
+            tuple(self.w.lines),
             tuple(name for name, _ in outputs),
         )
         return kernel, [unit for _, unit in outputs]
 
-    # -- names, lines and constants -----------------------------------------------------------
-
-    def _emit(self, name: str, fn: str, *args: str, shift: int = 0, rounding: str = "") -> str:
-        self.lines.append(Line(name, fn, args, shift, rounding))
-        return name
-
-    def _fresh(self, base: str) -> str:
-        name, i = base, 0
-        while name in self._taken:
-            i += 1
-            name = f"{base}{i}"
-        self._taken.add(name)
-        return name
+    # -- constants -----------------------------------------------------------
 
     def _fail(self, why: str) -> NotWholeError:
         return NotWholeError(f"{self._where}: {why}")
@@ -121,7 +109,7 @@ class _Lowering:
             if float(np.abs(scaled).max(initial=0)) >= 1 << 62:
                 raise self._fail(f"{name} is too large")
             leaves = {*self.real.leaves()} - {c.name for c in self.consts.values()}
-            own = name if name in leaves else self._fresh("k")
+            own = name if name in leaves else self.w.fresh("k")
             self.consts[name, bits] = _table(own, scaled.astype(np.int64))
         return Dyadic(self.consts[name, bits].name, bits)
 
@@ -156,7 +144,7 @@ class _Lowering:
             elif name in self.exprs:
                 out.append(self._const(name, bits).name)
             else:
-                out.append(self._emit(self._fresh("_a0"), "shl", x.name, shift=bits - x.bits))
+                out.append(self.w.emit(self.w.fresh("_a0"), "shl", x.name, shift=bits - x.bits))
         return out, bits
 
     # -- lines --------------------------------------------------------------------------------
@@ -168,9 +156,9 @@ class _Lowering:
         x = Dyadic(name, number.denominator.bit_length() - 1)
         if number.numerator == 1:
             return x
-        factor = self._fresh("unit")
+        factor = self.w.fresh("unit")
         self.exprs[factor] = leaf(float(number.numerator))
-        return self._product(self._fresh(f"{name}_in"), x, factor)
+        return self._product(self.w.fresh(f"{name}_in"), x, factor)
 
     def _line(self, line: Line) -> Dyadic:
         fn, args, name = line.fn, line.args, line.name
@@ -178,17 +166,17 @@ class _Lowering:
             return self._predicate(line)
         if fn in ("add", "sub", "maximum", "minimum"):
             sides, bits = self._aligned(*args)
-            return Dyadic(self._emit(name, fn, *sides), bits)
+            return Dyadic(self.w.emit(name, fn, *sides), bits)
         if fn == "relu":
             x = self._operand(args[0])
-            return Dyadic(self._emit(name, "maximum", x.name, self._zero()), x.bits)
+            return Dyadic(self.w.emit(name, "maximum", x.name, self._zero()), x.bits)
         if fn == "neg":
             x = self._operand(args[0])
-            return Dyadic(self._emit(name, "neg", x.name), x.bits)
+            return Dyadic(self.w.emit(name, "neg", x.name), x.bits)
         if fn == "abs":
             x = self._operand(args[0])
-            minus = self._emit(self._fresh("_n0"), "neg", x.name)
-            return Dyadic(self._emit(name, "maximum", x.name, minus), x.bits)
+            minus = self.w.emit(self.w.fresh("_n0"), "neg", x.name)
+            return Dyadic(self.w.emit(name, "maximum", x.name, minus), x.bits)
         if fn == "mul":
             return self._multiply(line)
         if fn == "div" and (k := self._power(args[1])) is not None:
@@ -197,12 +185,12 @@ class _Lowering:
             if (inner := self._truncated(line)) is not None:
                 return self._rounded(name, inner, "trunc")
             sides, bits = self._aligned(*args[1:])
-            return Dyadic(self._emit(name, "select", self._operand(args[0]).name, *sides), bits)
+            return Dyadic(self.w.emit(name, "select", self._operand(args[0]).name, *sides), bits)
         if fn in (*_ROUNDINGS, "ceil"):
             return self._rounded(name, args[0], fn)
         if fn == "wrap" and (k := self._power(args[1])) is not None:
             x = self._operand(args[0])
-            return Dyadic(self._emit(name, "wrap", x.name, shift=k + 1 + x.bits), x.bits)
+            return Dyadic(self.w.emit(name, "wrap", x.name, shift=k + 1 + x.bits), x.bits)
         raise self._fail(f"{fn!r} of a value that changes is not a whole number")
 
     def _predicate(self, line: Line) -> Dyadic:
@@ -210,7 +198,7 @@ class _Lowering:
         if line.fn == "xor":
             raise self._fail("xor is not supported")
         sides, _ = self._aligned(*line.args)
-        return Dyadic(self._emit(line.name, line.fn, *sides))
+        return Dyadic(self.w.emit(line.name, line.fn, *sides))
 
     def _multiply(self, line: Line) -> Dyadic:
         for a, b in (line.args, line.args[::-1]):
@@ -220,32 +208,32 @@ class _Lowering:
             if a in self.predicates:  # rather than a product: ranges then know what was compared
                 x = self._operand(b)
                 flag = self.values[a].name
-                return Dyadic(self._emit(line.name, "select", flag, x.name, self._zero()), x.bits)
+                return Dyadic(self.w.emit(line.name, "select", flag, x.name, self._zero()), x.bits)
         x, y = (self._operand(a) for a in line.args)
-        return self._checked(Dyadic(self._emit(line.name, "mul", x.name, y.name), x.bits + y.bits))
+        return self._checked(Dyadic(self.w.emit(line.name, "mul", x.name, y.name), x.bits + y.bits))
 
     def _product(self, name: str, x: Dyadic, factor: str) -> Dyadic:
         if (k := self._power(factor)) is not None:
             return self._scaled(name, x, k)
         c = self._const(factor)
-        return self._checked(Dyadic(self._emit(name, "mul", c.name, x.name), x.bits + c.bits))
+        return self._checked(Dyadic(self.w.emit(name, "mul", c.name, x.name), x.bits + c.bits))
 
     def _scaled(self, name: str, x: Dyadic, k: int) -> Dyadic:
         """``x * 2**k``: first the fraction moves, only then the integer."""
         if k <= x.bits:
             return self._checked(Dyadic(x.name, x.bits - k))
-        return Dyadic(self._emit(name, "shl", x.name, shift=k - x.bits))
+        return Dyadic(self.w.emit(name, "shl", x.name, shift=k - x.bits))
 
     def _rounded(self, name: str, operand: str, fn: str) -> Dyadic:
         x = self._operand(operand)
         if not x.bits:
             return x
         if fn == "ceil":
-            minus = self._emit(self._fresh("_n0"), "neg", x.name)
-            low = self._emit(self._fresh("_d0"), "rsh", minus, shift=x.bits, rounding="floor")
-            return Dyadic(self._emit(name, "neg", low))
+            minus = self.w.emit(self.w.fresh("_n0"), "neg", x.name)
+            low = self.w.emit(self.w.fresh("_d0"), "rsh", minus, shift=x.bits, rounding="floor")
+            return Dyadic(self.w.emit(name, "neg", low))
         rounding = _ROUNDINGS[fn]
-        return Dyadic(self._emit(name, "rsh", x.name, shift=x.bits, rounding=rounding))
+        return Dyadic(self.w.emit(name, "rsh", x.name, shift=x.bits, rounding=rounding))
 
     def _truncated(self, line: Line) -> str | None:
         """x, if the line is ``where(x >= 0, floor(x), ceil(x))``, as a traced ``trunc`` is."""
@@ -282,7 +270,7 @@ class _Lowering:
         unit = ONE / leaf(float(1 << x.bits))
         if name in (*self.real.inputs, *(s.name for s in self.real.states)) or x.name == name:
             return x.name, unit
-        return self._emit(name, "copy", x.name), unit
+        return self.w.emit(name, "copy", x.name), unit
 
 
 def _table(name: str, data: Ints) -> Const:

@@ -15,7 +15,7 @@ import pytest
 import snnc
 from snnc.artifact import Artifact
 from tests.netfiles import compiled, some_layers
-from tests.nirfiles import real_files
+from tests.realdata import real_files
 
 Ints = npt.NDArray[np.int64]
 

@@ -16,7 +16,7 @@ import pytest
 import snnc
 from snnc.artifact import Artifact
 from tests.netfiles import Layer, compiled, cuba, write_net
-from tests.nirfiles import real_files
+from tests.realdata import gesture, real_files
 
 Ints = npt.NDArray[np.int64]
 
@@ -82,10 +82,8 @@ def gesture_net(folder: Path) -> Path:
 
 def recording(number: int, steps: int) -> npt.NDArray[np.int8]:
     """Events of ``number``.bs2 in steps of a millisecond: (1, T, polarity, row, column)."""
-    path = real_files("dvs_gesture6", f"{number}.bs2")
-    b = np.fromfile(path, np.uint8).reshape(-1, 5).astype(np.int64)
-    x, y, p = b[:, 0], b[:, 1], b[:, 2] >> 7
-    t = (((b[:, 2] & 127) << 16) | (b[:, 3] << 8) | b[:, 4]) // 1000
+    x, y, p, time = gesture(number)
+    t = time // 1000
     found = np.zeros((1, steps, 2, 128, 128), np.int8)
     seen = t < steps
     found[0, t[seen], p[seen], y[seen], x[seen]] = 1
