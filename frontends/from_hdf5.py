@@ -28,7 +28,7 @@ def read_hdf5(
         lava_dl: What a lava-dl file leaves open.
 
     Raises:
-        CompileError: E641 without h5py, E168 and E148 for options of the other format, else what
+        CompileError: E641 without h5py, E178 and E148 for options of the other format, else what
             ``from_nir`` and ``from_lava_dl`` find.
     """
     if importlib.util.find_spec("h5py") is None:
@@ -50,5 +50,5 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
             raise fail("E148", f"{name} is a lava-dl network, --nir does not apply", help=hint)
         return from_lava_dl.read_bytes(data, name, lava_dl or {})
     if lava_dl is not None:
-        raise fail("E168", f"{name} is no lava-dl network, --lava-dl does not apply")
+        raise fail("E178", f"{name} is no lava-dl network, --lava-dl does not apply")
     return from_nir.read_bytes(data, name, nir or {})

@@ -25,8 +25,8 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
     """Read a network from its bytes, in this process: for the child, and for tests.
 
     Raises:
-        CompileError: E10x and E14x for files that cannot be read, E160 for incomplete networks,
-            E168 for options, E202 for layers that do not fit together, E210 for layers and
+        CompileError: E10x and E14x for files that cannot be read, E170 for incomplete networks,
+            E178 for options, E202 for layers that do not fit together, E210 for layers and
             neurons that are not supported, E301 for NaN.
     """
     chosen = LavaDlOptions.of(options)
@@ -87,10 +87,10 @@ def _known(
 ) -> None:
     if missing := [prefix + p for p in required if p not in fields]:
         text = f"{layer.title} has no {', '.join(missing)}"
-        found.append(error("E160", text, layer.loc, help="export the network again"))
+        found.append(error("E170", text, layer.loc, help="export the network again"))
     if spare := sorted(set(fields) - {*required, *optional}):
         text = f"{layer.title} has parameters that are not read: {', '.join(spare)}"
-        found.append(warning("W160", text[:400], layer.loc))
+        found.append(warning("W170", text[:400], layer.loc))
 
 
 def _assumptions(options: LavaDlOptions, builder: Builder, net: NetFile) -> Diagnostic:
@@ -110,4 +110,4 @@ def _assumptions(options: LavaDlOptions, builder: Builder, net: NetFile) -> Diag
         f"inputs are {low:g} to {high:g} in steps of {step:g} (input_lo=, input_hi=, input_step=)"
     )
     notes.append(f"the output is {options.readout} (readout=stack|sum|mean|last|max)")
-    return remark("R160", "the integers of a lava-dl file are kept as they are", None, *notes)
+    return remark("R170", "the integers of a lava-dl file are kept as they are", None, *notes)

@@ -80,7 +80,7 @@ def read_file(data: bytes, name: str) -> NetFile:
     Raises:
         CompileError: E103 damaged, E140 data outside the file, E141 more data than a file of this
             size can mean, E142 links in a circle, E143 too deep or too many objects, E144 an
-            element type, E145 a name, E160 no network, E301 NaN or infinity.
+            element type, E145 a name, E170 no network, E301 NaN or infinity.
     """
     h5py = importlib.import_module("h5py")
     try:
@@ -106,13 +106,13 @@ class _Reader:
     def network(self, file: Any, name: str) -> NetFile:
         group = file.get("layer")
         if not isinstance(group, self.h5py.Group) or not len(group):
-            raise fail("E160", f"{name} has no layers", help="export the network again")
+            raise fail("E170", f"{name} has no layers", help="export the network again")
         if len(group) > MAX_LAYERS:
             raise fail("E143", f"{name} has {len(group)} layers, more than {MAX_LAYERS}")
         wanted = [str(i) for i in range(len(group))]
         if set(group) != set(wanted):
             text = f"the layers of {name} are not numbered from 0 to {len(group) - 1}"
-            raise fail("E160", text, help="export the network again")
+            raise fail("E170", text, help="export the network again")
         layers = tuple(self.layer(group[i], int(i)) for i in wanted)
         steps = file.get("simulation/tSample")
         count = 0
@@ -126,17 +126,17 @@ class _Reader:
     def layer(self, group: Any, index: int) -> RawLayer:
         loc = Loc(f"layer/{index}")
         if not isinstance(group, self.h5py.Group) or "type" not in group:
-            raise fail("E160", f"layer/{index} has no type", loc, help="export the network again")
+            raise fail("E170", f"layer/{index} has no type", loc, help="export the network again")
         fields = self.fields(group, f"layer/{index}", "")
         neuron = None
         if "neuron" in group:
             if not isinstance(group["neuron"], self.h5py.Group):
-                raise fail("E160", f"layer/{index}/neuron is not a group", loc)
+                raise fail("E170", f"layer/{index}/neuron is not a group", loc)
             neuron = self.fields(group["neuron"], f"layer/{index}/neuron", "")
             fields = {k: v for k, v in fields.items() if not k.startswith("neuron/")}
         kind = fields.pop("type", None)
         if not isinstance(kind, str):
-            raise fail("E160", f"the type of layer/{index} is not a text", loc)
+            raise fail("E170", f"the type of layer/{index} is not a text", loc)
         return RawLayer(index, kind, fields, neuron)
 
     def fields(self, group: Any, path: str, prefix: str) -> Fields:
@@ -152,7 +152,7 @@ class _Reader:
     def field(self, data: Any, path: str) -> Array | str:
         if data.dtype.kind in "OS":
             if data.size != 1:
-                raise fail("E160", f"{path} is not one text", at(path))
+                raise fail("E170", f"{path} is not one text", at(path))
             return _decoded(np.asarray(data[()]).reshape(-1)[0], path)
         value = np.asarray(data[()])
         if value.dtype.kind == "f":

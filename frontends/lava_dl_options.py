@@ -54,7 +54,7 @@ class LavaDlOptions:
         (2, 8, 8)
 
         Raises:
-            CompileError: E168 with everything that is wrong.
+            CompileError: E178 with everything that is wrong.
         """
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return cls.of({key.strip(): value.strip() for key, _, value in pairs})
@@ -68,38 +68,38 @@ class LavaDlOptions:
         for key, value in values.items():
             if key not in known:
                 hint = f"known: {', '.join(sorted(known))}"
-                found.append(error("E168", f"unknown lava-dl option {key!r}", help=hint))
+                found.append(error("E178", f"unknown lava-dl option {key!r}", help=hint))
             elif value is not None:
                 try:
                     kept[key] = _NUMBERS.get(key, str)(value)
                 except (TypeError, ValueError):
                     text = f"lava-dl option {key} is {value!r}, which is not a number"
-                    found.append(error("E168", text))
+                    found.append(error("E178", text))
         if found:
             raise CompileError(found)
         return cls(**kept).check()
 
     def check(self) -> LavaDlOptions:
-        """Return the options, or raise CompileError E168 with all that is wrong."""
+        """Return the options, or raise CompileError E178 with all that is wrong."""
         found: list[Diagnostic] = []
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
                 hint = f"possible: {', '.join(choices)}"
                 text = f"lava-dl option {key} is {getattr(self, key)!r}"
-                found.append(error("E168", text, help=hint))
+                found.append(error("E178", text, help=hint))
         if self.delay_shift not in (0, 1):
             found.append(
-                error("E168", f"lava-dl option delay_shift is {self.delay_shift}, not 0 or 1")
+                error("E178", f"lava-dl option delay_shift is {self.delay_shift}, not 0 or 1")
             )
         if self.steps < 0:
-            found.append(error("E168", f"lava-dl option steps is {self.steps}"))
+            found.append(error("E178", f"lava-dl option steps is {self.steps}"))
         if self.input and not self._sides():
             hint = "for example input=2x32x32: channels, height and width"
-            found.append(error("E168", f"lava-dl option input is {self.input!r}", help=hint))
+            found.append(error("E178", f"lava-dl option input is {self.input!r}", help=hint))
         lo, hi, step = self.grid(-1.0, 1.0)
         finite = all(abs(x) < float("inf") for x in (lo, hi, step))
         if not finite or lo > hi or step <= 0:
-            found.append(error("E168", f"the range of the inputs is {(lo, hi, step)}"))
+            found.append(error("E178", f"the range of the inputs is {(lo, hi, step)}"))
         if found:
             raise CompileError(found)
         return self

@@ -137,9 +137,7 @@ def to_bytes(model: LoadedModel) -> bytes:
     return buffer.getvalue()
 
 
-def read_model(
-    path: str | Path, nir: str = "", onnx: str = "", lava_dl: str = ""
-) -> LoadedModel:
+def read_model(path: str | Path, nir: str = "", onnx: str = "", lava_dl: str = "") -> LoadedModel:
     """Read what ``snnc.export`` wrote, or a NIR, lava-dl, ONNX or ``.pt2`` file.
 
     Args:

@@ -49,10 +49,7 @@ def load(
     Raises:
         CompileError: E1xx if it cannot be read, E301 for NaN.
     """
-    if module is None:
-        model = read_model(path, nir, onnx, lava_dl)
-    else:
-        model = _from_source(path, module)
+    model = read_model(path, nir, onnx, lava_dl) if module is None else _from_source(path, module)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
     with path.open("rb") as file:

@@ -189,7 +189,7 @@ CASES: dict[Callable[[Any, Any, Path], None], str] = {
     huge_stride: "E202",
     wide_linear: "E202",
     not_nir: "E111",
-    lava_dl: "E160",
+    lava_dl: "E170",
 }
 
 
