@@ -8,10 +8,13 @@ mean), and here the graph.  What NIR leaves open is ``NirOptions``.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from snnc import ops
 from snnc.container import LoadedModel
@@ -32,6 +35,7 @@ from snnc.frontends.nir_options import NirOptions
 from snnc.frontends.nir_shapes import Shapes, find_shapes
 from snnc.frontends.nir_time import choose_step
 from snnc.graph import Edge, Graph, Value
+from snnc.params import Param
 from snnc.types import TensorType
 
 _READOUTS: dict[str, type[ops.Op]] = {
@@ -166,19 +170,12 @@ class _Builder:
         self.net, self.options, self.dt, self.shapes = net, options, dt, shapes
         self.graph = Graph(name, options.steps)
         self.edges: list[Edge] = []
-        self.problems: list[Diagnostic] = []
+        self.delays: dict[str, npt.NDArray[np.int64]] = {}
 
     def build(self) -> Graph:
-        for name in order(self.net):
-            node = self.net.nodes[name]
-            try:
-                self.node(name, node)
-            except UnsupportedError as e:
-                self.problems.append(error("E210", f"{name} ({node.kind}): {e}", node.loc))
-            except ValueError as e:
-                self.problems.append(error("E202", f"{name} ({node.kind}): {e}", node.loc))
-        if self.problems:
-            raise CompileError(self.problems)
+        names = order(self.net)
+        self.each([n for n in names if self.net.nodes[n].kind == "Delay"], self.delay)
+        self.each(names, self.node)
         for edge in self.edges:  # only now do all producers exist: loops look ahead
             self.graph.connect(edge)
         for made in self.graph:
@@ -187,6 +184,26 @@ class _Builder:
             self.graph.replace(replace(made, types=types))
         self.graph.verify()
         return self.graph
+
+    def each(self, names: list[str], make: Callable[[str, RawNode], None]) -> None:
+        """Call ``make`` with every node; all its problems are raised together."""
+        problems: list[Diagnostic] = []
+        for name in names:
+            node = self.net.nodes[name]
+            try:
+                make(name, node)
+            except UnsupportedError as e:
+                problems.append(error("E210", f"{name} ({node.kind}): {e}", node.loc))
+            except ValueError as e:
+                problems.append(error("E202", f"{name} ({node.kind}): {e}", node.loc))
+        if problems:
+            raise CompileError(problems)
+
+    def delay(self, name: str, node: RawNode) -> None:
+        """Find the steps of a Delay node; in a loop that it closes they are at least one."""
+        steps = delay_steps(node, self.shapes.arriving[name], self.dt)
+        closes = any(source == name for source, _ in self.net.delayed)
+        self.delays[name] = np.maximum(steps, 1) if closes else steps
 
     def node(self, name: str, node: RawNode) -> None:
         shape = self.shapes.arriving[name]
@@ -204,10 +221,12 @@ class _Builder:
             return
         links = self.shapes.links[name]
         if len(operands) > 1:
-            last = not links and name not in self.net.outputs
+            last = not links and name not in self.net.outputs and not self.spreads(name)
             total = name if last else self.fresh(f"{name}.sum")
             self.emit(total, ops.Sum(), name, operands, shape)
             operands = [(total, 0)]
+        if self.spreads(name):
+            self.spread(name, operands[0], shape)
         for i, link in enumerate(links):
             made = name if i == len(links) - 1 else self.fresh(f"{name}.{i}")
             if link.constant is not None:
@@ -222,9 +241,27 @@ class _Builder:
             self.graph.declare(name, ops.Output(), self.graph[read].types, node.loc)
             self.edges.append(Edge(read, name))
 
+    def spreads(self, name: str) -> bool:
+        """Whether a node delays its neurons by different times."""
+        return name in self.delays and self.delays[name].ndim > 0
+
+    def spread(self, name: str, operand: tuple[str, int], shape: tuple[int, ...]) -> None:
+        """Delay each group of neurons by its own time: multiply by masks, then add."""
+        steps, (source, before) = self.delays[name], operand
+        parts = []
+        for count in map(int, np.unique(steps)):
+            mask, part = self.fresh(f"{name}.mask{count}"), self.fresh(f"{name}.{count}")
+            values = (steps == count).astype(np.float32)
+            self.graph.add(mask, ops.Constant(Param(values)), loc=self.net.nodes[name].loc)
+            operands = [(source, before + count), (mask, 0)]
+            self.emit(part, ops.Pointwise("mul"), name, operands, shape)
+            parts.append((part, 0))
+        self.emit(name, ops.Sum(), name, parts, shape)
+
     def is_wire(self, name: str) -> bool:
         """Whether a node only passes one value on, perhaps later."""
         passes = self.net.nodes[name].kind in ("Input", "Output", "Delay")
+        passes &= not self.spreads(name)
         ends = name in self.net.inputs or name in self.net.outputs
         return passes and not ends and len(self.net.sources(name)) == 1
 
@@ -235,10 +272,10 @@ class _Builder:
     def resolved(self, source: str, target: str) -> tuple[str, int]:
         delay, seen = 0, {target}
         while True:
-            node = self.net.nodes[source]
-            steps = delay_steps(node, self.dt) if node.kind == "Delay" else 0
-            # A loop that a Delay node closes has its delay already.
-            delay += steps or int((source, target) in self.net.delayed)
+            if source not in self.delays:
+                delay += (source, target) in self.net.delayed
+            elif not self.spreads(source):
+                delay += int(self.delays[source])
             if not self.is_wire(source):
                 return source, delay
             if source in seen:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,10 @@ class _Reader:
             hint = "export the original module with snnc.export(module, example, 'model.pt')"
             raise fail("E111", text, help=hint)
         root = self.node(file["node"], "")
-        if root.kind != "NIRGraph":
-            raise fail("E146", f"{name} holds a single {root.kind}, not a graph")
+        if root.kind != "NIRGraph":  # nir.write of a single node
+            root = RawNode(
+                "NIRGraph", "", {}, {root.kind.lower(): replace(root, path=root.kind.lower())}
+            )
         version = self._text(file["version"], "version") if "version" in file else ""
         if self.problems:
             raise CompileError(self.problems)

@@ -11,13 +11,17 @@ from __future__ import annotations
 import difflib
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, warning
 from snnc.frontends.nir_file import RawNode
+from snnc.frontends.nir_layers import implied
 from snnc.frontends.nir_neurons import NEURONS
 
+Array = npt.NDArray[Any]
 Wire = tuple[str, str]
 
 #: A damaged file may have thousands of faults of one kind.
@@ -77,8 +81,12 @@ def flatten(root: RawNode, loop: str = "spikes") -> Network:
     _include(root, "", net, problems)
     if problems:
         raise CompileError(problems[:MAX_MESSAGES])
-    ends = {a for a, _ in net.edges}, {b for _, b in net.edges}
     outer = {name: node.kind for name, node in root.nodes.items()}
+    if "Input" not in outer.values():
+        _add_inputs(net, outer)
+    if "Output" not in outer.values():
+        _add_outputs(net, outer)
+    ends = {a for a, _ in net.edges}, {b for _, b in net.edges}
     net.inputs = [n for n, kind in outer.items() if kind == "Input" and n not in ends[1]]
     net.outputs = [n for n, kind in outer.items() if kind == "Output" and n not in ends[0]]
     for kind, names in (("Input", net.inputs), ("Output", net.outputs)):
@@ -132,6 +140,9 @@ def _end(
         text = f"sub-graph {prefix}{name} has {len(ports)} {port} nodes, an edge needs one"
         found[f"{name} {port}"] = error("E146", text, node.loc)
         return None
+    outer, _, rest = name.partition(".")
+    if rest and outer in graph.nodes and graph.nodes[outer].kind == "NIRGraph":
+        return _end(rest, graph.nodes[outer], f"{prefix}{outer}.", port, found)
     # Some exporters flatten sub-graphs themselves: `lif1` then is `lif1.input`, `lif1.lif`, ….
     flat = f"{name}.{port.lower()}"
     if flat in graph.nodes and graph.nodes[flat].kind == port:
@@ -142,6 +153,36 @@ def _end(
     note = f"its nodes are {', '.join(graph.nodes)}"[:300]
     found[name] = error("E146", text, graph.loc, note, help=f"{hint}export the model again")
     return None
+
+
+def _add_inputs(net: Network, outer: dict[str, str]) -> None:
+    """Give a graph without an Input one for every node that nothing feeds."""
+    shapes = {n: implied(node) for n, node in net.nodes.items() if not net.sources(n)}
+    for name, shape in shapes.items():
+        if shape is not None:
+            _add_port(net, outer, "Input", name, np.asarray(shape))
+
+
+def _add_outputs(net: Network, outer: dict[str, str]) -> None:
+    """Give a graph without an Output one for every node that feeds nothing."""
+    last = [name for name, after in net.followers().items() if not after]
+    for name in last:
+        if net.nodes[name].kind != "Input":
+            _add_port(net, outer, "Output", name, None)
+
+
+def _add_port(
+    net: Network, outer: dict[str, str], kind: str, name: str, shape: Array | None
+) -> None:
+    port = kind.lower() if kind not in outer.values() else f"{kind.lower()}.{name}"
+    while port in net.nodes:
+        port += "_"
+    net.nodes[port] = RawNode(kind, port, {} if shape is None else {"shape": shape})
+    outer[port] = kind
+    a, b = (port, name) if kind == "Input" else (name, port)
+    net.before.setdefault(b, {})[a] = None
+    text = f"the graph has no {kind} there; {name} ({net.nodes[name].kind}) is taken for one end"
+    net.diagnostics.append(warning("W140", text, net.nodes[name].loc))
 
 
 def _drop_unneeded(net: Network) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.frontends.nir_file import RawNode
+from snnc.frontends.nir_neurons import fitted
 from snnc.ops import AvgPool2d, Conv2d, Linear, Op, Pointwise, Reshape, SumPool2d
 from snnc.params import Param
 from snnc.types import TensorType
@@ -34,10 +35,14 @@ class Link:
     constant: Param | None = None
 
 
+#: Longest delay in steps, and most different ones of one Delay node.
+MAX_DELAY, MAX_DELAYS = 1 << 16, 256
+_WHOLE = "it must be a whole number, 0 or more"
+
 #: Required parameters by kind; all others have defaults or do not change the meaning.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "Input": ("shape",),
-    "Output": ("shape",),
+    "Output": (),
     "Linear": ("weight",),
     "Affine": ("weight", "bias"),
     "Conv1d": ("weight",),
@@ -66,6 +71,25 @@ def declared(node: RawNode) -> Shape | None:
     if not isinstance(value, np.ndarray) or value.ndim > 1 or value.size > 16:
         return None
     return tuple(int(n) for n in value.reshape(-1))
+
+
+def implied(node: RawNode) -> Shape | None:
+    """The shape of the input that the parameters of a node fix, if they do."""
+    arrays = {k: v for k, v in node.fields.items() if isinstance(v, np.ndarray)}
+    weight, extent = arrays.get("weight"), arrays.get("input_shape")
+    if node.kind in ("Linear", "Affine") and weight is not None and weight.ndim >= 2:
+        return (weight.shape[-1],)
+    if node.kind in ("Conv1d", "Conv2d"):
+        if weight is None or extent is None or weight.ndim != extent.size + 2:
+            return None
+        (groups,) = _whole(node, "groups", 1, 1)
+        return (weight.shape[1] * groups, *(int(n) for n in extent.reshape(-1)))
+    if node.kind == "Flatten":
+        claim = arrays.get("input_type")
+        return None if claim is None else tuple(int(n) for n in claim.reshape(-1))
+    own = arrays.get({"Scale": "scale", "Threshold": "threshold"}.get(node.kind, "v_threshold"))
+    own = arrays.get("r") if own is None else own
+    return None if own is None or not own.ndim else own.shape
 
 
 def chain(node: RawNode, shape: Shape, counted: bool) -> tuple[Link, ...]:
@@ -231,22 +255,20 @@ _CHAINS: dict[str, Callable[[RawNode, Shape, bool], tuple[Link, ...]]] = {
 }
 
 
-def delay_steps(node: RawNode, dt: float) -> int:
-    """Steps of a Delay node.
+def delay_steps(node: RawNode, shape: Shape, dt: float) -> Array:
+    """Steps of a Delay node: one number, or one for each neuron.
 
     Raises:
-        ValueError: If it is negative, or not a whole number of steps.
-        UnsupportedError: If neurons have different delays.
+        ValueError: If one is negative, or not a whole number of steps, or the shape does not fit.
+        UnsupportedError: If there are too many different ones.
     """
-    value = np.asarray(_array(node, "delay"), np.float64)
-    if not value.size or not (value == value.reshape(-1)[0]).all():
-        raise UnsupportedError("delays that differ between neurons")
-    time = float(value.reshape(-1)[0])
-    steps = round(time / dt)
-    if steps < 0 or steps > 1 << 16:
-        raise ValueError(f"a delay of {time:g} is {time / dt:g} steps of {dt:g}")
-    if abs(steps - time / dt) > 1e-3:
-        raise ValueError(
-            f"a delay of {time:g} is {time / dt:g} steps of {dt:g}, not a whole number"
-        )
-    return steps
+    value = fitted(np.asarray(_array(node, "delay"), np.float64), shape)
+    steps = np.round(value / dt)
+    wrong = (np.abs(steps - value / dt) > 1e-3) | (steps < 0) | (steps > MAX_DELAY)
+    if wrong.any():
+        time = float(value[wrong].reshape(-1)[0])
+        raise ValueError(f"a delay of {time:g} is {time / dt:g} steps of {dt:g}: {_WHOLE}")
+    different = np.unique(steps)
+    if len(different) > MAX_DELAYS:
+        raise UnsupportedError(f"{len(different)} different delays")
+    return np.asarray(different[0] if len(different) == 1 else steps).astype(np.int64)

@@ -19,7 +19,7 @@ from tests.realdata import real_files
 
 #: Files that no reading makes sense of, and what is wrong with them.
 BROKEN = {
-    "braille__c381ba29.nir": ("E146", "the graph has no Input node"),
+    "braille__c381ba29.nir": ("E202", "lif1 (CubaLIF): adds values of different shapes"),
     "nirviz_srnn.nir": ("E322", "cu1: tau_mem is -1.27593"),  # random numbers for time constants
     "braille_noDelay_bias_zero_subgraph.nir": ("E146", "names 'lif', and there is no such node"),
     "braille_noDelay_noBias_subtract_subgraph.nir": ("E146", "names 'lif', and there is no"),

@@ -255,7 +255,12 @@ def test_delays(tmp_path: Path) -> None:
         read(path, "dt=2e-4")
     delay["delay"] = np.array([1e-4, 2e-4, 0])
     path = write_nir(tmp_path / "n.nir", *chain_of((3,), delay, out=(3,)))
-    with pytest.raises(CompileError, match=r"E210.*differ"):
+    y = run(path, x, "dt=1e-4")
+    for i, steps in enumerate((1, 2, 0)):
+        np.testing.assert_array_equal(y[:, i], [*np.zeros(steps), *x[: 8 - steps, i]])
+    delay["delay"] = np.full(3, -1e-4)
+    path = write_nir(tmp_path / "n.nir", *chain_of((3,), delay, out=(3,)))
+    with pytest.raises(CompileError, match=r"E202.*-1 steps"):
         read(path, "dt=1e-4")
 
 
@@ -320,7 +325,7 @@ def test_edges_to_nowhere(tmp_path: Path) -> None:
     with pytest.raises(CompileError) as caught:
         read(path)
     assert [d.code for d in caught.value.diagnostics] == ["E146"]
-    with pytest.raises(CompileError, match=r"no Input(.|\n)*no Output"):
+    with pytest.raises(CompileError, match="no Input"):
         read(write_nir(tmp_path / "n.nir", {"0": LIF}, []))
 
 
