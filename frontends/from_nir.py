@@ -124,7 +124,11 @@ def _check_fields(net: Network) -> list[Diagnostic]:
 def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diagnostic:
     """The remark that says how the file was read."""
     kinds = [NEURONS[n.kind] for n in net.nodes.values() if n.kind in NEURONS]
-    ode = {"ode": "(1 - decay) * r, without a leak dt * r", "r": "r", "one": "1"}
+    leaks, synapses = any(k.tau for k in kinds), any("tau_syn" in k.required for k in kinds)
+    whole = "(1 - decay) * r" if leaks else "dt * r"
+    if leaks and not all(k.tau for k in kinds):
+        whole += ", without a leak dt * r"
+    ode = {"ode": whole, "r": "r", "one": "1"}
     reset = {"zero": "to v_reset", "subtract": "by v_threshold", "none": "none"}
     when = {
         "same": "in the step of the spike",
@@ -134,7 +138,9 @@ def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diag
     }[options.timing or "same"]
     fires = ">" if options.compare == "gt" else ">="
     decay = {"euler": "1 - dt/tau", "exp": "exp(-dt/tau)"}
-    notes = [f"dt = {dt:g} ({why})", f"decay = {decay[options.decay or 'euler']} (decay=euler|exp)"]
+    notes = [f"dt = {dt:g} ({why})"]
+    if leaks:
+        notes.append(f"decay = {decay[options.decay or 'euler']} (decay=euler|exp)")
     notes.append(f"gain of the input = {ode[options.gain or 'ode']} (gain=ode|r|one)")
     if any(k.fires for k in kinds):
         often = "as often as the threshold fits" if options.spikes == "many" else "once a step"
@@ -145,7 +151,7 @@ def _assumptions(options: NirOptions, dt: float, why: str, net: Network) -> Diag
     notes.append(f"starts at {options.initial} (initial=zero|v_leak|v_reset)")
     if options.floor == "zero":
         notes.append("a membrane below 0 is kept as 0 (floor=none|zero)")
-    if any("tau_syn" in k.required for k in kinds):
+    if synapses:
         gain = {"ode": "(1 - decay) * w_in", "jump": "w_in", "decayed": "decay"}
         text = f"a synapse decays by {decay[options.decay_syn or 'euler']}"
         text += f", gain of its input = {gain[options.synapse or 'ode']}"

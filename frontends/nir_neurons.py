@@ -158,7 +158,14 @@ class _Builder:
     def kernel(
         self, inputs: tuple[str, ...], states: tuple[State, ...], outputs: tuple[str, ...]
     ) -> Kernel:
-        return Kernel(inputs, states, tuple(self.consts.values()), tuple(self.body), outputs)
+        needed = {*outputs, *(state.next for state in states)}
+        body: list[Line] = []
+        for line in reversed(self.body):  # an option may have made another line useless
+            if line.name in needed:
+                needed.update(line.args)
+                body.insert(0, line)
+        consts = tuple(c for c in self.consts.values() if c.name in needed)
+        return Kernel(inputs, states, consts, tuple(body), outputs)
 
     def line(self, name: str, fn: str, *args: str) -> str:
         self.body.append(Line(name, fn, args))

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from snnc.diagnostics import Diagnostic, Loc, error, warning
+from snnc.frontends.nir_exporters import EXPORTERS
 from snnc.frontends.nir_file import RawNode
 from snnc.frontends.nir_neurons import NEURONS, parameters
 from snnc.frontends.nir_options import NirOptions
@@ -32,7 +33,8 @@ def choose_step(
     """
     nodes = list(neurons)
     if options.dt is not None:
-        why = "given" if options.exporter == "nir" else f"given, or that of {options.exporter}"
+        own = EXPORTERS[options.exporter].values.get("dt") == options.dt
+        why = f"that of {options.exporter}" if own else "given"
         return options.dt, why, _too_long(nodes, options.dt, options)
     if options.exporter == "rockpool":
         found = {x for node in nodes for x in _rockpool_steps(node)}

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from snnc.diagnostics import CompileError, Diagnostic
 from snnc.graph import Graph, Node
+from snnc.kernel import Const
 from snnc.ops import Constant, Neuron
 from snnc.passes.base import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline, real_pipeline
+
+
+@dataclass(frozen=True)
+class ModelConstant:
+    """A constant of a neuron: its value or range, and where in the model it comes from."""
+
+    name: str
+    value: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,7 @@ class ModelLayer:
     parameters: int
     source: str
     formula: tuple[str, ...]
+    constants: tuple[ModelConstant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,4 +71,13 @@ def _layer(node: Node) -> ModelLayer:
         parameters=int(parameters),
         source=f"{node.loc.file}:{node.loc.line}" if node.loc.file else "",
         formula=kernel.text if kernel else (),
+        constants=tuple(map(_constant, kernel.consts)) if kernel else (),
     )
+
+
+def _constant(const: Const) -> ModelConstant:
+    values = const.values.data
+    low, high = (f"{float(f(values)):.6g}" for f in (np.min, np.max)) if values.size else ("", "")
+    count = int(np.prod(const.shape))
+    several = f"{count:,} values, {low} … {high}" if low != high else f"{count:,} × {low}"
+    return ModelConstant(const.name, several if const.shape else low, const.origin)

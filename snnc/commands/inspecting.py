@@ -84,7 +84,9 @@ def _model(console: Console, path: Path, nir: str, onnx: str, lava_dl: str) -> N
     rows = [(x.name, x.op, x.type, f"{x.parameters:,}", x.source) for x in found.layers]
     console.table(("layer", "operator", "type", "parameters", "source"), rows)
     _formulas(console, found.layers)
-    console.report(*found.diagnostics)
+    console.say()
+    console.table(*_constants(found.layers))
+    console.report(*model.diagnostics, *found.diagnostics)
     layers = [dataclasses.asdict(x) for x in found.layers]
     console.result = {"model": str(path), "steps": graph.steps, "layers": layers}
 
@@ -99,3 +101,8 @@ def _formulas(console: Console, layers: tuple[ModelLayer, ...]) -> None:
         console.say(f"\n  {visible(', '.join(names))}:")
         for line in formula:
             console.say(f"    {visible(line)}")
+
+
+def _constants(layers: tuple[ModelLayer, ...]) -> Rows:
+    rows: list[Row] = [(x.name, c.name, c.value, c.origin) for x in layers for c in x.constants]
+    return ("neuron", "constant", "value", "from"), rows
