@@ -116,6 +116,10 @@ class FloatSimulator:
         arrays = {k: np.asarray(v, self.dtype) for k, v in arrays.items()}
         stepped = [v.shape[1] for k, v in arrays.items() if self.inputs[k].clock is Clock.STEP]
         count = stepped[0] if stepped else self.graph.steps if steps is None else steps
+        tables = [n.op.values for n in self.nodes if isinstance(n.op, ops.StepTable)]
+        if any(count > t.shape[0] for t in tables):
+            longest = min(t.shape[0] for t in tables)
+            raise ValueError(f"the network holds for {longest} steps at most, got {count}")
         batch = len(next(iter(arrays.values())))
         run = _Run(self, batch, set(record), count)
         run.at(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
@@ -160,6 +164,9 @@ class _Run:
             elif own is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
                 if isinstance(op, ops.Input):
                     self.values[node.name, 0] = inputs[node.name]
+                elif isinstance(op, ops.StepTable):
+                    row = self._param(op.values)[t]
+                    self.values[node.name, 0] = np.broadcast_to(row, (self.batch, *row.shape))
                 elif isinstance(op, ops.Neuron):
                     self._neuron(node, op.kernel)
                 else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
-from snnc.frontends.dag import COLLECTS, TIMED, Dag
+from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag
 
 #: Place of a number that depends on the number of steps: (term, operand).
 Place = tuple[int, int]
@@ -26,6 +26,9 @@ class Match:
         image: Term of the longer trace → the same computation one step earlier.
         initial: Value computed in step 0 → the state's initial value.
         scaled: Operands that are ``ratio * T**power``: (ratio, power).
+        tables: Operands that are other constants than one step earlier: both.
+        elided: Terms whose second operand, a number, is missing one step earlier: it is a factor
+            of 1 or a summand of 0 there.
         fixed: Terms that read the same input step in both traces, counted from the start.
         peeled: Values of step 0 whose place in the general step is known by other means.
     """
@@ -33,19 +36,41 @@ class Match:
     image: dict[int, int] = field(default_factory=dict)
     initial: dict[int, int] = field(default_factory=dict)
     scaled: dict[Place, tuple[float, int]] = field(default_factory=dict)
+    tables: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    elided: set[int] = field(default_factory=set)
     fixed: list[int] = field(default_factory=list)
     peeled: set[int] = field(default_factory=set)
 
 
-def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Match:
+def antiunify(
+    dag: Dag, longer: list[int], shorter: list[int], steps: int, elided: bool = False
+) -> Match:
     """Match the outputs of a trace of ``steps + 1`` with those of a trace of ``steps``.
+
+    Args:
+        dag: Of both traces.
+        longer: Outputs of ``steps + 1`` steps.
+        shorter: Outputs of ``steps`` steps.
+        steps: Of the shorter trace.
+        elided: Whether a factor or summand may be missing in the first steps.
 
     Raises:
         CompileError: E131, E132, E133 or E136, all that are found.
     """
     match = Match()
+    found = _match(dag, match, list(zip(longer, shorter, longer, strict=True)), steps, elided)
+    if found:
+        worst = sorted(found.values(), key=lambda d: d.code)
+        # one cause shows up in many places: keep the most specific kind
+        raise CompileError([d for d in worst if d.code == worst[0].code])
+    return match
+
+
+def _match(
+    dag: Dag, match: Match, todo: list[tuple[int, int, int]], steps: int, elided: bool
+) -> dict[str, Diagnostic]:
+    """Match pairs and what they are computed from; return the conflicts by place."""
     found: dict[str, Diagnostic] = {}
-    todo = [(a, b, a) for a, b in zip(longer, shorter, strict=True)]
     while todo:
         a, b, user = todo.pop()
         # the first steps of a loop may compute with constants that were left small
@@ -54,16 +79,12 @@ def antiunify(dag: Dag, longer: list[int], shorter: list[int], steps: int) -> Ma
             match.fixed.append(user)
         if a == b or match.image.get(a) == b:
             continue
-        conflict = _step(dag, match, a, b, user, steps, todo)
+        conflict = _step(dag, match, a, b, user, steps, todo, elided)
         if conflict is not None:
             loc = conflict.loc
             place = (loc.file, loc.line) if loc is not None and loc.file else loc
             found.setdefault(f"{conflict.code} {place}", conflict)
-    if found:
-        worst = sorted(found.values(), key=lambda d: d.code)
-        # one cause shows up in many places: keep the most specific kind
-        raise CompileError([d for d in worst if d.code == worst[0].code])
-    return match
+    return found
 
 
 def _step(
@@ -74,6 +95,7 @@ def _step(
     user: int,
     steps: int,
     todo: list[tuple[int, int, int]],
+    elided: bool,
 ) -> Diagnostic | None:
     """Match one pair of operands of ``user``, pushing their operands; return a conflict."""
     x, y = dag[a], dag[b]
@@ -106,14 +128,37 @@ def _step(
     if x.form == y.form and len(x.args) == len(y.args) and x.args:
         for i, (p, q) in enumerate(zip(x.args, y.args, strict=True)):
             scale = _scale(dag, p, q, steps)
-            if scale is None:
-                todo.append((p, q, a))
-            else:
+            if scale is not None:
                 match.scaled[a, i] = scale
+            elif _changing(dag, a, p, q, steps):
+                match.tables[a, i] = (p, q)
+            else:
+                todo.append((p, q, a))
+        return _map(match, a, b, loc)
+    if elided and y.reach > CONSTANT and (neutral := _neutral(dag, a)) is not None:
+        match.tables[a, 1] = (x.args[1], neutral)
+        match.elided.add(a)
+        todo.append((x.args[0], b, a))
         return _map(match, a, b, loc)
     if x.args or kinds[0] == "input":
         return _start(dag, match, a, b)
     return error("E133", "the loop body is not the same at every step", loc)
+
+
+def _changing(dag: Dag, user: int, p: int, q: int, steps: int) -> bool:
+    """Whether two constants differ otherwise than as two steps of a state without input."""
+    if p == q or not dag[user].reach > CONSTANT == dag[p].reach == dag[q].reach:
+        return False
+    return bool(_match(dag, Match(), [(p, q, user)], steps, elided=False))
+
+
+def _neutral(dag: Dag, x: int) -> int | None:
+    """The number in place of the second operand of ``x`` that changes nothing."""
+    (fn, *_), args = dag[x].form.attrs or ("",), dag[x].args
+    known = {"add": 0.0, "sub": 0.0, "mul": 1.0, "div": 1.0}
+    if dag.kind(x) != "pointwise" or fn not in known or dag.kind(args[1]) != "literal":
+        return None
+    return dag.literal(known[fn])
 
 
 def _map(match: Match, a: int, b: int, loc: Loc) -> Diagnostic | None:

@@ -118,6 +118,12 @@ class Dag:
         """State ``index``, as it was ``delay`` steps ago."""
         return self.make(Form("slot", (index, delay)), (), shape, reach=TIMED)
 
+    def table(self, entries: tuple[int, ...]) -> int:
+        """A constant of its own at every step: ``entries[t]`` at step t."""
+        shape = np.broadcast_shapes(*(self.shape(e) for e in entries))
+        full = tuple(self.solid(e, shape) for e in entries)
+        return self.make(Form("table"), full, shape, reach=TIMED)
+
     def value(self, term: int) -> float | None:
         """The number, if the term is the same known number everywhere."""
         form = self.terms[term].form

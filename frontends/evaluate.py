@@ -204,6 +204,8 @@ class Evaluator:
                 y: Value = x[:, t] if node.type.clock is Clock.STEP else x
             case ops.Constant():
                 y = self._number(op.value)
+            case ops.StepTable():
+                y = self._number(Param(op.values.data[t]))
             case ops.Pointwise():
                 shapes = [self.graph[e.src].types[e.out].shape for e in edges]
                 y = apply(op.fn, *self._aligned(args, shapes, len(node.type.shape)))

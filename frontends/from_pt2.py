@@ -2,7 +2,7 @@
 
 Stages, all in a child process (``isolated.py``): ``pt2_archive`` and ``pt2_program`` read data and
 refuse everything else before torch is imported; ``pt2_module`` executes the known operators, which
-is traced again; ``pt2_single_trace`` recovers the loop.  The three checks are those of any export.
+is traced again; ``one_trace`` recovers the loop.  The three checks are those of any export.
 """
 
 from __future__ import annotations

@@ -248,7 +248,10 @@ def _unknown_steps(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Excep
     return fail(
         "E139",
         "the number of time steps is unknown",
-        help="pass steps=, and time_axis= if the example has a time axis",
+        None,
+        "no attribute or keyword has a name such as num_steps, and no axis is said to be time",
+        help="pass steps=, and time_axis= if the example has a time axis; for a loop over a "
+        "literal, `for t in range(16)`, pass steps=16 or loop over self.num_steps",
     )
 
 
@@ -260,7 +263,11 @@ def _computes_one_step(recipe: Recipe, wish: Wish) -> bool:
     if wish.loop is not None:
         return wish.loop
     if all(t is None for t in recipe.time_axes):
-        return not recipe.step_attributes and recipe.step_keyword is None
+        if recipe.step_attributes or recipe.step_keyword is not None:
+            return False
+        # without a state, every call gives the same: the loop, with a literal in it, is inside
+        alone = wish.readout == "stack" and _state_after(recipe, 1) is not None
+        return not alone or _keeps_state(recipe, 1)
     # A module for one step that is fed a sequence treats time as one more batch axis, so that
     # the shape of its hidden state depends on the number of steps.
     shapes = []

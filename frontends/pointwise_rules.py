@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from snnc.frontends.dag import CONSTANT
-from snnc.frontends.layout import Axes, Axis, inner, timed
+from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 
 
@@ -36,6 +37,19 @@ def broadcast(s: Scalarizer, operands: list[Traced]) -> Axes:
     return tuple(reversed(out))
 
 
+def over_time(s: Scalarizer, operands: list[Traced]) -> list[Traced]:
+    """Give parameters with one entry per step a time axis, where a sequence meets them."""
+    found = list(operands)
+    rank = max((len(x.axes) for x in operands), default=0)
+    for p in range(1, rank + 1):
+        own = [x.axes[-p] for x in operands if len(x.axes) >= p]
+        for i, x in enumerate(found) if (TIME,) in own else ():
+            entries = len(x.axes) >= p and x.axes[-p] == (s.extents.steps,) != (1,)
+            if entries and s.constant(x) and not s.soft(x):
+                found[i] = s.entries(x, len(x.axes) - p)
+    return found
+
+
 def fitted(s: Scalarizer, x: Traced, axes: Axes) -> Traced:
     """Reshape the terms of ``x`` so that they broadcast to ``inner(axes)``."""
     if s.soft(x) or not x.axes:
@@ -60,12 +74,14 @@ def fitted(s: Scalarizer, x: Traced, axes: Axes) -> Traced:
 
 def apply(s: Scalarizer, fn: str, *values: Any, dtype: torch.dtype | None = None) -> Traced:
     """One function of ``REAL_FUNCTIONS`` on tensors and numbers, at every step."""
-    operands = [s.operand(v) for v in values]
+    operands = over_time(s, [s.operand(v) for v in values])
     axes = broadcast(s, operands)
     fit = [fitted(s, x, axes) for x in operands]
 
     def compute(t: int) -> int:
         term = s.dag.pointwise(fn, *(x.terms[t] if timed(x.axes) else x.terms[0] for x in fit))
+        if s.dag.shape(term) != () and math.prod(s.dag.shape(term)) == math.prod(inner(axes)):
+            term = s.dag.reshape(term, inner(axes))
         small = s.dag.shape(term) not in ((), inner(axes))
         if small and s.dag[term].reach != CONSTANT:  # a constant may stay as small as it is
             raise Refusal("E210", "a value is repeated along a new axis")

@@ -12,18 +12,15 @@ from torch import nn
 
 from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Diagnostic, Severity
-from snnc.frontends.dag import Dag, Form
-from snnc.frontends.from_torch import recover_proven
-from snnc.frontends.layout import Axes, Extents
+from snnc.frontends.layout import Axes
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import compare
+from snnc.frontends.one_trace import recover_single
 from snnc.frontends.pt2_module import DTYPES
-from snnc.frontends.pt2_single_trace import recover_single
 from snnc.frontends.readings import FileInput, Reading, assumptions
-from snnc.frontends.scalarize import Scalarizer
-from snnc.frontends.step import StepProgram
+from snnc.frontends.recover_loop import Recovered, Tracer, recover_proven
 from snnc.frontends.to_graph import InputFacts, to_graph
-from snnc.frontends.trace import Recipe, trace
+from snnc.frontends.trace import Recipe
 from snnc.graph import Graph
 from snnc.types import Clock
 
@@ -111,14 +108,13 @@ def finished(
         CompileError: Everything that stands in the way.
     """
     steps, outputs = reading.steps, list(recipe.output_names)
-    dag, program, proof, layouts = (
-        recover_proven(recipe) if varied else _from_one_trace(recipe, reading)
-    )
+    found_loop = recover_proven(recipe, steps) if varied else _from_one_trace(recipe, reading)
+    dag, layouts = found_loop.dag, found_loop.layouts
     facts = [
         InputFacts(n, Clock.ONCE if t is None else Clock.STEP, *span)
         for n, t in zip(names, reading.times, strict=True)
     ]
-    program = drop_neutral(dag, program)
+    program = drop_neutral(dag, found_loop.program)
     graph, fixed = to_graph(dag, program, facts, outputs, Path(name).stem, steps)
     if found := check_finite(graph):
         raise CompileError(found)
@@ -135,28 +131,19 @@ def finished(
     meta = {
         "format": kind,
         "checks": {
-            "proof": proof,
+            "proof": found_loop.proof,
             "admissible": True,
             "numeric": record,
             "states": len({(e.src, e.out) for e in graph.edges if e.delay}),
         },
         "inputs": [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides],
-        "fixed_steps": fixed or not varied,
+        "fixed_steps": fixed or found_loop.fixed,
     }
     return LoadedModel(graph, meta, [assumptions(reading, names, varied), *found])
 
 
-def _from_one_trace(
-    recipe: Recipe, reading: Reading
-) -> tuple[Dag, StepProgram, dict[str, str], list[Axes]]:
-    traced = trace(recipe, reading.steps, reading.batch)
-    if recipe.describe is not None:
-        traced = recipe.describe(traced)
-    dag = Dag()
-    results = Scalarizer(dag, Extents(reading.steps, reading.batch), reading.times).run(traced)
-    roots = [
-        dag.make(Form("time_stack"), y.terms, dag.shape(y.terms[0])) if y.timed else y.terms[0]
-        for y in results
-    ]
-    program, _, proof = recover_single(dag, roots, reading.steps)
-    return dag, program, proof, [y.axes for y in results]
+def _from_one_trace(recipe: Recipe, reading: Reading) -> Recovered:
+    tracer = Tracer(recipe, reading.batch)
+    roots, layouts = tracer.roots(reading.steps)
+    program, _, proof = recover_single(tracer.dag, roots, reading.steps)
+    return Recovered(tracer.dag, program, proof, layouts, fixed=True)

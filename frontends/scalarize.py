@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
-from snnc.frontends.layout import Axes, Extents, inner, timed
+from snnc.frontends.layout import TIME, Axes, Extents, inner, timed
 from snnc.frontends.user_code import display, is_user_file
 
 _ALTERNATIVES = (
@@ -286,6 +286,17 @@ class Scalarizer:
         form = Form("aten", (str(call.target), _frozen(args), _frozen(kwargs)))
         term = self.dag.make(form, tuple(operands), call.shape)
         return Traced(tuple((n,) for n in call.shape), (term,), call.dtype)
+
+    def entries(self, x: Traced, axis: int) -> Traced:
+        """A parameter with one entry per step as a sequence."""
+        axes = (*x.axes[:axis], (TIME,), *x.axes[axis + 1 :])
+        (whole,) = self.solid(x).terms
+
+        def entry(t: int) -> int:
+            form = Form("aten", ("aten.select.int", (Operand(0), axis, t), ()))
+            return self.dag.make(form, (whole,), inner(axes))
+
+        return self.per_step(axes, x.dtype, entry)
 
     def _refuse(self, refusal: Refusal) -> Unknown:
         loc = self.dag.source.loc

@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from snnc.diagnostics import CompileError, error, fail
-from snnc.frontends.antiunify import Match
-from snnc.frontends.dag import COLLECTS, TIMED, Dag, Form
+from snnc.frontends.antiunify import Match, Place
+from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,9 @@ class _Builder:
     def __init__(self, dag: Dag, longer: list[int], match: Match, length: int) -> None:
         self.dag, self.roots, self.match, self.length = dag, longer, match, length
         self.cone = dag.cone(longer)
+        self.users: dict[int, list[int]] = defaultdict(list)
+        for a, b in match.image.items():
+            self.users[b].append(a)
         self.chains = self._chains()
         # a late step where every state is still computed: dead updates at the end are not traced
         self.step = min([length - 2, *(len(c.values) - 1 for c in self.chains)])
@@ -94,12 +97,11 @@ class _Builder:
             for delay in range(1, self.step + (not own_first)):
                 self._slots.setdefault(chain.values[self.step - delay], (k, delay))
         self._template: dict[int, int] = {}
+        self._places = self._all_steps({*match.scaled, *match.tables})
 
     def _chains(self) -> list[_Chain]:
         found: dict[_Chain, None] = {}
-        users: dict[int, list[int]] = defaultdict(list)
-        for a, b in self.match.image.items():
-            users[b].append(a)
+        users = self.users
         for a0, initial in self.match.initial.items():
             if self.dag[initial].reach == TIMED:
                 raise CompileError(
@@ -141,13 +143,12 @@ class _Builder:
             term = dag[x]
             if x in self._slots:
                 return dag.slot(*self._slots[x], term.shape)
-            if any((x, i) in self.match.scaled for i in range(len(term.args))):
-                raise fail(
-                    "E132",
-                    "a number inside the step depends on the number of steps",
-                    term.source.loc,
-                    help="scale after the loop, or make the number an attribute of its own",
+            if any((x, i) in self._places for i in range(len(term.args))):
+                args = (
+                    self._table(x, i) if (x, i) in self._places else self._inside(a)
+                    for i, a in enumerate(term.args)
                 )
+                return dag.rebuild(x, tuple(args))
             if term.form.kind == "input" and term.form.attrs[1] is not None:
                 index, step = term.form.attrs
                 if step != self.step:
@@ -161,6 +162,55 @@ class _Builder:
             return None
 
         return dag.rewrite(root, self._template, replace)
+
+    def _table(self, x: int, place: int) -> int:
+        """The constants at one place of all steps."""
+        dag, match = self.dag, self.match
+        entries, y, missing = [dag[x].args[place]], x, False
+        for _ in range(self.step):
+            before = match.image.get(y, -1)
+            missing |= y in match.elided
+            if missing:
+                entries.append(match.tables.get((y, place), (-1, entries[-1]))[1])
+            elif before in self.cone:
+                entries.append(dag[before].args[place])
+            else:
+                raise fail(
+                    "E132",
+                    "a number inside the step depends on the number of steps",
+                    dag[x].source.loc,
+                    help="scale after the loop, or make the number an attribute of its own",
+                )
+            y = before
+        entries.reverse()
+        now = {x}
+        for _ in range(self.step + 1, self.length):
+            now = {u for y in now for u in self._later(y)}
+            found = {dag[u].args[place] for u in now}
+            if len(found) > 1:
+                raise fail("E133", "steps use constants in another order", dag[x].source.loc)
+            entries += found or entries[-1:]  # the last updates of a state are not traced
+        if any(dag[e].reach != CONSTANT for e in entries):
+            text = "the first steps differ from the later ones"
+            raise fail("E133", text, dag[x].source.loc)
+        return dag.table(tuple(entries))
+
+    def _later(self, x: int) -> list[int]:
+        """The same computation one step later."""
+        form = self.dag[x].form
+        return [u for u in self.users[x] if u in self.cone and self.dag[u].form == form]
+
+    def _all_steps(self, places: set[Place]) -> set[Place]:
+        """Places at which constants change, also at steps where they happen not to."""
+        found, stack = set(places), list(places)
+        while stack:
+            x, place = stack.pop()
+            for u in self._later(x):
+                constant = self.dag[self.dag[u].args[place]].reach == CONSTANT
+                if constant and (u, place) not in found:
+                    found.add((u, place))
+                    stack.append((u, place))
+        return found
 
     def _after(self, root: int) -> int:
         """The template of an output: collects and final values of the step, then the rest."""
@@ -181,6 +231,13 @@ class _Builder:
                         )
                     x = match.image[x]
                 return dag.make(Form("time_last"), (self._inside(x),), term.shape, term.source)
+            if any((x, i) in match.tables for i in range(len(term.args))):
+                raise fail(
+                    "E132",
+                    "a number after the loop depends on the number of steps",
+                    term.source.loc,
+                    help="only multiples of T and 1 / T are followed",
+                )
             scaled = {
                 i: match.scaled[x, i] for i in range(len(term.args)) if (x, i) in match.scaled
             }

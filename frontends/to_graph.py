@@ -13,6 +13,7 @@ from snnc.frontends.fold import Folder
 from snnc.frontends.phases import joined
 from snnc.frontends.sequences import sequence_op
 from snnc.frontends.step import StepProgram
+from snnc.frontends.step_tables import spread_tables
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
 from snnc.types import Clock, TensorType
@@ -21,7 +22,9 @@ _LAYERS = frozenset(
     ("linear", "conv2d", "batch_norm", "avg_pool", "max_pool", "sum_pool", "reshape")
 )
 _WEIGHTED = frozenset(("linear", "conv2d", "batch_norm"))
-_PARAMETERS = frozenset(("literal", "fill", "param", "expand", "aten", "transpose", "steps"))
+_PARAMETERS = frozenset(
+    ("literal", "fill", "param", "expand", "aten", "transpose", "steps", "table")
+)
 _COLLECT_OPS: dict[str, type[ops.Crossing]] = {
     "time_sum": ops.TimeSum,
     "time_mean": ops.TimeMean,
@@ -56,6 +59,7 @@ def to_graph(
     Raises:
         CompileError: E133 for a state that only moves older values around inconsistently.
     """
+    program = spread_tables(dag, program, _WEIGHTED)
     builder = _Builder(dag, program, inputs, name, steps)
     builder.reserve(outputs)
     for root, output in zip(builder.program.outputs[-1], outputs, strict=True):
@@ -223,6 +227,8 @@ class _Builder:
                 return self._declare(facts.name, op, [], Loc(facts.name))
             case "literal" | "fill" | "param" | "expand" | "aten" | "transpose":
                 return self._constant(x)
+            case "table":
+                return self._step_table(x)
             case "steps":
                 self.fixed_steps = True
                 ratio, power = form.attrs
@@ -281,6 +287,15 @@ class _Builder:
         path = str(term.form.attrs[0]) if kind in ("param", "literal", "fill") else self._wanted(x)
         loc = Loc(path, term.source.loc.file, term.source.loc.line)
         return self._declare(path, ops.Constant(self.folder.param(x)), [], loc)
+
+    def _step_table(self, x: int) -> str:
+        """One row per step; the network holds for no more of them."""
+        loc = self.dag[x].source.loc
+        rows = [self.folder.param(e).data for e in self.dag[x].args]
+        self.graph.max_steps = len(rows)
+        path = f"{loc.path}.table" if loc.path else "table"
+        op = ops.StepTable(Param(np.stack(rows)), *self.dag[x].form.attrs)
+        return self._declare(path, op, [], Loc(path, loc.file, loc.line))
 
     def _mean(self, x: int) -> int | None:
         """The summand, if ``x`` is a sum over the steps divided by their number."""

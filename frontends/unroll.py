@@ -45,6 +45,8 @@ def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
                 index, delay = form.attrs
                 value = now[index][max(0, len(now[index]) - delay)]
                 return dag.solid(value, dag.shape(x)) if dag.kind(value) == "fill" else value
+            if form.kind == "table":
+                return dag[x].args[t]
             if form.kind == "input" and form.attrs[1] is not None:
                 return dag.input(form.attrs[0], t, dag.shape(x))
             return None

@@ -46,6 +46,7 @@ from snnc.time_ops import (
     Repeat,
     Replay,
     Sequence,
+    StepTable,
     TimeFlip,
     TimeLast,
     TimeMax,
@@ -67,7 +68,7 @@ OPS: dict[str, type[Op]] = {
         *(MaxPool1d, MaxPool2d, MaxPool3d, Upsample),
         *(Reshape, Transpose, Slice, Concat, Expand, Take, Reduce, ArgMax),
         *(Matmul, Softmax, Pointwise, Sum, Neuron),
-        *(Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
+        *(StepTable, Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
         *(Hold, Replay, TimeFlip, TimeMix),
     )
 }
@@ -110,6 +111,7 @@ __all__ = [
     "Sequence",
     "Slice",
     "Softmax",
+    "StepTable",
     "Sum",
     "SumPool1d",
     "SumPool2d",

@@ -11,6 +11,25 @@ from snnc.types import FLOAT32, Clock, TensorType
 
 
 @dataclass(frozen=True, slots=True)
+class StepTable(Op):
+    """A parameter of its own at every step of the loop number ``phase``: ``y[t] = values[t]``.
+
+    The network holds for as many steps as there are values.
+    """
+
+    values: Param
+    phase: int = 1
+
+    def infer(self, inputs: Types) -> Types:
+        if inputs:
+            raise ValueError("a StepTable has no predecessors")
+        if not self.values.shape or not self.values.shape[0]:
+            raise ValueError(f"needs a value per step, got {self.values}")
+        clock = Clock.of(Clock.STEP, self.phase)
+        return (TensorType(self.values.shape[1:], FLOAT32, clock),)
+
+
+@dataclass(frozen=True, slots=True)
 class Crossing(Op):
     """An operator between clocks; ``source`` and ``target`` say which."""
 

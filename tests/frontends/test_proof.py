@@ -11,11 +11,12 @@ from torch import nn
 from snnc.diagnostics import CompileError
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.dag import Dag, Form
-from snnc.frontends.from_torch import Tracer, recover, recover_proven
 from snnc.frontends.layout import BATCH, TIME, Extents
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.plan import Wish, resolve
+from snnc.frontends.recover_loop import Tracer, recover_proven
 from snnc.frontends.step import State, StepProgram
+from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
 
 
@@ -93,7 +94,8 @@ def test_whole_sequence_inside_a_step_is_inadmissible() -> None:
 def test_hidden_size_equal_to_a_traced_length() -> None:
     """Four hidden neurons, traced at four steps: told apart, or traced at other lengths."""
     recipe, _, _ = resolve(Lif(), torch.rand(2, 9, 3), Wish(time_axis=1))
-    _, program, proof, layouts = recover_proven(recipe)
+    found = recover_proven(recipe, 9)
+    program, proof, layouts = found.program, found.proof, found.layouts
     assert set(proof.values()) == {"identical"}
     assert len(program.states) == 1
     assert layouts == [((BATCH,), (TIME,), (4,))]

@@ -93,11 +93,6 @@ def test_flip_of_time_needs_the_whole_sequence() -> None:
     assert located(refused(Base(reversed_input)), "E133").message.startswith("flip")
 
 
-def test_number_that_changes_with_the_step() -> None:
-    net = Base(lambda net, x: lif(net, x, lambda t, i: i * 0.9**t))
-    assert "number changes" in located(refused(net), "E132").message
-
-
 def test_parameter_that_changes_with_the_step() -> None:
     table = nn.ModuleList(nn.Linear(8, 8) for _ in range(20))
     net = Base(lambda net, x: lif(net, x, lambda t, i: net.table[t](i)), table=table)

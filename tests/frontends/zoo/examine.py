@@ -111,8 +111,8 @@ def _export(outcome: Outcome, path: Path) -> None:
     module, example = outcome.case.build()
     recovered = []
 
-    def keep(recipe: Any) -> Any:
-        recovered.append((recipe, genuine(recipe)))
+    def keep(recipe: Any, steps: int) -> Any:
+        recovered.append((recipe, genuine(recipe, steps)))
         return recovered[-1][1]
 
     genuine = from_torch.recover_proven
@@ -125,7 +125,8 @@ def _export(outcome: Outcome, path: Path) -> None:
 def _check(outcome: Outcome) -> None:
     assert outcome.report is not None
     checks = outcome.report.checks
-    _, (dag, program, proof, _) = outcome.traced
+    _, found = outcome.traced
+    dag, program, proof = found.dag, found.program, found.proof
     if set(checks["proof"].values()) - {"identical", "up to zeros"} or not checks["admissible"]:
         outcome.wrong = f"proof {checks['proof']}"
     outcome.tampered = tampering_is_rejected(dag, program, max(map(int, proof)))

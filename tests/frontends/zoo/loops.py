@@ -37,10 +37,15 @@ def fire(v: Tensor) -> tuple[Tensor, Tensor]:
     return v - s, s
 
 
-def lif(net: Any, x: Tensor, change: Callable[[int, Tensor], Tensor] = lambda t, i: i) -> Tensor:
-    v, out = net.zeros(x), []
+def lif(
+    net: Any,
+    x: Tensor,
+    change: Callable[[int, Tensor], Tensor] = lambda t, i: i,
+    layer: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    v, out, layer = net.zeros(x), [], layer or net.fc
     for t in range(x.shape[1]):
-        v, s = fire(0.8 * v + change(t, net.fc(x[:, t])))
+        v, s = fire(0.8 * v + change(t, layer(x[:, t])))
         out.append(s)
     return torch.stack(out, 1)
 
@@ -158,6 +163,12 @@ def hard_coded_input(net: Any, x: Tensor) -> Tensor:
     return torch.stack(out, 1)
 
 
+def scales(net: Any, x: Tensor) -> Tensor:
+    """A parameter with one entry per step meets the whole sequence."""
+    y: Tensor = lif(net, net.fc(x) * net.scale, layer=lambda i: i)
+    return y
+
+
 def early_exit(net: Any, x: Tensor) -> Tensor:
     v, out = net.zeros(x), []
     for t in range(x.shape[1]):
@@ -202,7 +213,12 @@ def _table() -> nn.Parameter:
 
 
 def _norms() -> nn.ModuleList:
-    return nn.ModuleList(nn.BatchNorm1d(8) for _ in range(20))
+    norms = nn.ModuleList(nn.BatchNorm1d(8) for _ in range(20))
+    for norm in norms:
+        for value in (norm.running_mean, norm.bias.data):
+            value.uniform_(-0.5, 0.5)
+        norm.running_var.uniform_(0.5, 1.5)
+    return norms
 
 
 def _static(name: str, body: Any, options: dict[str, Any], refused: str = "") -> Case:
@@ -229,15 +245,12 @@ CASES = [
     _case("two loops", two_loops, hidden=lambda: nn.Linear(8, 8)),
     Case("loops/repeated image", _image_case),
     _static("hard-coded steps", hard_coded, {"steps": 6, "static": True}),
-    _case("hard-coded steps over the input", hard_coded_input, "E136"),
+    _case("hard-coded steps over the input", hard_coded_input),
     _case("rates, then another loop", rates_then_loop, hidden=lambda: nn.Linear(8, 8)),
-    _case(
-        "table per step", lambda n, x: lif(n, x, lambda t, i: i * n.table[t]), "E132", table=_table
-    ),
-    _case(
-        "norm per step", lambda n, x: lif(n, x, lambda t, i: n.norms[t](i)), "E132", norms=_norms
-    ),
-    _case("number per step", lambda n, x: lif(n, x, lambda t, i: i * 0.9**t), "E132"),
+    _case("table per step", lambda n, x: lif(n, x, lambda t, i: i * n.table[t]), table=_table),
+    _case("scales of all steps", scales, scale=lambda: torch.rand(STEPS, 1) + 0.5),
+    _case("norm per step", lambda n, x: lif(n, x, lambda t, i: n.norms[t](i)), norms=_norms),
+    _case("number per step", lambda n, x: lif(n, x, lambda t, i: i * 0.9**t)),
     _case("even and odd", lambda n, x: lif(n, x, lambda t, i: i.relu() if t % 2 else i), "E133"),
     _case("early exit", early_exit, "E130"),
     _case("parallel neuron", parallel, "E136", mix=lambda: nn.Parameter(torch.rand(9, 9))),

@@ -119,7 +119,7 @@ CASES = [
     *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
     *_nodes({"ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2}}, "E139"),
-    *_nodes({"GatedLIFNode": {"T": STEPS}}, "E210", "m"),
+    *_nodes({"GatedLIFNode": {"T": STEPS}}, mode="m"),
     *_nodes({"PSN": {"T": STEPS}}, "E136", "m"),
     *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, "E130", "m"),
     *_nodes({"SlidingPSN": {"k": 2}}, "E210", "m"),

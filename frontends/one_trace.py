@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from snnc.diagnostics import CompileError, fail
 from snnc.frontends.dag import COLLECTS, CONSTANT, Dag
-from snnc.frontends.from_torch import recover
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.step import StepProgram
+from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
 
 #: How deep two terms are compared to tell how much they look alike.
@@ -137,7 +137,8 @@ class _Guess:
         if key not in self._alike:
             x, y = self.dag[a], self.dag[b]
             inputs = x.form.kind == y.form.kind == "input"
-            if inputs and x.form.attrs[0] == y.form.attrs[0]:
+            constants = x.reach == y.reach == CONSTANT and x.shape == y.shape
+            if constants or (inputs and x.form.attrs[0] == y.form.attrs[0]):
                 self._alike[key] = limit
             elif x.form != y.form or len(x.args) != len(y.args) or not x.args:
                 self._alike[key] = 0
