@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,17 @@ def chain_of(shape: Sequence[int], *layers: Fields, out: Sequence[int] = (1,)) -
 def read(path: Path, options: str = "") -> LoadedModel:
     """Read in this process."""
     return read_bytes(path.read_bytes(), path.name, asdict(NirOptions.parse(options)))
+
+
+def library_reads(nir: Any, path: Path) -> bool:
+    """Whether the library of NIR reads a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            nir.read(path)
+        except Exception:  # whatever it raises
+            return False
+    return True
 
 
 def codes(model: LoadedModel) -> list[str]:

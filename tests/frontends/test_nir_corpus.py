@@ -6,6 +6,7 @@ The data are not in the repository; see ``tests/nirfiles.py``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError, Severity
 from snnc.frontends.from_nir import read_nir
 from tests.hostile.attacks import Stopwatch
-from tests.nirfiles import read
+from tests.nirfiles import library_reads, read
 from tests.realdata import real_files
 
 #: Files that no reading makes sense of, and what is wrong with them.
@@ -57,3 +58,10 @@ def test_old_files_mean_what_their_successors_mean() -> None:
     out = [FloatSimulator(read(p, "readout=sum").graph).run(x)[0]["output"] for p in (*old, new)]
     np.testing.assert_array_equal(out[0], out[2])
     np.testing.assert_array_equal(out[1], out[2])
+
+
+def test_more_is_read_than_by_the_library_of_nir() -> None:
+    nir: Any = pytest.importorskip("nir", reason="the library of NIR is not installed")
+    valid = {path for path in every_file() if path.name not in BROKEN}
+    theirs = {path for path in valid if library_reads(nir, path)}
+    assert theirs < valid  # all of which are read here
