@@ -40,6 +40,9 @@ def breakouts(canary: Path) -> list[str]:
         f"$(shell touch {path})",
         f"$(touch {path})",
         f"; touch {path} #",
+        "{{ cycler.__init__.__globals__.os.system('touch " + path + "') }}",
+        "<svg/onload=alert(1)>",
+        "",
         "../../canary",
         path,
     ]

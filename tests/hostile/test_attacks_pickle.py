@@ -82,9 +82,26 @@ def memo_bomb(folder: Path, path: Path) -> None:
     path.write_bytes(stream + b".")
 
 
+def deflate_bomb(folder: Path, path: Path) -> None:
+    """A checkpoint whose storage is a quarter of a megabyte that becomes 256."""
+    torch.save({"w": torch.zeros(4)}, path)
+    with zipfile.ZipFile(path) as old:
+        members = {n: old.read(n) for n in old.namelist()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in members.items():
+            if not name.endswith("/data/0"):
+                new.writestr(name, content)
+                continue
+            member = zipfile.ZipInfo(name)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with new.open(member, "w", force_zip64=True) as stream:
+                for _ in range(256):
+                    stream.write(bytes(1 << 20))
+
+
 ATTACKS = (
     checkpoint, whole_module, old_format, bare, fires_then_breaks, text_protocol, tar,
-    two_pickles, persistent_id, opcode_flood, memo_bomb,
+    two_pickles, persistent_id, opcode_flood, memo_bomb, deflate_bomb,
 )  # fmt: skip
 
 
@@ -106,20 +123,30 @@ def test_as_weights(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
     assert not (tmp_path / "canary").exists()
 
 
-def test_torchscript_is_a_program(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+ON_LOAD = "  def __setstate__(self, x: int) -> None:\n"
+SCRIPTS = {
+    "writes on load": ON_LOAD + "    _ = torch.from_file({canary!r}, True, 16)\n",
+    "writes when called": "  def forward(self, x: Tensor) -> Tensor:\n"
+    "    return torch.from_file({canary!r}, True, 16)\n",
+    "never returns": ON_LOAD + "    while True:\n      pass\n",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_torchscript_is_a_program(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 3), torch.rand(1, 2)), tmp_path / "m.pt")
-    write = f"    _ = torch.from_file({str(tmp_path / 'canary')!r}, True, 16)\n"
+    code = SCRIPTS[name].format(canary=str(tmp_path / "canary"))
     with (
         zipfile.ZipFile(tmp_path / "m.pt") as old,
         zipfile.ZipFile(tmp_path / "model.pt", "w", zipfile.ZIP_DEFLATED) as new,
     ):
-        for name in old.namelist():
-            content = old.read(name)
-            if name.endswith(".py"):
-                content += b"  def __setstate__(self, x: int) -> None:\n" + write.encode()
-            new.writestr(name, content)
+        for member in old.namelist():
+            content = old.read(member)
+            new.writestr(member, content + code.encode() if member.endswith(".py") else content)
     assert compile_refused(capsys, tmp_path / "model.pt") == {"E110"}
     with pytest.raises(CompileError, match="E110"):
         read_weights(tmp_path / "model.pt", ["w"])
