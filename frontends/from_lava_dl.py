@@ -1,9 +1,9 @@
 """Read a lava-dl network, as ``net.export_hdf5`` writes it: integers for Loihi.
 
 Stages, in a child process (``isolated.py``): ``lava_dl_file`` (HDF5 to records),
-``lava_dl_layers`` (weights, pools and delays as operators), ``lava_dl_neurons`` (kernels), and
-here the layers one after the other.  All values of the graph are whole numbers or dyadic
-fractions, and the profile ``loihi`` compiles them as they are.
+``lava_dl_layers`` (weights, pools and averages as operators), ``lava_dl_neurons`` (kernels),
+``lava_dl_graph`` (delays and the output), and here the layers one after the other.  All values of
+the graph are whole numbers or dyadic fractions; the profile ``loihi`` compiles them as they are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from snnc.container import LoadedModel
 from snnc.diagnostics import CompileError, Diagnostic, error, remark, warning
 from snnc.frontends.lava_dl_file import NetFile, RawLayer, read_file
-from snnc.frontends.lava_dl_layers import LAYERS, Builder
+from snnc.frontends.lava_dl_graph import Builder
+from snnc.frontends.lava_dl_layers import LAYERS
 from snnc.frontends.lava_dl_neurons import NEURONS, UnsupportedError
 from snnc.frontends.lava_dl_options import LavaDlOptions
 
@@ -98,6 +99,10 @@ def _assumptions(options: LavaDlOptions, builder: Builder, net: NetFile) -> Diag
     fires = ">" if options.compare == "gt" else ">="
     trained = "as on the chip" if options.compare == "gt" else "as lava-dl trained without epsilon"
     notes = [f"fires at v {fires} 64 * vThMant, {trained} (compare=gt|ge)"]
+    if any(layer.neuron and layer.neuron.get("type") == "ALIF" for layer in net.layers):
+        notes.append(
+            "adaptive neurons fire at v >= threshold + refractory state, as lava-dl trains"
+        )
     late = "one step later" if options.delay_shift else "within the step"
     hops = sum(layer.neuron is not None for layer in net.layers)
     lag = f"; on Lava and Loihi, and in training with delay_shift, after {hops} steps"

@@ -32,9 +32,12 @@ def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     weight = op.weight.data.astype(np.float64)
     bias = None if op.bias is None else op.bias.data.astype(np.float64) / units.reshape(-1)[0]
     for what, data in (("weight", weight), ("bias", bias)):
-        if data is not None and (broken := np.argwhere(data != np.rint(data))).size:
+        if data is None:
+            continue
+        if (broken := np.argwhere((data != np.rint(data)) | (np.abs(data) >= 1 << 31))).size:
             index = [int(i) for i in broken[0]]
-            text = f"{node.name}: {what}{index} is {data[tuple(index)]:g}, not a whole number"
+            why = "not a whole number of 32 bits"
+            text = f"{node.name}: {what}{index} is {data[tuple(index)]:g}, {why}"
             low.problems.append(error("E327", text, node.loc, help=_HINT))
             return
     codes = Param(compact(weight.astype(np.int64)))
