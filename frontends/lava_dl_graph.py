@@ -174,8 +174,8 @@ def array(fields: Fields, name: str) -> Array:
 
 def weights(value: Array) -> Param:
     """Weights as a parameter, exactly."""
-    small = np.asarray(value).astype(np.float32)
-    return Param(small if (small == value).all() else np.asarray(value, np.float64))
+    exact = np.abs(value).max(initial=0) <= 1 << 24 and not (value % 1).any()
+    return Param(np.asarray(value, np.float32 if exact else np.float64))
 
 
 def _check_theta(fields: Fields) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.netfiles import cuba, write_net
 from tests.nirfiles import chain_of, write_nir
 
 
@@ -48,6 +49,22 @@ def nir_file() -> bytes:
         return write_nir(path, *chain_of((1, 4, 4), *layers, hidden, out=(3,))).read_bytes()
 
 
+def lava_dl_file() -> bytes:
+    """An image, a convolution, a recurrent layer with delays and an average."""
+    neuron = cuba(4096, 128, 80)
+    conv = {"type": "conv", "weight": np.ones((2, 1, 3, 3)), "padding": [1, 1], "neuron": neuron}
+    flat = {"type": "flatten", "shape": np.array([18])}
+    layer = {"type": "dense_rec", "weight": np.ones((4, 18)), "weight_rec": 2 * np.eye(4)}
+    delays = {"delay": np.arange(4.0), "bias": np.ones(4), "neuron": neuron}
+    average = {"type": "average", "shape": np.array([2])}
+    image = {"type": "input", "shape": np.array([1, 3, 3]), "weight": [76.0], "neuron": neuron}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.net"
+        layers = [image, conv, flat, {**layer, **delays}, average]
+        return write_net(path, *layers, steps=4).read_bytes()
+
+
 FORMATS: dict[str, Format] = {
+    "lava-dl": Format("snnc.frontends.from_lava_dl:read_bytes", lava_dl_file),
     "nir": Format("snnc.frontends.from_nir:read_bytes", nir_file),
 }
