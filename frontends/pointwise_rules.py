@@ -105,7 +105,7 @@ def _logical(fn: str) -> Rule:
 
     def rule(s: Scalarizer, call: Call) -> Traced:
         operands = [s.operand(x) for x in call.args]
-        if call.name.startswith("bitwise") and call.dtype is not torch.bool:
+        if not call.name.startswith("logical") and call.dtype is not torch.bool:
             raise Refusal("E210", f"operator {call.target} on integers is not supported")
         truth = [x if x.dtype is torch.bool else apply(s, "ne", x, 0.0) for x in operands]
         return apply(s, fn, *truth, dtype=torch.bool)
@@ -268,17 +268,23 @@ def _dropout(s: Scalarizer, call: Call) -> Traced:
     return s.operand(call.args[0])
 
 
+#: Integer types in which no value of a network is too large.
+_WIDE = (torch.int32, torch.int64)
+
+
 def _cast(s: Scalarizer, call: Call) -> Traced:
     """Comparisons are 0 and 1 already, so that casts to numbers vanish."""
     x, dtype = s.operand(call.args[0]), call.dtype
     if dtype is torch.bool and x.dtype is not torch.bool:
         return apply(s, "ne", x, 0.0, dtype=dtype)
     if x.dtype.is_floating_point and not dtype.is_floating_point:
-        raise Refusal(
-            "E210",
-            f"the cast from {x.dtype} to {dtype} rounds toward zero",
-            "use torch.round or torch.floor and keep floating point",
-        )
+        if dtype not in _WIDE:
+            raise Refusal(
+                "E210",
+                f"the cast from {x.dtype} to {dtype} wraps large values",
+                "cast to torch.int32, or use torch.round and keep floating point",
+            )
+        return _toward_zero(s, x, dtype)
     if dtype in (torch.float16, torch.bfloat16):
         raise Refusal("E210", f"{dtype} is not supported", "export the model in float32")
     return Traced(x.axes, x.terms, dtype)
@@ -302,6 +308,7 @@ POINTWISE_RULES: dict[str, Rule] = {
         )
     },
     **{f"logical_{fn}": _logical(fn) for fn in ("and", "or", "xor", "not")},
+    **{f"__{fn}__": _logical(fn) for fn in ("and", "or", "xor")},
     **{f"bitwise_{fn}": _logical(fn) for fn in ("and", "or", "xor", "not")},
     **dict.fromkeys(("add", "sub", "rsub"), _sum),
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamp),
@@ -320,8 +327,8 @@ POINTWISE_RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("trunc", "fix"), _trunc),
     "round": _round,
-    "mul": _multiply,
-    "div": _divide,
+    **dict.fromkeys(("mul", "multiply"), _multiply),
+    **dict.fromkeys(("div", "divide", "true_divide"), _divide),
     "pow": _power,
     "where": _where,
     "masked_fill": _masked_fill,

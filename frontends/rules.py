@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snnc.frontends.cell_rules import CELL_RULES
 from snnc.frontends.complex_rules import COMPLEX_RULES
+from snnc.frontends.integer_rules import INTEGER_RULES
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.pointwise_rules import POINTWISE_RULES
 from snnc.frontends.scalarize import Rule
@@ -13,6 +14,7 @@ from snnc.frontends.time_rules import TIME_RULES
 RULES: dict[str, Rule] = {
     **POINTWISE_RULES,
     **SHAPE_RULES,
+    **INTEGER_RULES,
     **TIME_RULES,
     **LAYER_RULES,
     **CELL_RULES,

@@ -149,8 +149,9 @@ class Scalarizer:
         """
         env: dict[Any, Any] = self._placeholders(program)
         outputs: list[Traced] = []
+        used = _used(program)
         for node in program.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node in used:
                 self.dag.source = source_of(node.meta)
                 env[node] = self._call(node, env)
             elif node.op == "output":
@@ -272,7 +273,9 @@ class Scalarizer:
 
     def _parameter_call(self, call: Call) -> Any:
         """Any operator on parameters alone, computed when the graph is built."""
-        if not isinstance(call.result, torch.Tensor):
+        several = isinstance(call.result, tuple | list)
+        results = list(call.result) if several else [call.result]
+        if not all(isinstance(y, torch.Tensor) for y in results):
             return self._refuse(Refusal("E210", f"operator {call.target} on parameters"))
         operands: list[int] = []
 
@@ -283,9 +286,13 @@ class Scalarizer:
             return x
 
         args, kwargs = pytree.tree_map(strip, (call.args, call.kwargs))
-        form = Form("aten", (str(call.target), _frozen(args), _frozen(kwargs)))
-        term = self.dag.make(form, tuple(operands), call.shape)
-        return Traced(tuple((n,) for n in call.shape), (term,), call.dtype)
+        found = []
+        for i, y in enumerate(results):
+            attrs = (str(call.target), _frozen(args), _frozen(kwargs), *((i,) if several else ()))
+            shape = tuple(int(n) for n in y.shape)
+            term = self.dag.make(Form("aten", attrs), tuple(operands), shape)
+            found.append(Traced(tuple((n,) for n in shape), (term,), y.dtype))
+        return found if several else found[0]
 
     def entries(self, x: Traced, axis: int) -> Traced:
         """A parameter with one entry per step as a sequence."""
@@ -330,6 +337,18 @@ class Scalarizer:
         return outputs
 
 
+def _used(program: torch.export.ExportedProgram) -> set[Any]:
+    """Calls on which an output depends: what a module only keeps for a look at it is not."""
+    used: set[Any] = set()
+    stack = [n for n in program.graph.nodes if n.op == "output"]
+    while stack:
+        node = stack.pop()
+        if node not in used:
+            used.add(node)
+            stack += node.all_input_nodes
+    return used
+
+
 @dataclass(frozen=True, slots=True)
 class Operand:
     """Place of a tensor among the arguments of a call on parameters."""
@@ -346,8 +365,8 @@ def _frozen(x: Any) -> Any:
 
 
 def call_with(form: Form, operands: list[Any]) -> Any:
-    """Execute an ``aten`` form on tensors."""
-    target, args, kwargs = form.attrs
+    """Execute an ``aten`` form on tensors; a fourth attribute picks one of several results."""
+    target, args, kwargs, *pick = form.attrs
     namespace, name, overload = target.split(".")
     op = getattr(getattr(getattr(torch.ops, namespace), name), overload)
 
@@ -356,7 +375,8 @@ def call_with(form: Form, operands: list[Any]) -> Any:
             return operands[x.index]
         return [fill(y) for y in x] if isinstance(x, tuple) else x
 
-    return op(*(fill(a) for a in args), **{k: fill(v) for k, v in kwargs})
+    value = op(*(fill(a) for a in args), **{k: fill(v) for k, v in kwargs})
+    return value[pick[0]] if pick else value
 
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')

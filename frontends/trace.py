@@ -94,10 +94,7 @@ def fresh_copy(module: nn.Module) -> nn.Module:
         for m in clone.modules():
             if type(m).__module__.startswith("torch."):
                 continue
-            for name in RESETS:
-                method = getattr(m, name, None)
-                if callable(method) and _takes_nothing(method):
-                    method()
+            _reset(m)
             _empty_states(m)
     if any(p.dtype in HALF for p in _floats(clone)):
         clone.float()
@@ -114,6 +111,28 @@ def _empty_states(layer: nn.Module) -> None:
     if hasattr(layer, "handle_state_batch_size_mismatch"):
         for name, state in layer.named_buffers(recurse=False):
             layer.register_buffer(name, state.new_zeros(0))
+
+
+def _reset(module: nn.Module) -> None:
+    """Call every method by which a layer forgets its state.
+
+    One that fails is no obstacle if another works: a class may inherit a method that does not
+    know of its states (snnTorch's DeltaLeaky).
+    """
+    done, failed = False, None
+    for name in RESETS:
+        method = getattr(module, name, None)
+        if callable(method) and _takes_nothing(method):
+            try:
+                method()
+                done = True
+            except Exception as e:
+                failed = name, e
+    if failed and not done:
+        name, e = failed
+        first = (str(e).splitlines() or [type(e).__name__])[0]
+        text = f"{type(module).__name__}.{name}() fails: {first}"
+        raise fail("E139", text, help="call it yourself, or remove the method") from e
 
 
 def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
@@ -342,8 +361,18 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
 
     if all(plain(n) for n in program.graph.nodes if n.op == "call_function"):
         return program  # this is most of the time of a trace
-    result: torch.export.ExportedProgram = program.run_decompositions({})
+    library = {n.target: f for n in program.graph.nodes if (f := _definition(n.target))}
+    result: torch.export.ExportedProgram = program.run_decompositions(library)
     return result
+
+
+def _definition(target: Any) -> Callable[..., Any] | None:
+    """The Python function behind an operator that a library has registered as its own."""
+    from torch._library.custom_ops import OPDEFS
+
+    name = getattr(getattr(target, "_schema", None), "name", "")
+    definition = OPDEFS.get(name)
+    return getattr(definition, "_init_fn", None)
 
 
 def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> CompileError:

@@ -7,7 +7,7 @@ from functools import partial
 
 import norse.torch as nt
 import torch
-from norse.torch.functional import izhikevich
+from norse.torch.functional import coba_lif, izhikevich
 from torch import Tensor, nn
 
 from tests.frontends.zoo.case import STEPS, Case, loud, sequence
@@ -43,6 +43,41 @@ def _step(name: str, make_net: Callable[[], nn.Module], gain: float) -> Case:
     return Case(f"norse/{name}", make, options)
 
 
+class AllSteps(nn.Module):
+    """Linear, a layer that takes all steps, linear."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.fc1, self.layer, self.fc2 = nn.Linear(5, SIZE), layer, nn.Linear(SIZE, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(self.layer(self.fc1(x))[0])
+        return y
+
+
+class Conductances(nn.Module):
+    """``coba_lif_feed_forward_step``; CobaLIFCell itself does not read its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(5, SIZE), nn.Linear(SIZE, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        zeros, out = torch.zeros(x.shape[1], SIZE), []
+        state = coba_lif.CobaLIFFeedForwardState(v=zeros - 20, g_e=zeros, g_i=zeros)
+        for t in range(x.shape[0]):
+            s, state = coba_lif.coba_lif_feed_forward_step(self.fc1(x[t]), state)
+            out.append(self.fc2(s))
+        return torch.stack(out)
+
+
+def _layer(name: str, make_layer: Callable[[], nn.Module], gain: float = 40.0) -> Case:
+    def make() -> tuple[nn.Module, Tensor]:
+        return loud(AllSteps(make_layer()), gain), sequence(5, axis=0)
+
+    return Case(f"norse/{name} layer", make, {"time_axis": 0})
+
+
 CASES = [
     *(
         _cell(name, getattr(nt, name), gain)
@@ -56,6 +91,7 @@ CASES = [
             "LIFExCell": 40.0,
             "LIFRefracCell": 40.0,
             "IAFCell": 4.0,
+            "LIFAdExRefracCell": 40.0,
         }.items()
         if hasattr(nt, name)
     ),
@@ -64,11 +100,37 @@ CASES = [
         for name in (
             *("LIFRecurrentCell", "LSNNRecurrentCell", "LIFAdExRecurrentCell"),
             *("LIFExRecurrentCell", "LIFRefracRecurrentCell", "LIFMCRecurrentCell"),
+            *("LIFAdExRefracRecurrentCell", "LIFMCRefracRecurrentCell"),
         )
         if hasattr(nt, name)
     ),
     # it does not read its input
     _cell("CobaLIFCell", lambda: nt.CobaLIFCell(SIZE, SIZE), 40.0, "E139"),
+    Case(
+        "norse/coba_lif_feed_forward_step",
+        lambda: (loud(Conductances(), 20.0), sequence(5, axis=0)),
+        {"time_axis": 0},
+    ),
+    _cell("LILinearCell", partial(nt.LILinearCell, SIZE, SIZE), 4.0),
+    *(
+        _layer(name, getattr(nt, name), gain)
+        for name, gain in {
+            **{"LIF": 40.0, "LI": 4.0, "IAF": 4.0, "LSNN": 40.0},
+            **{"LIFAdEx": 40.0, "LIFEx": 40.0},
+        }.items()
+    ),
+    *(
+        _layer(name, partial(getattr(nt, name), SIZE, SIZE))
+        for name in (
+            *("LIFRecurrent", "LSNNRecurrent", "LIFAdExRecurrent", "LIFExRecurrent"),
+            *("LIFRefracRecurrent", "LIFAdExRefracRecurrent"),
+        )
+    ),
+    _layer("Izhikevich", lambda: nt.Izhikevich(izhikevich.tonic_spiking)),
+    _layer(
+        "IzhikevichRecurrent",
+        lambda: nt.IzhikevichRecurrent(SIZE, SIZE, izhikevich.tonic_spiking),
+    ),
     _cell("IzhikevichCell", lambda: nt.IzhikevichCell(izhikevich.tonic_spiking), 40.0),
     _cell(
         "IzhikevichRecurrentCell",

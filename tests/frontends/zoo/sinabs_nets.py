@@ -29,6 +29,19 @@ def _squeezed() -> nn.Module:
     )
 
 
+def _joined(name: str, kind: Callable[[], nn.Module]) -> Case:
+    def make() -> tuple[nn.Module, Tensor]:
+        net = nn.Sequential(nn.Linear(5, SIZE), kind(), nn.Linear(SIZE, 3))
+        return loud(net, 4.0), torch.randn(BATCH * STEPS, 5) * 2
+
+    return Case(f"sinabs/{name}", make, {"time_axis": 0, "batch_axis": 0, "steps": STEPS})
+
+
+SQUEEZED: dict[str, Callable[[], nn.Module]] = {
+    "LIFSqueeze": lambda: sl.LIFSqueeze(tau_mem=10.0, batch_size=BATCH),
+    "ExpLeakSqueeze": lambda: sl.ExpLeakSqueeze(tau_mem=10.0, batch_size=BATCH),
+}
+
 CASES = [
     _layer("LIF", lambda: sl.LIF(10.0)),
     _layer("LIF norm_input=False", lambda: sl.LIF(10.0, norm_input=False)),
@@ -39,6 +52,14 @@ CASES = [
     _layer("ALIF", lambda: sl.ALIF(10.0, 20.0)),
     _layer("ExpLeak", lambda: sl.ExpLeak(10.0)),
     _layer("LIFRecurrent", lambda: sl.LIFRecurrent(10.0, rec_connect=nn.Linear(SIZE, SIZE))),
+    _layer(
+        "ALIFRecurrent", lambda: sl.ALIFRecurrent(10.0, 20.0, rec_connect=nn.Linear(SIZE, SIZE))
+    ),
+    _layer("LIF max spikes", lambda: sl.LIF(10.0, spike_fn=sinabs.activation.MaxSpike(2))),
+    _layer("LIF membrane reset", lambda: sl.LIF(10.0, reset_fn=sinabs.activation.MembraneReset())),
+    _layer("NeuromorphicReLU", lambda: sl.NeuromorphicReLU()),
+    _layer("QuantizeLayer", lambda: sl.QuantizeLayer()),
+    *(_joined(name, kind) for name, kind in SQUEEZED.items()),
     _layer("IAFRecurrent", lambda: sl.IAFRecurrent(rec_connect=nn.Linear(SIZE, SIZE))),
     Case(
         "sinabs/LIF and IAF",

@@ -133,6 +133,54 @@ def _quantized() -> nn.Module:
     return snn.Leaky(0.9, state_quant=quant.state_quant(num_bits=4))
 
 
+class Delta(nn.Module):
+    """Fires where the membrane changes; its state is a pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.neuron = nn.Linear(5, SIZE), snn.DeltaLeaky(1.0, 0.8)
+        self.fc2 = nn.Linear(SIZE, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, out = (None, None), []
+        for t in range(x.shape[0]):
+            spk, state = self.neuron(self.fc1(x[t]), state)
+            out.append(self.fc2(spk))
+        return torch.stack(out)
+
+
+class Graded(nn.Module):
+    """Learned sizes of spikes, one per neuron: (N, B) as GradedSpikes wants it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(5, SIZE), nn.Linear(SIZE, 3)
+        self.neuron, self.graded = snn.Leaky(0.9), snn.GradedSpikes(SIZE, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mem, out = self.neuron.init_leaky(), []
+        for t in range(x.shape[0]):
+            spk, mem = self.neuron(self.fc1(x[t]), mem)
+            out.append(self.fc2(self.graded(spk.T).T))
+        return torch.stack(out)
+
+
+class ConvLSTM(nn.Module):
+    """An LSTM whose gates are convolutions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.cell = snn.SConv2dLSTM(1, 3, 3, threshold=0.1, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        syn, mem = self.cell.init_sconv2dlstm()
+        out = []
+        for t in range(x.shape[0]):
+            spk, syn, mem = self.cell(x[t], syn, mem)
+            out.append(spk.flatten(1))
+        return torch.stack(out)
+
+
 def _explicit(name: str, neuron: Callable[[], nn.Module], refused: str = "", **more: Any) -> Case:
     def make() -> tuple[nn.Module, Tensor]:
         return loud(Explicit(neuron(), **more), 4.0), sequence(5, axis=0)
@@ -185,6 +233,26 @@ CASES = [
     ),
     _all("LeakyParallel", lambda: snn.LeakyParallel(SIZE, SIZE), "E210"),
     _all("StateLeaky", lambda: snn.StateLeaky(0.9, SIZE), "E210"),
+    _all("LinearLeaky", lambda: snn.LinearLeaky(0.9, SIZE, SIZE), "E210"),
+    _all(
+        "AssociativeLeaky",
+        lambda: snn.AssociativeLeaky(SIZE, 2, 3, SIZE, use_q_projection=False),
+        "E133",
+    ),
+    Case("snntorch/DeltaLeaky", lambda: (loud(Delta()), sequence(5, axis=0)), {"time_axis": 0}),
+    Case("snntorch/GradedSpikes", lambda: (loud(Graded()), sequence(5, axis=0)), {"time_axis": 0}),
+    *(
+        Case(
+            f"snntorch/SConv2dLSTM {name}".strip(),
+            lambda o=options: (loud(ConvLSTM(**o)), sequence(1, 6, 6, axis=0)),  # type: ignore[misc]
+            {"time_axis": 0},
+        )
+        for name, options in {
+            "": {},
+            "max pool": {"max_pool": 2},
+            "zero": {"reset_mechanism": "zero", "avg_pool": 2},
+        }.items()
+    ),
     Case("snntorch/tutorial", lambda: (loud(Tutorial()), sequence(6, axis=0))),
     Case("snntorch/static RLeaky", lambda: (loud(StaticRecurrent()), torch.randn(BATCH, 6) * 2)),
     Case(

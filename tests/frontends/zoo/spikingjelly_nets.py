@@ -26,6 +26,15 @@ class ByStep(nn.Module):
         return torch.stack([self.fc2(self.node(self.fc1(x[t]))) for t in range(x.shape[0])])
 
 
+class Whole(ByStep):
+    """The node has no step mode: it is given all steps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        y: Tensor = self.fc2(self.node(self.fc1(x)))
+        return y
+
+
 class AllSteps(ByStep):
     """The neuron is given all steps."""
 
@@ -68,7 +77,7 @@ class Deployed(nn.Module):
 
 def _case(name: str, make_node: Callable[[], nn.Module], refused: str, mode: str) -> Case:
     def make() -> tuple[nn.Module, Tensor]:
-        net = ByStep(make_node()) if mode == "s" else AllSteps(make_node())
+        net = {"s": ByStep, "m": AllSteps, "all": Whole}[mode](make_node())
         return loud(net, 4.0), sequence(5, axis=0)
 
     title = f"spikingjelly/{name}" + (" multi-step" if mode == "m" else "")
@@ -82,6 +91,18 @@ def _nodes(names: dict[str, dict[str, Any]], refused: str = "", mode: str = "s")
         if kind is not None:
             found.append(_case(title, lambda k=kind, o=options: k(**o), refused, mode))
     return found
+
+
+def _table(scale: float = 1.0) -> neuron.FewSpikeTable:
+    """Binary digits of a value in four steps."""
+    digits = [scale * 0.5**k for k in range(4)]
+    return neuron.FewSpikeTable(digits, digits, digits)
+
+
+def _flex(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    v = v * 0.7 + x
+    s = surrogate.Sigmoid()(v - 1.0)
+    return s, v * (1 - s)
 
 
 PLAIN: dict[str, dict[str, Any]] = {
@@ -110,6 +131,37 @@ PLAIN: dict[str, dict[str, Any]] = {
     "SimpleIFNode": {},
     "SimpleLIFNode": {"tau": 2.0, "decay_input": True},
     "MPBNLIFNode": {"out_features": 6},
+    "HalfThresholdIFNode": {},
+    "ActivationAwareIFNode": {"v_threshold": torch.full((SIZE,), 0.8), "v_offset": 0.1},
+    "STBIFNode": {"q_threshold": 0.5, "level": 8},
+    "STBIFNode sym": {"q_threshold": 0.5, "level": 8, "sym": True},
+    "FewSpikeNode": {"table": _table()},
+    "OutlierAwareThresholdNode": {
+        "table": _table(),
+        "outlier_table": _table(4.0),
+        "split_threshold": 1.5,
+    },
+    "HGNode": {"tables": [_table(), _table(2.0), _table(4.0)], "gate_thresholds": [0.5, 2.0]},
+    "FlexSN": {"core": _flex, "num_states": 1, "step_mode": "s"},
+}
+
+#: Nodes that take all steps.
+WHOLE: dict[str, dict[str, Any]] = {
+    "NonSpikingIFNode": {"decode": "mean-mem"},
+    "NonSpikingIFNode max": {"decode": "max-mem"},
+    "NonSpikingIFNode max abs": {"decode": "max-abs-mem"},
+    "NonSpikingLIFNode": {"decode": "last_mem"},
+    "ILCIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "ILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "NoisyCUBALIFNode": {"num_node": SIZE, "is_training": False, "T": STEPS},
+    "NoisyILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2, "is_training": False, "T": STEPS},
+    "NoisyNonSpikingIFNode": {
+        "num_node": SIZE,
+        "is_training": False,
+        "T": STEPS,
+        "decode": "mean-mem",
+    },
 }
 
 BOTH = ("IFNode", "LIFNode", "LIFNode soft", "KLIFNode", "ComplementaryLIFNode")
@@ -118,7 +170,7 @@ CASES = [
     *_nodes(PLAIN),
     *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
-    *_nodes({"ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2}}, "E139"),
+    *_nodes(WHOLE, mode="all"),
     *_nodes({"GatedLIFNode": {"T": STEPS}}, mode="m"),
     *_nodes({"PSN": {"T": STEPS}}, "E136", "m"),
     *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, "E130", "m"),
