@@ -89,13 +89,12 @@ def looked_up(s: Scalarizer, table: Traced, position: Traced) -> Traced:
 def _index(s: Scalarizer, call: Call) -> Traced:
     """``table[position]``; the position is taken to be inside the table, as torch checks it."""
     table, positions = call.args[:2]
-    (position,) = positions if len(positions) == 1 else (None,)
-    computed = isinstance(position, Traced) and any(
-        s.dag[t].reach != CONSTANT for t in position.terms
-    )
-    if not computed or position.dtype is torch.bool or not isinstance(table, Traced):
-        raise Refusal("E210", f"operator {call.target} is not supported")
-    return looked_up(s, table, position)
+    position = positions[0] if len(positions) == 1 else None
+    if isinstance(table, Traced) and isinstance(position, Traced):
+        computed = any(s.dag[t].reach != CONSTANT for t in position.terms)
+        if computed and position.dtype is not torch.bool:
+            return looked_up(s, table, position)
+    raise Refusal("E210", f"operator {call.target} is not supported")
 
 
 INTEGER_RULES: dict[str, Rule] = {

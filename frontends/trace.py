@@ -119,7 +119,8 @@ def _reset(module: nn.Module) -> None:
     One that fails is no obstacle if another works: a class may inherit a method that does not
     know of its states (snnTorch's DeltaLeaky).
     """
-    done, failed = False, None
+    done = False
+    failed: tuple[str, Exception] | None = None
     for name in RESETS:
         method = getattr(module, name, None)
         if callable(method) and _takes_nothing(method):
@@ -129,10 +130,10 @@ def _reset(module: nn.Module) -> None:
             except Exception as e:
                 failed = name, e
     if failed and not done:
-        name, e = failed
-        first = (str(e).splitlines() or [type(e).__name__])[0]
+        name, cause = failed
+        first = (str(cause).splitlines() or [type(cause).__name__])[0]
         text = f"{type(module).__name__}.{name}() fails: {first}"
-        raise fail("E139", text, help="call it yourself, or remove the method") from e
+        raise fail("E139", text, help="call it yourself, or remove the method") from cause
 
 
 def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:

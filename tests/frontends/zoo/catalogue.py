@@ -19,6 +19,7 @@ FILES = {
     "spikingjelly_nets": "spikingjelly",
     "norse_nets": "norse",
     "sinabs_nets": "sinabs",
+    "slayer_nets": "torch",
 }
 
 

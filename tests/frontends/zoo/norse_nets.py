@@ -115,8 +115,12 @@ CASES = [
     *(
         _layer(name, getattr(nt, name), gain)
         for name, gain in {
-            **{"LIF": 40.0, "LI": 4.0, "IAF": 4.0, "LSNN": 40.0},
-            **{"LIFAdEx": 40.0, "LIFEx": 40.0},
+            "LIF": 40.0,
+            "LI": 4.0,
+            "IAF": 4.0,
+            "LSNN": 40.0,
+            "LIFAdEx": 40.0,
+            "LIFEx": 40.0,
         }.items()
     ),
     *(
