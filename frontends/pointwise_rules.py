@@ -139,16 +139,11 @@ def _divide(s: Scalarizer, call: Call) -> Traced:
         return quotient
     if mode == "floor":
         return apply(s, "floor", quotient, dtype=call.dtype)
-    return _toward_zero(s, quotient, call.dtype)
-
-
-def _toward_zero(s: Scalarizer, x: Traced, dtype: torch.dtype) -> Traced:
-    sides = apply(s, "floor", x), apply(s, "ceil", x)
-    return apply(s, "where", apply(s, "ge", x, 0.0), *sides, dtype=dtype)
+    return apply(s, "trunc", quotient, dtype=call.dtype)
 
 
 def _trunc(s: Scalarizer, call: Call) -> Traced:
-    return _toward_zero(s, s.operand(call.args[0]), call.dtype)
+    return apply(s, "trunc", call.args[0], dtype=call.dtype)
 
 
 def _round(s: Scalarizer, call: Call) -> Traced:
@@ -284,7 +279,7 @@ def _cast(s: Scalarizer, call: Call) -> Traced:
                 f"the cast from {x.dtype} to {dtype} wraps large values",
                 "cast to torch.int32, or use torch.round and keep floating point",
             )
-        return _toward_zero(s, x, dtype)
+        return apply(s, "trunc", x, dtype=dtype)
     if dtype in (torch.float16, torch.bfloat16):
         raise Refusal("E210", f"{dtype} is not supported", "export the model in float32")
     return Traced(x.axes, x.terms, dtype)
