@@ -21,8 +21,8 @@ from tests.realdata import real_files
 
 Array = npt.NDArray[Any]
 
-#: Integers have no neuron that fires several times in a step, as those of sinabs do.
-READING = "exporter=sinabs,spikes=one"
+#: As sinabs computes, whose neurons fire several times in a step, and as its chips do.
+READINGS = ["exporter=sinabs", "exporter=sinabs,spikes=one"]
 
 
 def frames(count: int, bins: int = 300) -> tuple[Array, Array]:
@@ -36,26 +36,28 @@ def frames(count: int, bins: int = 300) -> tuple[Array, Array]:
     return x, d["label"][:count]
 
 
-def test_cnn_sinabs_on_nmnist(tmp_path: Path) -> None:
-    x, labels = frames(4)
+@pytest.mark.parametrize("reading", READINGS)
+def test_cnn_sinabs_on_nmnist(tmp_path: Path, reading: str) -> None:
+    x, labels = frames(2)
     path = real_files("nir_paper", "02_cnn", "cnn_sinabs.nir")
-    graph = read(path, f"{READING},readout=sum,input_hi={x.max()}").graph
+    graph = read(path, f"{reading},readout=sum,input_hi={x.max()}").graph
     real, _ = FloatSimulator(graph, np.float32).run(x)
     np.testing.assert_array_equal(real["output"].argmax(1), labels)
     program = run_passes(graph, integer_pipeline())
     sim = simulator(program)
     outputs, words = sim.run({"input": x}, None, ["12.s", "10.v"])
     np.testing.assert_array_equal(outputs["output"].argmax(1), labels)
-    assert words["12.s"].sum() > 1000
+    assert words["12.s"].sum() > 500
     same_in_c(program, tmp_path, {"input": x}, outputs, words)
 
 
 @pytest.mark.slow
-def test_accuracy_of_cnn_sinabs_on_nmnist() -> None:
+@pytest.mark.parametrize("reading", READINGS)
+def test_accuracy_of_cnn_sinabs_on_nmnist(reading: str) -> None:
     """The paper reports 97.1 to 98.5 % on the whole test set."""
     x, labels = frames(50)
     path = real_files("nir_paper", "02_cnn", "cnn_sinabs.nir")
-    graph = read(path, f"{READING},readout=sum,input_hi={x.max()}").graph
+    graph = read(path, f"{reading},readout=sum,input_hi={x.max()}").graph
     program = run_passes(graph, integer_pipeline())
     sim, real = simulator(program), FloatSimulator(graph, np.float32)
     hits, same = 0, 0
