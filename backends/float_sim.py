@@ -120,6 +120,9 @@ class FloatSimulator:
         if any(count > t.shape[0] for t in tables):
             longest = min(t.shape[0] for t in tables)
             raise ValueError(f"the network holds for {longest} steps at most, got {count}")
+        late = max((n.op.start for n in self.nodes if isinstance(n.op, ops.Collect)), default=0)
+        if count <= late:
+            raise ValueError(f"the first {late} steps are discarded, got {count}")
         batch = len(next(iter(arrays.values())))
         run = _Run(self, batch, set(record), count)
         run.at(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
@@ -155,12 +158,12 @@ class _Run:
                 if own is clock:
                     self.values[node.name, 0] = self._collected(node)
                 elif own.kind is Clock.END and clock is Clock.of(Clock.STEP, own.phase):
-                    self._collect(node)
+                    self._collect(node, t)
             elif isinstance(op, ops.Sequence):
                 if own is clock:
                     self.values[node.name, 0] = self._element(node, t)
                 elif clock is self.sim.graph.operands(node.name)[0].type.clock:
-                    self._collect(node)
+                    self._collect(node, t)
             elif own is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
                 if isinstance(op, ops.Input):
                     self.values[node.name, 0] = inputs[node.name]
@@ -222,9 +225,11 @@ class _Run:
         if word in self.records:
             self.records[word].append(value)
 
-    def _collect(self, node: Node) -> None:
+    def _collect(self, node: Node, t: int) -> None:
         x = self._operand(self.sim.edges[node.name][0])
         op, old = node.op, self.state.get(node.name)
+        if isinstance(op, ops.Collect) and t < op.start:
+            return
         if isinstance(op, ops.TimeStack | ops.Sequence):
             self.past.setdefault((node.name, -1), []).append(x)
         elif old is None or isinstance(op, ops.TimeLast):
@@ -239,7 +244,7 @@ class _Run:
             return np.stack(self.past[node.name, -1], 1)
         total = self.state[node.name]
         steps = self.sim.graph.steps_of(node.type.clock.phase, self.steps)
-        return total / steps if isinstance(node.op, ops.TimeMean) else total
+        return total / (steps - node.op.start) if isinstance(node.op, ops.TimeMean) else total
 
     def _element(self, node: Node, t: int) -> Array:
         sequence = self.past[node.name, -1]

@@ -38,6 +38,14 @@ class Form:
     attrs: tuple[Any, ...] = ()
 
 
+def discarded(form: Form) -> int:
+    """Steps at the front that a collecting term leaves out."""
+    return int(form.attrs[0]) if form.kind in _FROM and form.attrs else 0
+
+
+_FROM: Final = frozenset({"time_sum", "time_mean", "time_max", "time_stack"})
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a term was traced.

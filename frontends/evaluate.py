@@ -158,7 +158,8 @@ class Evaluator:
             for node in inside:
                 self._compute(node, t)
             for node in collects:
-                self._collect(node)
+                if t >= getattr(node.op, "start", 0):
+                    self._collect(node)
             for key, depth in delays.items():
                 self.past[key] = [*self.past.get(key, []), self._values[key]][-depth:]
         for node in late:
@@ -178,8 +179,10 @@ class Evaluator:
     def _whole(self, node: Node) -> Tensor:
         (edge,) = self.graph.in_edges(node.name)
         y = torch.as_tensor(self._values[edge.src, edge.out])
-        stacked = isinstance(self.graph[edge.src].op, ops.TimeStack)
-        shape = (self.steps_of(node), *node.type.shape) if stacked else node.type.shape
+        op = self.graph[edge.src].op
+        shape = node.type.shape
+        if isinstance(op, ops.TimeStack):
+            shape = (self.steps_of(node) - op.start, *shape)
         return y.expand(self.batch, *shape) if y.dim() <= len(shape) else y
 
     def _operand(self, e: Edge) -> Value:
@@ -285,7 +288,9 @@ class Evaluator:
         value = self._collected[node.name]
         if isinstance(node.op, ops.TimeStack):
             return torch.stack(value, 1)
-        return value / self.steps_of(node) if isinstance(node.op, ops.TimeMean) else value
+        if isinstance(node.op, ops.TimeMean):
+            return value / (self.steps_of(node) - node.op.start)
+        return value
 
     def _element(self, node: Node, t: int) -> Tensor:
         """Step ``t`` of a sequence that the loop before has left."""

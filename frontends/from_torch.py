@@ -9,7 +9,7 @@ import torch
 
 from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Severity, fail, warning
-from snnc.frontends.layout import TIME, Axes, timed
+from snnc.frontends.layout import BATCH, Axes, Factor, first_step, timed
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.recover_loop import recover_proven
@@ -63,7 +63,7 @@ def export_module(
     sides = zip(names, recipe.time_axes, recipe.batch_axes, strict=True)
     inputs = [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides]
     outputs = [
-        {"name": n, "axes": _layout(a), "time_axis": _index(a)}
+        {"name": n, "axes": _layout(a), "time_axis": _index(a), "first_step": first_step(a)}
         for n, a in zip(recipe.names, layouts, strict=True)
     ]
     meta = {
@@ -81,8 +81,11 @@ def _as_json(check: NumericCheck) -> dict[str, Any]:
 
 
 def _layout(axes: Axes) -> list[list[int | str]]:
-    return [[f if isinstance(f, int) else f.value for f in axis] for axis in axes]
+    def name(f: Factor) -> int | str:
+        return f if isinstance(f, int) else "batch" if f is BATCH else "time"
+
+    return [[name(f) for f in axis] for axis in axes]
 
 
 def _index(axes: Axes) -> int | None:
-    return next((i for i, axis in enumerate(axes) if TIME in axis), None) if timed(axes) else None
+    return next((i for i, axis in enumerate(axes) if timed((axis,))), None)

@@ -20,7 +20,16 @@ class Special(enum.Enum):
 
 
 TIME, BATCH = Special.TIME, Special.BATCH
-Factor = int | Special
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Time without the first ``start`` steps, which are discarded as warm-up."""
+
+    start: int
+
+
+Factor = int | Special | Late
 Axis = tuple[Factor, ...]
 Axes = tuple[Axis, ...]
 
@@ -35,8 +44,18 @@ def inner(axes: Axes) -> tuple[int, ...]:
 
 
 def timed(axes: Axes) -> bool:
-    """Whether time is among the factors."""
-    return any(TIME in axis for axis in axes)
+    """Whether time, or its later part, is among the factors."""
+    return any(f is TIME or isinstance(f, Late) for axis in axes for f in axis)
+
+
+def over_steps(axis: Axis) -> bool:
+    """Whether the axis is time, or its later part, and nothing else."""
+    return len(axis) == 1 and timed((axis,))
+
+
+def first_step(axes: Axes) -> int:
+    """Number of steps that are discarded as warm-up."""
+    return max((f.start for axis in axes for f in axis if isinstance(f, Late)), default=0)
 
 
 def merge(factors: list[Factor]) -> Axis:
@@ -63,8 +82,15 @@ class Extents:
 
     def size(self, axis: Axis) -> int:
         """Number of elements along an axis."""
-        known = {TIME: self.steps, BATCH: self.batch or 1}
-        return math.prod(f if isinstance(f, int) else known[f] for f in axis)
+        return math.prod(map(self.factor, axis))
+
+    def factor(self, f: Factor) -> int:
+        """Number of elements of a factor."""
+        if isinstance(f, int):
+            return f
+        if isinstance(f, Late):
+            return self.steps - f.start
+        return self.steps if f is TIME else self.batch or 1
 
     def shape(self, axes: Axes) -> tuple[int, ...]:
         """Shape of the traced tensor."""

@@ -12,7 +12,7 @@ import torch
 
 from snnc.diagnostics import Diagnostic, error, remark, warning
 from snnc.frontends.evaluate import Evaluator
-from snnc.frontends.layout import BATCH, TIME, Axes
+from snnc.frontends.layout import BATCH, TIME, Axes, Extents, Factor, Late
 from snnc.frontends.trace import Recipe, Unrolled
 from snnc.graph import Graph
 
@@ -58,20 +58,15 @@ def arrange(y: torch.Tensor, axes: Axes, steps: int, batch: int | None) -> torch
     """Bring (batch, [steps], …) into the layout of the module's output."""
     factors = [f for axis in axes for f in axis]
     numbers = [f for f in factors if isinstance(f, int)]
-    special = [f for f in (BATCH, TIME) if f in factors]
+    times = [f for f in factors if f is TIME or isinstance(f, Late)]
+    special: list[Factor] = [*([BATCH] if BATCH in factors else []), *times[:1]]
     if BATCH not in special:
         y = y[0]
-    sizes = {BATCH: batch or 1, TIME: steps}
-    y = y.reshape([*(sizes[f] for f in special), *numbers])
+    extents = Extents(steps, batch)
+    y = y.reshape([*map(extents.factor, special), *numbers])
     place = iter(range(len(special), len(factors)))
     y = y.permute(*[next(place) if isinstance(f, int) else special.index(f) for f in factors])
-    shape = []
-    for axis in axes:
-        n = 1
-        for f in axis:
-            n *= f if isinstance(f, int) else sizes[f]
-        shape.append(n)
-    return y.reshape(shape)
+    return y.reshape(extents.shape(axes))
 
 
 def compare(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from snnc.diagnostics import CompileError, fail
-from snnc.frontends.dag import COLLECTS, CONSTANT, Dag
+from snnc.frontends.dag import COLLECTS, CONSTANT, Dag, discarded
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.step import StepProgram
 from snnc.frontends.two_traces import recover
@@ -106,7 +106,7 @@ class _Guess:
     def _at_once(self, x: int) -> int | None:
         """The counterpart, if it does not need those of the operands."""
         dag, term = self.dag, self.dag[x]
-        if term.form.kind in COLLECTS and len(term.args) == self.steps:
+        if term.form.kind in COLLECTS and len(term.args) == self.steps - discarded(term.form):
             return dag.make(term.form, term.args[:-1], term.shape, term.source)
         if term.reach == CONSTANT or (self.last[x] < 0 and not self.static):
             return x

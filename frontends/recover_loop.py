@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
-from snnc.frontends.dag import CONSTANT, TIMED, Dag, Form
+from snnc.frontends.dag import CONSTANT, TIMED, Dag
 from snnc.frontends.layout import Axes, Extents
 from snnc.frontends.one_trace import SHORTEST, recover_single
 from snnc.frontends.peel import Simplifier
@@ -24,9 +24,12 @@ from snnc.frontends.step_tables import max_steps
 from snnc.frontends.trace import Recipe, Unrolled, trace
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
+from snnc.frontends.warm_up import collecting
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
 LONG = 10
+#: Steps of the longest trace that is made because shorter ones do not show enough.
+LONGEST = 128
 
 #: Sizes that serve as batch while tracing.
 _PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
@@ -51,7 +54,7 @@ class Tracer:
         for y in outputs:
             if y.timed:
                 shape = self.dag.shape(y.terms[0])
-                terms.append(self.dag.make(Form("time_stack"), y.terms, shape))
+                terms.append(self.dag.make(collecting("stack", y.axes), y.terms, shape))
             else:
                 terms.append(y.terms[0])
         return terms, [y.axes for y in outputs]
@@ -132,12 +135,16 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
         elif _ignores_steps(found):
             found = _one_trace(Tracer(recipe, batch), steps) or found
     except CompileError as e:
-        single = None
-        if {d.code for d in e.diagnostics} <= _OWN_LENGTH and steps >= SHORTEST:
-            single = _one_trace(Tracer(recipe, batch), steps)
-        if single is None:
+        own = None
+        codes = {d.code for d in e.diagnostics}
+        unseen = steps > LONG + 1 or "E136" in codes  # else short traces were as long
+        if codes <= _OWN_LENGTH and unseen and SHORTEST <= steps <= LONGEST:
+            own = _at_own_length(Tracer(recipe, batch), steps)
+        if own is None and codes <= _OWN_LENGTH and steps >= SHORTEST:
+            own = _one_trace(Tracer(recipe, batch), steps)
+        if own is None:
             raise CompileError(_in_forward(d) for d in e.diagnostics) from None
-        found = single
+        found = own
     return found
 
 
@@ -190,6 +197,14 @@ def _ignores_steps(found: Recovered) -> bool:
     """Whether nothing in the program changes from step to step."""
     outputs = found.program.outputs
     return not found.program.earlier and all(found.dag[x].reach < TIMED for x in outputs)
+
+
+def _at_own_length(tracer: Tracer, steps: int) -> Recovered | None:
+    """Recover what happens at late steps only, such as the end of a long warm-up, or None."""
+    try:
+        return _recover_at(tracer, steps - 1, steps - 2)
+    except CompileError:
+        return None
 
 
 def _one_trace(tracer: Tracer, steps: int) -> Recovered | None:

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
-from snnc.frontends.layout import TIME, Axes, Extents, inner, timed
+from snnc.frontends.layout import TIME, Axes, Extents, first_step, inner, timed
 from snnc.frontends.user_code import display, is_user_file
 
 _ALTERNATIVES = (
@@ -125,7 +125,7 @@ class Scalarizer:
 
     def per_step(self, axes: Axes, dtype: torch.dtype, compute: Callable[[int], int]) -> Traced:
         """A tensor from one term per step."""
-        count = self.extents.steps if timed(axes) else 1
+        count = self.extents.steps - first_step(axes) if timed(axes) else 1
         return Traced(axes, tuple(compute(t) for t in range(count)), dtype)
 
     def operand(self, x: Any) -> Traced:

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner, timed
+from snnc.frontends.layout import BATCH, TIME, Axes, Axis, Late, inner, over_steps, timed
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.warm_up import warm_up, without_warm_up
 
 _MIXES = "reorders or joins values of different steps or samples"
 
@@ -130,8 +131,8 @@ def selected(s: Scalarizer, x: Traced, dim: int, index: int) -> Traced:
     """One element of an axis."""
     axis = x.axes[dim]
     axes = x.axes[:dim] + x.axes[dim + 1 :]
-    if axis == (TIME,):
-        return Traced(axes, (x.terms[index % s.extents.steps],), x.dtype)
+    if over_steps(axis):
+        return Traced(axes, (x.terms[index % len(x.terms)],), x.dtype)
     if s.extents.size(axis) == 1 or s.soft(x):
         return reshaped(s, x, axes)
     if BATCH in axis:
@@ -172,11 +173,7 @@ def _slice(s: Scalarizer, call: Call) -> Traced:
         return _soft(s, x, call.shape, call.dtype)
     if x.axes[dim] == (TIME,):
         if call.shape[dim] != 1:
-            raise Refusal(
-                "E133",
-                f"only {call.shape[dim]} of {size} steps are used",
-                "reduce over all steps, or over the last one alone",
-            )
+            return without_warm_up(s, x, dim, call)
         start = call.arg(2, "start") or 0
         part = selected(s, x, dim, start)
         return reshaped(s, part, (*x.axes[:dim], (1,), *x.axes[dim + 1 :]))
@@ -195,7 +192,10 @@ def _stack(s: Scalarizer, call: Call) -> Traced:
 
 def _over_time(s: Scalarizer, parts: list[Traced], dim: int) -> Traced:
     """A list of one tensor per step as one tensor."""
-    if len(parts) != s.extents.steps or any(x.timed for x in parts):
+    time: Axis = (TIME,)
+    if start := warm_up(s, parts):
+        time = (Late(start),)
+    elif len(parts) != s.extents.steps or any(x.timed for x in parts):
         raise Refusal(
             "E210",
             f"joining {len(parts)} tensors in a new axis is not supported",
@@ -206,7 +206,7 @@ def _over_time(s: Scalarizer, parts: list[Traced], dim: int) -> Traced:
         raise Refusal("E133", f"the stacked values of different steps {_MIXES}")
     axes = hard[0]
     terms = tuple(s.dag.solid(x.terms[0], inner(axes)) for x in parts)
-    return Traced((*axes[:dim], (TIME,), *axes[dim:]), terms, parts[0].dtype)
+    return Traced((*axes[:dim], time, *axes[dim:]), terms, parts[0].dtype)
 
 
 def _cat(s: Scalarizer, call: Call) -> Traced:

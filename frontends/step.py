@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from snnc.diagnostics import CompileError, error, fail
 from snnc.frontends.antiunify import Match, Place
-from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form
+from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form, discarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +253,8 @@ class _Builder:
 
     def _collect(self, x: int) -> int:
         dag, match, term = self.dag, self.match, self.dag[x]
-        items = term.args
-        aligned = len(items) == self.length and all(
+        items, start = term.args, discarded(term.form)
+        aligned = len(items) == self.length - start and all(
             b == a
             or match.image.get(dag.bare(b)) in (a, dag.bare(a))
             or match.initial.get(dag.bare(b)) in (a, dag.bare(a))
@@ -264,5 +264,8 @@ class _Builder:
         if not aligned:
             text = "the collected values are not those of all steps in order"
             raise fail("E133", text, term.source.loc)
-        value = self._inside(items[self.step])
+        if start > self.step:
+            text = f"the trace is too short to see a step after the first {start}"
+            raise fail("E133", text, term.source.loc)
+        value = self._inside(items[self.step - start])
         return dag.make(term.form, (value,), term.shape, term.source)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from snnc.frontends.dag import Form
-from snnc.frontends.layout import BATCH, TIME, inner
+from snnc.frontends.layout import BATCH, TIME, inner, over_steps
 from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 from snnc.frontends.shape_rules import reshaped
+from snnc.frontends.warm_up import collecting
 
 
 def _reduce(kind: str) -> Rule:
@@ -33,7 +34,7 @@ def _reduce(kind: str) -> Rule:
 def reduced(s: Scalarizer, x: Traced, kind: str, over: list[int], keep: bool) -> Traced:
     """Reduce ``x`` over the given axes."""
     over = [d for d in over if s.extents.size(x.axes[d]) != 1 or not keep]
-    over_time = [d for d in over if x.axes[d] == (TIME,)]
+    over_time = [d for d in over if over_steps(x.axes[d])]
     if any(BATCH in x.axes[d] for d in over):
         raise Refusal("E210", f"{kind} over the batch mixes samples")
     if any(TIME in x.axes[d] for d in over if d not in over_time):
@@ -42,7 +43,7 @@ def reduced(s: Scalarizer, x: Traced, kind: str, over: list[int], keep: bool) ->
     if inside:
         x = _over_space(s, x, kind, inside)
     if over_time:
-        form = Form(f"time_{kind}")
+        form = collecting(kind, x.axes)
         term = s.dag.make(form, x.terms, inner(x.axes))
         axes = tuple((1,) if d in over_time else a for d, a in enumerate(x.axes))
         x = Traced(axes, (s.dag.reshape(term, inner(axes)),), x.dtype)

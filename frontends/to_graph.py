@@ -8,7 +8,7 @@ import numpy as np
 
 from snnc import ops
 from snnc.diagnostics import Loc, fail
-from snnc.frontends.dag import CONSTANT, Dag
+from snnc.frontends.dag import CONSTANT, Dag, Form
 from snnc.frontends.fold import Folder
 from snnc.frontends.phases import joined
 from snnc.frontends.sequences import sequence_op
@@ -261,7 +261,7 @@ class _Builder:
                 inner = self.dag[term.args[0]].source.loc
                 path = inner.path or wanted
                 wanted = f"{path}.{kind.removeprefix('time_')}"
-                op = _COLLECT_OPS[kind]()
+                op = _COLLECT_OPS[kind](*form.attrs)
                 return self._declare(wanted, op, list(term.args), loc, self._collecting[x])
             case kind:
                 raise AssertionError(f"no operator for {kind} {dag[x]}")
@@ -310,7 +310,7 @@ class _Builder:
         if abs(ratio - expected[0]) > 1e-12 or power != expected[1]:
             return None
         total = dag[args[0]]
-        if total.form.kind == "time_sum":
+        if total.form == Form("time_sum"):
             return total.args[0]
         if total.form.kind == "time_last":
             return self._summand(total.args[0])

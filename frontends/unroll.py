@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snnc.frontends.dag import COLLECTS, Dag, Form
+from snnc.frontends.dag import COLLECTS, Dag, Form, discarded
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.step import StepProgram
 
@@ -60,7 +60,9 @@ def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
     def finish(x: int) -> int | None:
         term = dag[x]
         if term.form.kind in COLLECTS:
-            items = tuple(dag.solid(m[term.args[0]], term.shape) for m in instances)
+            items = tuple(
+                dag.solid(m[term.args[0]], term.shape) for m in instances[discarded(term.form) :]
+            )
             return dag.make(term.form, items, term.shape, term.source)
         if term.form.kind == "time_last":
             return instances[-1][term.args[0]]

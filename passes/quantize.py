@@ -167,6 +167,10 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             text = f"operator {op.fn!r} outside a neuron has no integer form"
             hint = "keep it inside a neuron's update, or move it out of the exported module"
             found.append(error("E210", text, node.loc, help=hint))
+    elif isinstance(op, ops.Collect) and op.start:
+        text = f"{node.name} discards the first {op.start} steps, which has no integer form"
+        hint = "discard them outside, or collect all steps"
+        found.append(error("E210", text, node.loc, help=hint))
     elif not isinstance(op, ops.Input | ops.Constant) and type(op) not in RULES:
         found.append(error("E210", f"operator {type(op).__name__} has no integer form", node.loc))
     return found

@@ -41,6 +41,7 @@ from snnc.tensor_ops import (
     Transpose,
 )
 from snnc.time_ops import (
+    Collect,
     Crossing,
     Hold,
     Repeat,
@@ -80,6 +81,7 @@ __all__ = [
     "AvgPool2d",
     "AvgPool3d",
     "BatchNorm",
+    "Collect",
     "Concat",
     "Constant",
     "Conv1d",

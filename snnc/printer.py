@@ -27,7 +27,7 @@ def text(graph: Graph) -> str:
             value = getattr(node.op, f.name)
             if isinstance(value, Kernel):
                 block = kernel_lines(value)
-            elif value is not None:
+            elif value is not None and (value or f.name != "start"):  # from the first step on
                 attrs.append(f"{f.name}={_attribute(value)}")
         suffix = f" {{{', '.join(attrs)}}}" if attrs else ""
         lines.append(f"  %{node.name}: {types} = {type(node.op).__name__}({args}){suffix}")

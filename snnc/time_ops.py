@@ -52,12 +52,25 @@ class Repeat(Crossing):
 
 
 @dataclass(frozen=True, slots=True)
-class TimeSum(Crossing):
+class Collect(Crossing):
+    """Steps from ``start`` on, counted from 0: those before are warm-up."""
+
+    start: int = 0
+
+    def infer(self, inputs: Types) -> Types:
+        if self.start < 0:
+            raise ValueError(f"starts to collect at step {self.start}")
+        # a dataclass with slots is made anew, so that super() without arguments fails
+        return Crossing.infer(self, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSum(Collect):
     """Sum over the steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimeMean(Crossing):
+class TimeMean(Collect):
     """Mean over the steps."""
 
 
@@ -67,12 +80,12 @@ class TimeLast(Crossing):
 
 
 @dataclass(frozen=True, slots=True)
-class TimeMax(Crossing):
+class TimeMax(Collect):
     """Maximum over the steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimeStack(Crossing):
+class TimeStack(Collect):
     """All steps, as a sequence: the value of an output that has a time axis.
 
     Its shape stays that of one step; only an Output may follow.
