@@ -112,6 +112,79 @@ def test_neurons_follow_their_equations(
         np.testing.assert_allclose(out["output"][0], membranes, rtol=1e-12)
 
 
+def lif_by_hand(p: dict[str, Array], x: Array, options: str) -> tuple[Array, Array]:
+    """(spikes, kept membranes) of a LIF with one of the rarer options."""
+    v, spikes, kept = np.zeros(N), [], []
+    k, theta = DT / p["tau"], p["v_threshold"]
+    for i in x:
+        late = v > theta
+        v = (1 - k) * v + k * (p["v_leak"] + p["r"] * i)
+        s = (v > theta).astype(float)
+        match options:
+            case "timing=drop":
+                v = np.where(late, p["v_reset"], v)
+                s = (v > theta).astype(float)
+            case "floor=zero":
+                v = np.maximum(np.where(s, p["v_reset"], v), 0)
+            case "spikes=many":
+                s = np.array([max(m - 1, 0) for m in np.ceil(v / theta)])
+                v = np.where(s > 0, p["v_reset"], v)
+            case "spikes=many,reset=subtract,compare=ge":
+                s = np.array([max(m, 0) for m in np.floor(v / theta)])
+                v = v - s * theta
+        spikes.append(s)
+        kept.append(v)
+    return np.array(spikes), np.array(kept)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["timing=drop", "floor=zero", "spikes=many", "spikes=many,reset=subtract,compare=ge"],
+)
+def test_rarer_options(tmp_path: Path, options: str) -> None:
+    p = parameters("LIF") | {"v_threshold": np.random.default_rng(3).uniform(0.2, 0.4, N)}
+    path = write_nir(tmp_path / "n.nir", *chain_of((N,), {"type": "LIF", **p}, out=(N,)))
+    x = np.random.default_rng(1).uniform(-0.8, 1, (STEPS, N))
+    graph = read(path, f"dt={DT},{options}").graph
+    out, records = FloatSimulator(graph).run(x[None], record=["0.v"])
+    spikes, kept = lif_by_hand(p, x, options)
+    assert spikes.sum() > 10
+    assert (spikes.max() > 1) == ("many" in options)
+    np.testing.assert_array_equal(out["output"][0], spikes)
+    np.testing.assert_allclose(records["0.v"][0], kept, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["timing=drop,reset=subtract", "spikes=many,timing=next", "exporter=snntorch,spikes=many"],
+)
+def test_options_that_exclude_each_other(tmp_path: Path, options: str) -> None:
+    layer = {"type": "LIF", "tau": 0.01, "v_threshold": 1.0}
+    path = write_nir(tmp_path / "n.nir", *chain_of((3,), layer, out=(3,)))
+    with pytest.raises(CompileError, match=r"E148.*exclude"):
+        read(path, options)
+
+
+def test_several_spikes_need_a_positive_threshold(tmp_path: Path) -> None:
+    layer = {"type": "LIF", "tau": 0.01, "v_threshold": 0.0}
+    path = write_nir(tmp_path / "n.nir", *chain_of((3,), layer, out=(3,)))
+    with pytest.raises(CompileError, match=r"E202.*above 0"):
+        read(path, "spikes=many")
+
+
+def test_a_loop_without_a_bias_remembers_spikes(tmp_path: Path) -> None:
+    """Both readings of the loop are the same then, and spikes are exact in integers."""
+    nodes, edges = chain_of((3,), {"type": "LIF", "tau": 0.01, "v_threshold": 1.0}, out=(3,))
+    back = {"type": "Affine", "weight": np.eye(3), "bias": np.zeros(3)}
+    delayed = {}
+    for name, bias in (("without", np.zeros(3)), ("with", np.ones(3))):
+        nodes["back"] = {**back, "bias": bias}
+        path = write_nir(tmp_path / "n.nir", nodes, [*edges, ("0", "back"), ("back", "0")])
+        graph = read(path, "loop=current").graph
+        delayed[name] = [(e.src, e.dst) for e in graph.edges if e.delay]
+    assert delayed == {"without": [("0", "back")], "with": [("back", "0")]}
+
+
 def test_threshold_has_no_state(tmp_path: Path) -> None:
     layer = {"type": "Threshold", "threshold": np.float64(0.5)}
     graph = read(write_nir(tmp_path / "n.nir", *chain_of((3,), layer, out=(3,)))).graph
