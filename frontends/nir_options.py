@@ -182,6 +182,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+def choices() -> dict[str, tuple[str, ...]]:
+    """The values of every option that is a choice."""
+    return dict(_CHOICES)
+
+
 def _one_of(key: str, value: str | None, found: list[Diagnostic]) -> None:
     if value is not None and value not in _CHOICES[key]:
         hint = f"possible: {', '.join(_CHOICES[key])}"

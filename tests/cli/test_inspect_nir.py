@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from snnc.frontends.nir_exporters import EXPORTERS
+from snnc.frontends.nir_options import NirOptions, choices
 from tests.cli.conftest import Snnc
 from tests.nirfiles import chain_of, write_nir
 
@@ -34,3 +38,11 @@ def test_a_recurrent_network(
     golden(f"{name}.txt", result.out + "\n" + result.err)
     (remark,) = snnc("inspect", "net.nir", "--nir", options, "--json").document["diagnostics"][:1]
     assert remark["code"] == "SNNC-R140"
+
+
+def test_every_option_is_explained(snnc: Snnc) -> None:
+    words = set(re.findall(r"\w+", snnc("explain", "R140").out))
+    assert {f.name for f in fields(NirOptions)} <= words
+    assert set(EXPORTERS) <= words
+    for values in choices().values():
+        assert set(values) <= words
