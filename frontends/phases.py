@@ -126,7 +126,9 @@ class _Cuts:
             if x in seen:
                 continue
             seen.add(x)
-            if dag[x].reach == TIMED and not self._is_bound(x):
+            if dag.kind(x) in SEQUENCES:  # read by the next loop alone: handed on step by step
+                self._walk(dag[x].args, steps)
+            elif dag[x].reach == TIMED and not self._is_bound(x):
                 after[x] = None
             elif dag.kind(x) in COLLECTS or dag.kind(x) == "time_last":
                 self._walk(dag[x].args, steps)

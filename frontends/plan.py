@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import fail
+from snnc.frontends.step_sizes import with_tables
 from snnc.frontends.trace import HALF, Recipe, Unrolled, resize
 
 #: Attributes and keywords of ``forward`` that hold the number of steps.
@@ -81,8 +82,11 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
             batch_attributes=_batch_attributes(module, len(inputs[0])) if joined else (),
         )
 
-    recipe = _plausible([recipe_for(times) for times in candidates], steps, wish)
+    recipes = [recipe_for(times) for times in candidates]
+    recipe = _plausible(recipes, steps, wish)
     recipe.loop = wish.explicit_state or _computes_one_step(recipe, wish)
+    if not recipe.loop and not joined:
+        recipe = with_tables(recipes, recipe, steps)
     if recipe.loop:
         recipe.step_attributes, recipe.step_keyword = (), None
     _check_axes(recipe)

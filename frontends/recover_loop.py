@@ -45,7 +45,17 @@ class Tracer:
 
     def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
         """Output terms and their axes, for a number of steps."""
-        program = trace(self.recipe, steps, self.batch)
+        try:
+            program = trace(self.recipe, steps, self.batch)
+        except CompileError as e:
+            if self.recipe.frozen or e.diagnostics[0].code != "E130":
+                raise
+            # an option that is kept in a buffer, such as the progress of a training schedule
+            self.recipe.frozen = True
+            try:
+                program = trace(self.recipe, steps, self.batch)
+            except CompileError:
+                raise e from None
         if self.recipe.describe is not None:
             program = self.recipe.describe(program)
         extents = Extents(steps, self.batch)
@@ -181,6 +191,9 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
     traces = {length: shorter, length + 1: longer}
     if 1 < another <= (max_steps(dag, program) or another):
         traces[another], _ = tracer.roots(another)
+    if tracer.recipe.tables:
+        own = tracer.recipe.table_steps
+        traces[own] = traces.get(own) or tracer.roots(own)[0]
     proof = {str(t): _proved(dag, program, t, traces[t], simplify) for t in sorted(traces)}
     return Recovered(dag, program, proof, layouts)
 

@@ -8,6 +8,7 @@ from snnc.frontends.integer_rules import INTEGER_RULES
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.pointwise_rules import POINTWISE_RULES
 from snnc.frontends.scalarize import Rule
+from snnc.frontends.sequence_rules import SEQUENCE_RULES
 from snnc.frontends.shape_rules import SHAPE_RULES
 from snnc.frontends.time_rules import TIME_RULES
 
@@ -19,6 +20,7 @@ RULES: dict[str, Rule] = {
     **LAYER_RULES,
     **CELL_RULES,
     **COMPLEX_RULES,
+    **SEQUENCE_RULES,
 }
 
 #: Operators that, on parameters alone, are computed when the graph is built.

@@ -17,6 +17,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
+from snnc.frontends.built_matrices import built_matrices
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import TIME, Axes, Extents, first_step, inner, timed
 from snnc.frontends.user_code import display, is_user_file
@@ -150,8 +151,11 @@ class Scalarizer:
         env: dict[Any, Any] = self._placeholders(program)
         outputs: list[Traced] = []
         used = _used(program)
+        built, skipped = built_matrices(program)
         for node in program.graph.nodes:
-            if node.op == "call_function" and node in used:
+            if node in built:
+                env[node] = self._parameter(*built[node])
+            elif node.op == "call_function" and node in used and node not in skipped:
                 self.dag.source = source_of(node.meta)
                 env[node] = self._call(node, env)
             elif node.op == "output":

@@ -48,6 +48,11 @@ class Recipe:
         joined: Whether the module takes batch and time as one axis, (B*T, …); the example has two.
         batch_attributes: Dotted attributes that hold the number of samples.
         describe: For a program of a file: puts names and lines of its author into a trace.
+        tables: Parameters and buffers with one row or column per step, for ``table_steps`` steps.
+            For another number of steps they are cut, or their rows and columns repeated: the
+            structure of the network shows, its weights do not matter.
+        table_steps: The only number of steps that the module can take.
+        frozen: Whether buffers of one number are traced as that number, for ``if`` to read.
     """
 
     module: nn.Module
@@ -65,6 +70,9 @@ class Recipe:
     joined: bool = False
     batch_attributes: tuple[str, ...] = ()
     describe: Callable[[Any], Any] | None = None
+    tables: tuple[str, ...] = ()
+    table_steps: int = 0
+    frozen: bool = False
 
     def own_steps(self, default: int) -> int:
         """Number of steps of the example."""
@@ -98,7 +106,7 @@ def fresh_copy(module: nn.Module) -> nn.Module:
             _empty_states(m)
     if any(p.dtype in HALF for p in _floats(clone)):
         clone.float()
-    _freeze_integers(clone)
+    _freeze(clone, floats=False)
     return clone
 
 
@@ -193,23 +201,46 @@ def _takes_nothing(method: Callable[..., Any]) -> bool:
     return all(p.default is not p.empty or p.kind in (2, 4) for p in parameters)
 
 
-def _freeze_integers(module: nn.Module) -> None:
-    """Make 0-dim integer buffers Python numbers: they are options, read by ``if``."""
+def _freeze(module: nn.Module, *, floats: bool) -> None:
+    """Make 0-dim buffers Python numbers: integers are options, read by ``if``; floats may be."""
     for m in module.modules():
         for name, buffer in list(m._buffers.items()):  # noqa: SLF001
-            if buffer is None or buffer.dim() or buffer.is_floating_point() or buffer.is_complex():
+            if buffer is None or buffer.dim() or buffer.is_complex():
+                continue
+            if buffer.is_floating_point() and not floats:
                 continue
             if name != "num_batches_tracked":
                 del m._buffers[name]  # noqa: SLF001
                 vars(m)[name] = buffer.item()
 
 
-class Unrolled(nn.Module):
-    """The user's module, run over all steps; returns a flat list of tensors."""
+def _resize_tables(model: nn.Module, recipe: Recipe, steps: int) -> None:
+    for dotted in recipe.tables if steps != recipe.table_steps else ():
+        path, _, name = dotted.rpartition(".")
+        owner = model.get_submodule(path)
+        table = getattr(owner, name).detach()
+        for axis, size in enumerate(table.shape):
+            if size == recipe.table_steps:
+                table = table.index_select(axis, torch.arange(steps) % size)
+        kept = owner._parameters if name in owner._parameters else owner._buffers  # noqa: SLF001
+        kept[name] = nn.Parameter(table) if name in owner._parameters else table  # noqa: SLF001
 
-    def __init__(self, recipe: Recipe, steps: int) -> None:
+
+class Unrolled(nn.Module):
+    """The user's module, run over all steps; returns a flat list of tensors.
+
+    Args:
+        recipe: How to run it.
+        steps: How often.
+        frozen: Whether 0-dim buffers are numbers.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int, frozen: bool = False) -> None:
         super().__init__()
         self.model = fresh_copy(recipe.module)
+        _resize_tables(self.model, recipe, steps)
+        if frozen:
+            _freeze(self.model, floats=True)
         self.recipe = recipe
         self.steps = steps
         for dotted in recipe.step_attributes:
@@ -326,7 +357,7 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
         CompileError: E130 data-dependent control flow, E136 a size depends on the number of
             steps, E139 the module does not run.
     """
-    unrolled = Unrolled(recipe, steps)
+    unrolled = Unrolled(recipe, steps, recipe.frozen)
     example = resize(recipe, steps, batch)
     with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")

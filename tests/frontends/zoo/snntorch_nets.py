@@ -231,7 +231,7 @@ CASES = [
             "RSynaptic": lambda: snn.RSynaptic(0.8, 0.9, linear_features=6, init_hidden=True),
         }.items()
     ),
-    _all("LeakyParallel", lambda: snn.LeakyParallel(SIZE, SIZE), "E210"),
+    _all("LeakyParallel", lambda: snn.LeakyParallel(SIZE, SIZE)),
     _all("StateLeaky", lambda: snn.StateLeaky(0.9, SIZE), "E210"),
     _all("LinearLeaky", lambda: snn.LinearLeaky(0.9, SIZE, SIZE), "E210"),
     _all(

@@ -172,9 +172,9 @@ CASES = [
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
     *_nodes(WHOLE, mode="all"),
     *_nodes({"GatedLIFNode": {"T": STEPS}}, mode="m"),
-    *_nodes({"PSN": {"T": STEPS}}, "E136", "m"),
-    *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, "E130", "m"),
-    *_nodes({"SlidingPSN": {"k": 2}}, "E210", "m"),
+    *_nodes({"PSN": {"T": STEPS}}, mode="m"),
+    *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, mode="m"),
+    *_nodes({"SlidingPSN": {"k": 2}}, mode="m"),
     Case(
         "spikingjelly/conv single-step",
         lambda: (conv_net("s"), torch.rand(STEPS, 3, 1, 8, 8) * 3),
