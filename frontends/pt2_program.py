@@ -47,8 +47,8 @@ _COMPUTING = """
     unflatten uniform unsqueeze upsample_nearest2d var view view_as vstack where zero zeros
     zeros_like
     __and__ __lshift__ __or__ __rshift__ __xor__ bitwise_left_shift bitwise_right_shift bucketize
-    complex conj_physical gru_cell imag lstm_cell polar real resolve_conj rnn_relu_cell
-    rnn_tanh_cell view_as_complex view_as_real
+    complex conj_physical gru_cell imag lstm_cell polar real resolve_conj rnn_relu rnn_relu_cell
+    rnn_tanh rnn_tanh_cell view_as_complex view_as_real
 """
 ALLOWED = frozenset(_COMPUTING.split())
 

@@ -35,20 +35,22 @@ def with_tables(recipes: list[Recipe], chosen: Recipe, steps: int) -> Recipe:
 def _candidates(module: nn.Module, steps: int) -> list[tuple[str, ...]]:
     """Sets of parameters and buffers that may be tables over the steps, the most likely first."""
     everywhere: list[str] = []
-    owned: list[str] = []
+    counting: list[str] = []
+    mixing: list[str] = []
     square: list[str] = []
     for path, m in module.named_modules():
         counts = any(type(v) is int and v == steps for v in vars(m).values())
-        for name, tensor in _own(m):
-            if steps not in tensor.shape:
-                continue
-            dotted = f"{path}.{name}" if path else name
-            everywhere.append(dotted)
-            if counts:
-                owned.append(dotted)
-            if tuple(tensor.shape) == (steps, steps):
-                square.append(dotted)
-    sets = (tuple(owned), tuple(everywhere), tuple(square))
+        own = {
+            f"{path}.{name}" if path else name: tuple(tensor.shape)
+            for name, tensor in _own(m)
+            if steps in tensor.shape
+        }
+        matrices = [name for name, shape in own.items() if shape == (steps, steps)]
+        everywhere += own
+        counting += own if counts else ()
+        mixing += own if matrices else ()
+        square += matrices
+    sets = (tuple(counting), tuple(mixing), tuple(everywhere), tuple(square))
     return [names for names in dict.fromkeys(sets) if names]
 
 

@@ -218,12 +218,25 @@ def _resize_tables(model: nn.Module, recipe: Recipe, steps: int) -> None:
     for dotted in recipe.tables if steps != recipe.table_steps else ():
         path, _, name = dotted.rpartition(".")
         owner = model.get_submodule(path)
-        table = getattr(owner, name).detach()
-        for axis, size in enumerate(table.shape):
-            if size == recipe.table_steps:
-                table = table.index_select(axis, torch.arange(steps) % size)
-        kept = owner._parameters if name in owner._parameters else owner._buffers  # noqa: SLF001
-        kept[name] = nn.Parameter(table) if name in owner._parameters else table  # noqa: SLF001
+        table = _resized(getattr(owner, name).detach(), recipe.table_steps, steps)
+        if name in dict(owner.named_buffers(recurse=False)):
+            setattr(owner, name, table)
+        else:
+            setattr(owner, name, nn.Parameter(table))
+
+
+def _resized(table: torch.Tensor, own: int, steps: int) -> torch.Tensor:
+    """Cut or continue a table; a matrix whose rows are the same filter stays one."""
+    if table.shape == (own, own) and steps > own:
+        longer = table.new_zeros(steps, steps)
+        longer[:own, :own] = table
+        for row in range(own, steps):
+            longer[row, 1:] = longer[row - 1, :-1]
+        return longer
+    for axis, size in enumerate(table.shape):
+        if size == own:
+            table = table.index_select(axis, torch.arange(steps) % size)
+    return table
 
 
 class Unrolled(nn.Module):

@@ -73,10 +73,6 @@ def test_data_dependent_control_flow() -> None:
     assert "torch.where" in str(located(refused(Base(early_exit)), "E130").help)
 
 
-def reversed_input(net: Any, x: torch.Tensor) -> torch.Tensor:
-    return net.readout(lif(net, x.flip(1), lambda t, i: i)[:, -1])
-
-
 def backward_loop(net: Any, x: torch.Tensor) -> torch.Tensor:
     v = torch.zeros(x.shape[0], 8)
     for t in reversed(range(x.shape[1])):
@@ -87,10 +83,6 @@ def backward_loop(net: Any, x: torch.Tensor) -> torch.Tensor:
 
 def test_reading_the_input_backward_is_not_causal() -> None:
     located(refused(Base(backward_loop)), "E131")
-
-
-def test_flip_of_time_needs_the_whole_sequence() -> None:
-    assert located(refused(Base(reversed_input)), "E133").message.startswith("flip")
 
 
 def test_parameter_that_changes_with_the_step() -> None:

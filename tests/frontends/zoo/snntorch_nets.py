@@ -195,7 +195,7 @@ def _hidden(name: str, neuron: Callable[[], nn.Module], refused: str = "") -> Ca
     return Case(f"snntorch/{name} hidden", make, {"time_axis": 0}, refused)
 
 
-def _all(name: str, neuron: Callable[[], nn.Module], refused: str) -> Case:
+def _all(name: str, neuron: Callable[[], nn.Module], refused: str = "") -> Case:
     def make() -> tuple[nn.Module, Tensor]:
         return loud(Sequence(neuron()), 4.0), sequence(5, axis=0)
 
