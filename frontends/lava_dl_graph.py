@@ -139,7 +139,8 @@ class Builder:
         neuron = Neuron(layer.neuron, shape, self.options, bias, encoder)
         op = ops.Neuron(neuron_kernel(layer, neuron), shape)
         name = self.emit(f"layer{layer.index}.neuron", op, layer, (node, 0))
-        delay = zero + self.options.delay_shift
+        fires = op.kernel.outputs[0] != "v1"  # a readout's voltage is there in the same step
+        delay = zero + self.options.delay_shift * fires
         if "delay" in layer.fields and not reads_delay(layer, shape):
             delay = delay + _delays(layer, shape)
         self.last = Signal(name, shape, delay)

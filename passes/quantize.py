@@ -32,6 +32,8 @@ from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.profile import PROFILES
 from snnc.types import SPIKE
 
+#: Steps of an input's grid, up to which it is kept.
+MOST_STEPS = 1 << 16
 #: Fractional bits of a sum of values in different units, and of a bias behind a pool.
 SUM_GUARD = 8
 #: Fractional bits of a value to which a constant is added outside a neuron.
@@ -96,7 +98,8 @@ class Quantize(Pass):
     def _input(self, low: Lowered, node: Node) -> None:
         op = node.op
         assert isinstance(op, ops.Input), "called for inputs only"
-        lo, hi, scale = input_format(op, self.input_bits)
+        most = 1 << 31 if low.profile.exact else MOST_STEPS
+        lo, hi, scale = input_format(op, self.input_bits, most)
         low.out.add(
             node.name,
             intops.IntInput(op.type.shape, op.type.clock, lo, hi, scale),
@@ -108,11 +111,11 @@ class Quantize(Pass):
         low.ctx.note(node.name, input=f"{scale:g} * [{lo}, {hi}]")
 
 
-def input_format(op: ops.Input, bits: int) -> tuple[int, int, float]:
+def input_format(op: ops.Input, bits: int, most: int = MOST_STEPS) -> tuple[int, int, float]:
     """Integer range and scale of an input.
 
-    Data on a grid (``k/255``, ``k/16``, 0/1) keep it exactly; others get ``bits`` bits over their
-    observed range.
+    Data on a grid (``k/255``, ``k/16``, 0/1) of ``most`` steps keep it exactly; others get ``bits``
+    bits over their observed range.
 
     >>> from snnc.types import TensorType
     >>> input_format(ops.Input(TensorType((4,)), 0.0, 0.9, 1 / 16), 8)
@@ -122,7 +125,7 @@ def input_format(op: ops.Input, bits: int) -> tuple[int, int, float]:
         lo, hi = round(op.lo / op.step), round(op.hi / op.step)
         if op.step < 1 and lo >= 0:
             hi = max(hi, round(1 / op.step))
-        if max(abs(lo), abs(hi)) <= 1 << 16:
+        if max(abs(lo), abs(hi)) <= most:
             return min(lo, 0), max(hi, 1), op.step
     peak = max(abs(op.lo), abs(op.hi)) or 1.0
     top = (1 << (bits - 1)) - 1 if op.lo < 0 else (1 << bits) - 1
