@@ -11,6 +11,7 @@ from tests.frontends.zoo.case import Case
 #: File of the zoo → library it needs.
 FILES = {
     "adaptive": "torch",
+    "adversarial": "torch",
     "attention": "torch",
     "learned": "torch",
     "family": "torch",
