@@ -125,3 +125,10 @@ class Extents:
                     return None
             out.append(merge(taken))
         return tuple(out) if not rest else None
+
+
+def record(name: str, axes: Axes) -> dict[str, object]:
+    """What a model file says about an output: its axes, and which of them is time."""
+    factors = [[f if isinstance(f, int) else f.value for f in axis] for axis in axes]
+    time = next((i for i, axis in enumerate(axes) if TIME in axis), None)
+    return {"name": name, "axes": factors, "time_axis": time}

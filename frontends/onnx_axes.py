@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,19 +48,33 @@ def usage(model: OnnxModel, known: Mapping[str, Const]) -> Usage:
     for i, x in enumerate(model.graph.inputs):
         views[x.name] = (i, tuple(range(len(x.shape or ()))))
     _walk(model.graph, views, dict(known), found, frozenset())
+    found.repetitions.extend(_repetitions(model.graph, known))
+    return found
+
+
+def _repetitions(graph: OnnxGraph, known: Mapping[str, Const]) -> list[int]:
+    """Numbers of steps, if no input has them: parts that are stacked, uses of the same weights."""
+    made = {o: n.op for n in graph.nodes for o in n.outputs}
+    stacked = Counter(
+        len(n.inputs)
+        for n in graph.nodes
+        if n.op == "SequenceConstruct"
+        or (n.op == "Concat" and all(made.get(x) in ("Unsqueeze", "Reshape") for x in n.inputs))
+    )
     weights = Counter(
         (n.op, n.inputs[1:])
-        for n in model.graph.nodes
+        for n in graph.nodes
         if n.op in ("Gemm", "MatMul", "Conv") and n.inputs[-1] in known
     )
     spikes = Counter(
         (n.op, n.path, n.frames)
-        for n in model.graph.nodes
+        for n in graph.nodes
         if n.op in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
     )
     counts = Counter(n for c in (weights, spikes) for n in c.values() if n >= SHORTEST)
-    found.repetitions.extend(n for n, _ in counts.most_common(3))
-    return found
+    likely = [n for n, _ in stacked.most_common(2)] + [n for n, _ in counts.most_common(3)]
+    common = [math.gcd(*counts)] if counts else []  # layers in a row have the same line of code
+    return [n for n in dict.fromkeys(likely + common) if n >= SHORTEST]
 
 
 def _walk(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -104,8 +105,14 @@ def _cast(c: Call) -> torch.Tensor:
     return c.x().to(DTYPES[element] or torch.get_default_dtype())
 
 
-def _cast_like(c: Call) -> torch.Tensor:
-    return c.x().to(c.x(1).dtype)
+def _cast_like(c: Call) -> Any:
+    known, kind = c.values[0], c.x(1).dtype
+    if isinstance(known, Const) and (known.array.ndim == 0 or known.uniform):
+        if kind.is_floating_point:
+            double = kind == torch.float64 != torch.get_default_dtype()
+            return Const(known.array.astype(np.float64 if double else np.float32), live=known.live)
+        return Const(known.array.astype(np.bool_ if kind == torch.bool else np.int64))
+    return c.x().to(kind)
 
 
 def _leaky(c: Call) -> torch.Tensor:

@@ -73,6 +73,9 @@ def _expand(c: Call) -> torch.Tensor:
     x, wanted = c.x(), c.const(1)
     shape = wanted.ints() if wanted.live else c.module.shape(wanted)
     full = np.broadcast_shapes(tuple(int(n) for n in x.shape), tuple(shape))
+    known = c.values[0]
+    if isinstance(known, Const) and known.array.dtype.kind == "f" and known.uniform:
+        return torch.full(full, float(known.array.reshape(-1)[0]), dtype=x.dtype)
     return x.expand(*full)
 
 

@@ -16,7 +16,7 @@ _PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 7
 #: Fewer steps do not show what repeats.
 SHORTEST = 4
 #: Readings that are tried.
-TRIES = 8
+TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)

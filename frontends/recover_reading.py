@@ -12,7 +12,7 @@ from torch import nn
 
 from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Diagnostic, Severity
-from snnc.frontends.layout import Axes
+from snnc.frontends.layout import Axes, record
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import compare
 from snnc.frontends.one_trace import recover_single
@@ -120,10 +120,10 @@ def finished(
         raise CompileError(found)
     recipe.names[:] = outputs
     numeric, found = compare(graph, recipe, names, layouts, steps)
-    record = asdict(numeric)
+    result = asdict(numeric)
     if reference is not None:
         said, more = reference(graph, recipe, names, layouts, steps)
-        record |= said
+        result |= said
         found += more
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)
@@ -133,13 +133,14 @@ def finished(
         "checks": {
             "proof": found_loop.proof,
             "admissible": True,
-            "numeric": record,
+            "numeric": result,
             "states": len({(e.src, e.out) for e in graph.edges if e.delay}),
         },
         "inputs": [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides],
+        "outputs": [record(n, a) for n, a in zip(outputs, found_loop.layouts, strict=True)],
         "fixed_steps": fixed or found_loop.fixed,
     }
-    return LoadedModel(graph, meta, [assumptions(reading, names, varied), *found])
+    return LoadedModel(graph, meta, [assumptions(reading, names, not found_loop.fixed), *found])
 
 
 def _from_one_trace(recipe: Recipe, reading: Reading) -> Recovered:
