@@ -56,6 +56,14 @@ def read_onnx(path: str | Path, options: OnnxOptions | None = None) -> LoadedMod
     return read_isolated("snnc.frontends.from_onnx:read_bytes", path, given, limits)
 
 
+def parse_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> Any:
+    """The first stage alone, which needs no torch: what becomes of a damaged file, mostly."""
+    OnnxOptions.of(options)
+    model = parse_onnx(data, name)
+    known = constants(model)
+    return file_inputs(model, usage(model, known), name)
+
+
 def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
     """Read the file from its bytes, in this process: for the child, and for tests."""
     wish = OnnxOptions.of(options)

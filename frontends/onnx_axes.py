@@ -16,6 +16,8 @@ from snnc.frontends.readings import SHORTEST, FileInput
 _SCALARS = {1: 7, 2: 1, 3: 2, 5: 3, 6: 4, 7: 5, 9: 12, 10: 7, 11: 8, 16: 7}
 #: Extents for axes whose extent the file leaves open: steps, and samples.
 STEPS, SAMPLES = 10, 3
+#: Rounds of the longest loop.
+ROUNDS = 10_000
 #: What exporters and users call an axis of time.
 _TIMES = ("t", "time", "steps", "num_steps", "seq", "sequence", "seq_len", "sequence_length")
 
@@ -42,7 +44,11 @@ _View = tuple[int, tuple[int | None, ...]]
 
 
 def usage(model: OnnxModel, known: Mapping[str, Const]) -> Usage:
-    """What the graph does with its inputs."""
+    """What the graph does with its inputs.
+
+    Raises:
+        CompileError: E143 for a loop that is longer than any sample.
+    """
     found = Usage()
     views: dict[str, _View] = {}
     for i, x in enumerate(model.graph.inputs):
@@ -157,7 +163,11 @@ def _scan(node: OnnxNode, views: dict[str, _View], known: dict[str, Const], foun
 
 def _loop(node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage) -> None:
     if node.input(0) in known and known[node.input(0)].array.size == 1:
-        found.rounds.append(known[node.input(0)].ints()[0])
+        rounds = known[node.input(0)].ints()[0]
+        if rounds > ROUNDS:
+            text = f"a loop runs {rounds:,} times"
+            raise fail("E143", text, node.loc, help="export the model again")
+        found.rounds.append(rounds)
     body = node.attrs.get("body")
     if isinstance(body, OnnxGraph) and body.inputs:
         inner = known | {n: Const(a, n) for n, a in body.tensors.items()}

@@ -12,12 +12,10 @@ import numpy as np
 import torch
 
 from snnc.diagnostics import fail
+from snnc.frontends.onnx_axes import ROUNDS
 from snnc.frontends.onnx_call import Call
 from snnc.frontends.onnx_file import OnnxGraph
 from snnc.frontends.onnx_fold import Const
-
-#: Rounds of the longest loop.
-_ROUNDS = 10_000
 
 
 def _body(c: Call, name: str) -> OnnxGraph:
@@ -45,7 +43,7 @@ def _scan(c: Call) -> tuple[Any, ...]:
     ]
     back = c.attr("scan_input_directions", [0] * count)
     steps = {int(x.shape[a]) for a, x in zip(axes, scanned, strict=True)}
-    if len(steps) != 1 or not 1 <= max(steps) <= _ROUNDS:
+    if len(steps) != 1 or not 1 <= max(steps) <= ROUNDS:
         raise ValueError(f"the inputs have {sorted(steps)} steps")
     (rounds,) = steps
     collected: list[list[torch.Tensor]] = [[] for _ in body.outputs[first:]]
@@ -99,7 +97,7 @@ def _rounds(c: Call) -> int:
     module = c.module
     if not bound.live and rounds == module.own_steps and module.steps:
         rounds = module.steps
-    if rounds > _ROUNDS:
+    if rounds > ROUNDS:
         text = f"a loop runs {rounds:,} times"
         raise fail("E143", text, c.node.loc, help="export the model again")
     return rounds

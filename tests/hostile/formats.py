@@ -64,7 +64,15 @@ def lava_dl_file() -> bytes:
         return write_net(path, *layers, steps=4).read_bytes()
 
 
+def onnx_file() -> bytes:
+    """A Scan: a graph with another one inside."""
+    from tests.onnxfiles import scan  # needs the package onnx
+
+    return scan(5, 2)
+
+
 FORMATS: dict[str, Format] = {
     "lava-dl": Format("snnc.frontends.from_lava_dl:read_bytes", lava_dl_file),
     "nir": Format("snnc.frontends.from_nir:read_bytes", nir_file),
+    "onnx": Format("snnc.frontends.from_onnx:parse_bytes", onnx_file),
 }
