@@ -9,7 +9,7 @@ import torch
 
 from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Severity, fail, warning
-from snnc.frontends.layout import BATCH, Axes, Factor, first_step, timed
+from snnc.frontends.layout import record
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.recover_loop import recover_proven
@@ -62,10 +62,7 @@ def export_module(
     }
     sides = zip(names, recipe.time_axes, recipe.batch_axes, strict=True)
     inputs = [{"name": n, "time_axis": t, "batch_axis": b} for n, t, b in sides]
-    outputs = [
-        {"name": n, "axes": _layout(a), "time_axis": _index(a), "first_step": first_step(a)}
-        for n, a in zip(recipe.names, layouts, strict=True)
-    ]
+    outputs = [record(n, a) for n, a in zip(recipe.names, layouts, strict=True)]
     meta = {
         "checks": checks,
         "inputs": inputs,
@@ -78,14 +75,3 @@ def export_module(
 
 def _as_json(check: NumericCheck) -> dict[str, Any]:
     return asdict(check)
-
-
-def _layout(axes: Axes) -> list[list[int | str]]:
-    def name(f: Factor) -> int | str:
-        return f if isinstance(f, int) else "batch" if f is BATCH else "time"
-
-    return [[name(f) for f in axis] for axis in axes]
-
-
-def _index(axes: Axes) -> int | None:
-    return next((i for i, axis in enumerate(axes) if timed((axis,))), None)

@@ -128,7 +128,11 @@ class Extents:
 
 
 def record(name: str, axes: Axes) -> dict[str, object]:
-    """What a model file says about an output: its axes, and which of them is time."""
-    factors = [[f if isinstance(f, int) else f.value for f in axis] for axis in axes]
-    time = next((i for i, axis in enumerate(axes) if TIME in axis), None)
-    return {"name": name, "axes": factors, "time_axis": time}
+    """What a model file says about an output: its axes, which is time, and the first step in it."""
+
+    def word(f: Factor) -> int | str:
+        return f if isinstance(f, int) else "batch" if f is BATCH else "time"
+
+    factors = [[word(f) for f in axis] for axis in axes]
+    time = next((i for i, axis in enumerate(axes) if timed((axis,))), None)
+    return {"name": name, "axes": factors, "time_axis": time, "first_step": first_step(axes)}
