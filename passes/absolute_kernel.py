@@ -177,7 +177,7 @@ class _Lowering:
 
     def _bits_of(self, c: Expr) -> int:
         """0 for whole constants, else F."""
-        return 0 if not signs(c - apply("floor", c)).any() else self.full
+        return 0 if not signs(c - leaf(nearest(c).astype(np.float64))).any() else self.full
 
     def _fixed(self, x: Operand, bits: int) -> Fixed:
         """The operand with ``bits`` fractional bits, at least those that it has."""
@@ -372,7 +372,7 @@ class _Lowering:
         return Fixed(name, self.full)
 
     def softplus(self, name: str, a: Operand) -> Fixed:
-        """``max(a, 0) + softplus(-|a|)``."""
+        """The larger of ``a`` and 0, plus ``softplus(-|a|)``."""
         size = self.absolute(self.w.fresh("_n0"), a)
         minus = self.negate(self.w.fresh("_n0"), size)
         small = self.curve(self.w.fresh("_s0"), minus, "softplus")

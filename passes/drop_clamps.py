@@ -11,9 +11,12 @@ from snnc.diagnostics import warning
 from snnc.graph import Graph, Node
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel, Line, State
+from snnc.passes import past_values
 from snnc.passes.absolute_kernel import SATURATION
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_writer import live
+
+LIMITS = (SATURATION, past_values.LIMIT)
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,14 @@ def _idle(
 
 def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
     """Warn of the named points at which a value may saturate."""
-    for s in kernel.states:
-        line = kernel.line(s.next)
-        if line is not None and line.fn in ("maximum", "minimum"):
-            if ends := [end for end in (s.lo, s.hi) if end is not None and abs(end) == SATURATION]:
-                why = f"it saturates at {' and '.join(f'{e:+d}' for e in ends)} integer steps"
-                _warn(ctx, node, f"state {s.name}", why)
     for line in kernel.body:
-        if line.fn == "minimum" and line.name.endswith("_top"):
+        ends = [f"{e:+d}" for e in (line.lo, line.hi) if e is not None and abs(e) in LIMITS]
+        if line.name.endswith("kept") and ends:
+            state = next(
+                (f"state {s.name}" for s in kernel.states if s.next == line.name), "a value"
+            )
+            _warn(ctx, node, state, f"it saturates at {' and '.join(ends)} integer steps")
+        elif line.name.endswith("_top"):
             value = line.name.removesuffix("_top")
             why = "beyond exp(10) its integers stay at that value"
             _warn(ctx, node, f"the exponential {value}", why)

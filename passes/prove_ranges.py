@@ -21,7 +21,7 @@ from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Edge, Graph, Node
 from snnc.interval import Interval, RangeOverflowError, ZeroDivisorError, guard
-from snnc.kernel import PREDICATES
+from snnc.kernel import PREDICATES, Kernel
 from snnc.ops import Op
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
@@ -47,7 +47,7 @@ class ProveRanges(Pass):
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         nodes = list(graph)
-        ranges = _spikes(nodes)
+        ranges = _known(nodes)
         problems: list[Diagnostic] = []
         limit = self.max_steps or SUM_STEPS
         for node in sorted(nodes, key=lambda n: _is_late(n, graph)):
@@ -103,18 +103,32 @@ class ProveRanges(Pass):
             assert all(isinstance(t.dtype, Int) and t.dtype.lo is not None for t in node.types)
 
 
-def _spikes(nodes: list[Node]) -> dict[tuple[str, int], Interval]:
-    """Spikes are 0 or 1 whatever feeds them: what a recurrent connection needs to start from."""
+def _known(nodes: list[Node]) -> dict[tuple[str, int], Interval]:
+    """What needs no proof: spikes are 0 or 1 and clamped values inside, whatever feeds them.
+
+    It is what a recurrent connection starts from.
+    """
     found = {}
     for node in nodes:
         if isinstance(node.op, intops.IntNeuron):
             for i, out in enumerate(node.op.kernel.outputs):
-                line = node.op.kernel.line(out)
-                while line is not None and line.fn == "copy":
-                    line = node.op.kernel.line(line.args[0])
-                if line is not None and line.fn in PREDICATES:
-                    found[node.name, i] = Interval.of(0, 1).broadcast(node.op.shape)
+                if (interval := _fixed_range(node.op.kernel, out)) is not None:
+                    found[node.name, i] = interval.broadcast(node.op.shape)
     return found
+
+
+def _fixed_range(kernel: Kernel, name: str) -> Interval | None:
+    line = kernel.line(name)
+    while line is not None and line.fn == "copy":
+        line = kernel.line(line.args[0])
+    if line is not None and line.fn in PREDICATES:
+        return Interval.of(0, 1)
+    limits = {c.name: c.values for c in kernel.consts if c.index is None}
+    above = kernel.line(line.args[0]) if line is not None and line.fn == "minimum" else None
+    if line is None or above is None or above.fn != "maximum":
+        return None
+    low, high = limits.get(above.args[1]), limits.get(line.args[1])
+    return None if low is None or high is None else Interval.of(low.data.min(), high.data.max())
 
 
 def _arriving(edge: Edge, ranges: dict[tuple[str, int], Interval]) -> Interval | None:

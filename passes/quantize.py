@@ -24,6 +24,7 @@ from snnc.exact import ONE, ConstantError, Expr, floats, leaf, nearest, signs
 from snnc.graph import Graph, Node, Value
 from snnc.intops import IntOutput, IntRescale
 from snnc.params import Param, compact
+from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
 from snnc.passes.quantize_exact import exact_neuron, exact_weights
 from snnc.passes.quantize_neuron import lower_neuron
@@ -74,22 +75,24 @@ class Quantize(Pass):
         low = Lowered(graph, Graph(graph.name, graph.steps), ctx, self.bits, profile)
         rules = RULES | EXACT if profile.exact else RULES
         for node in graph:
-            if any(e.delay for e in graph.out_edges(node.name)):
-                low.announce(node)
-        for node in graph:
-            if isinstance(node.op, ops.Constant) or _constant(graph, node.name):
-                continue
             if isinstance(node.op, ops.Input):
                 self._input(low, node)
+            elif any(e.delay for e in graph.out_edges(node.name)):
+                past_values.announce(low, node)
+        for node in graph:
+            if isinstance(node.op, ops.Input | ops.Constant) or _constant(graph, node.name):
                 continue
             dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
-            operands = [low.sole(v) for e in dynamic if (v := low.arriving(e)) is not None]
+            operands = [
+                low.sole(v) for e in dynamic if (v := past_values.arriving(low, e)) is not None
+            ]
             if len(operands) == len(dynamic):  # else an operand failed and is reported
                 try:
                     rules[type(node.op)](low, node, operands)
                 except (ZeroDivisionError, OverflowError, ConstantError) as e:
                     text = f"a constant of {node.name}: {e}"
                     low.problems.append(error("E326", text, node.loc))
+        past_values.finish(low)
         if low.problems:
             raise CompileError(low.problems)
         ctx.fake_quantized = low.fake
@@ -151,10 +154,6 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
         if e.delay and spikes and e.init is not None and (e.init.data % 1).any():
             text = f"{node.name} reads spikes that start at fractions of one"
             found.append(error("E212", text, node.loc, help="start them at 0 or 1"))
-        if e.delay and not spikes:
-            text = f"{node.name} reads {e.src} of an earlier step, which is not a spike train"
-            hint = "feed back spikes, or keep the value in a neuron's state"
-            found.append(error("E212", text, node.loc, help=hint))
     if isinstance(op, ops.Pointwise):
         constants = [_constant(graph, e.src) for e in graph.in_edges(node.name)]
         affine = {"mul": (1, 1), "add": (1, 1), "div": (0, 1), "sub": (1, 1)}

@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import Diagnostic
-from snnc.exact import ONE, Expr, apply, floats, leaf, nearest
+from snnc.exact import Expr, apply, floats, leaf, nearest
 from snnc.graph import Edge, Graph, Node, Value
 from snnc.intops import IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
 from snnc.profile import Profile
-from snnc.types import INT, SPIKE
 
 Transform = Callable[[Expr], Expr]
 Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
@@ -85,6 +84,7 @@ class Lowered:
     bits: int
     profile: Profile
     values: dict[tuple[str, int], QValue] = field(default_factory=dict)
+    past: dict[tuple[str, int], QValue] = field(default_factory=dict)  # numbers of earlier steps
     problems: list[Diagnostic] = field(default_factory=list)
     fake: Graph = field(init=False)
 
@@ -110,22 +110,6 @@ class Lowered:
         self.out.replace(Node(node.name, op, types, node.loc))
         for port, v in enumerate(values):
             self.out.connect(Edge(v.src, node.name, port, v.out, v.delay, v.init))
-
-    def announce(self, node: Node) -> None:
-        """Let a neuron's spikes be read, a step later, before the neuron itself is lowered."""
-        types = tuple(replace(t, dtype=INT) for t in node.types)
-        self.out.declare(node.name, node.op, types, node.loc)
-        for i, t in enumerate(node.types):
-            if t.dtype == SPIKE:
-                self.values[node.name, i] = QValue(Value(node.name, i), ONE)
-
-    def arriving(self, edge: Edge) -> QValue | None:
-        """The operand that an edge of the real graph brings, or None if its producer failed."""
-        v = self.values.get((edge.src, edge.out))
-        if v is None or not edge.delay:
-            return v
-        init = None if edge.init is None else Param(compact(edge.init.data.astype(np.int64)))
-        return replace(v, value=replace(v.value, delay=edge.delay, init=init))
 
     def constant(self, name: str) -> Expr:
         """The exact value of a constant node."""

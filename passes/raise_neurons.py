@@ -11,6 +11,8 @@ A neuron is found in the graph, never by a class name:
 What is cut at the border becomes an input or output of the kernel.  Spikes always end a neuron,
 so a population is never merged with the next one.  Additions that stay outside become ``Sum``,
 and a loop that only adds up its input, ``acc' = acc + x`` read after the last step, a ``TimeSum``.
+Any other arithmetic between values of a step (differences of spikes, products, gates) is a neuron
+without state.
 """
 
 from __future__ import annotations
@@ -46,15 +48,18 @@ class RaiseNeurons(Pass):
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         _raise_accumulators(graph)
-        for group in _groups(graph):
+        for group in (part for whole in _groups(graph) for part in _parts(graph, whole)):
             members = [n for n in graph.nodes if n.name in group]
             try:
                 _replace(graph, members)
+                list(graph)  # raises if there is no order to compute the nodes in
             except nx.NetworkXUnfeasible:
                 raise _entangled(members) from None
         for node in list(graph.nodes):
             if node.op == Pointwise("add") and _same_shapes(graph, node):
                 _as_sum(graph, node)
+        while group := _stateless(graph):  # found anew: one group can come between another's ends
+            _replace(graph, [n for n in graph.nodes if n.name in group])
         _drop_unused_constants(graph)
         return graph
 
@@ -100,12 +105,65 @@ def _groups(graph: Graph) -> list[set[str]]:
     now: nx.DiGraph[str] = nx.DiGraph()
     now.add_nodes_from(flow)
     now.add_edges_from((e.src, e.dst) for e in edges if not e.delay)
-    fused = _fuse(cores, now, spikes)
+    fused = _fuse(graph, cores, now, spikes)
     fused += [{x} for x in sorted(points - taken, key=order.__getitem__) if _is_core(graph, x)]
     fused.sort(key=lambda c: min(order[x] for x in c))
     owner = {x: i for i, c in enumerate(fused) for x in c}
     fused = _grow(graph, fused, owner, now, spikes, loops)
     return [group for group in fused if group]
+
+
+def _parts(graph: Graph, group: set[str]) -> list[set[str]]:
+    """The group, cut wherever its value passes through a layer and comes back within one step."""
+    if not _layer_between(graph, group):
+        return [group]
+    depth: dict[str, int] = {}
+    for node in graph:
+        own = node.name in group
+        sources = [e.src for e in graph.in_edges(node.name) if not e.delay and e.src in depth]
+        found = [depth[x] + (own and x not in group) for x in sources]
+        if own or found:
+            depth[node.name] = max(found, default=0)
+    levels = sorted({depth[x] for x in group})
+    return [{x for x in group if depth[x] == level} for level in levels]
+
+
+def _stateless(graph: Graph) -> set[str]:
+    """Pointwise nodes that stayed outside and that no operator of integers takes as they are.
+
+    Those that feed each other are one group, unless something between them would be left out.
+    """
+    memo: dict[str, bool] = {}
+    left = {
+        n.name
+        for n in graph.nodes
+        if isinstance(n.op, Pointwise)
+        and n.type.clock is Clock.STEP
+        and not is_constant(graph, n.name, memo)
+    }
+    near: nx.Graph[str] = nx.Graph()
+    near.add_nodes_from(n.name for n in graph.nodes if n.name in left)
+    near.add_edges_from((e.src, e.dst) for e in graph.edges if {e.src, e.dst} <= left)
+    for part in map(set, nx.connected_components(near)):
+        if all(_is_affine(graph, x, memo) for x in part):
+            continue
+        sources = set().union(*(_dynamic_sources(graph, x) for x in part))
+        if _downstream(graph, part).isdisjoint(sources):
+            return part
+        return {next(x for x in near if x in part and not _is_affine(graph, x, memo))}
+    return set()
+
+
+def _is_affine(graph: Graph, name: str, memo: dict[str, bool]) -> bool:
+    """Whether a node only scales or shifts one value by constants."""
+    node = graph[name]
+    assert isinstance(node.op, Pointwise), "asked of pointwise nodes"
+    constants = [is_constant(graph, e.src, memo) for e in graph.in_edges(name)]
+    if node.op.fn == "neg":
+        return True
+    if node.op.fn == "div":
+        return constants == [False, True]
+    return node.op.fn in ("add", "sub", "mul") and sum(constants) == 1
 
 
 def _delayed(graph: Graph, name: str) -> bool:
@@ -130,11 +188,13 @@ def _spikes(graph: Graph, points: set[str]) -> set[str]:
     return found
 
 
-def _fuse(cores: list[set[str]], now: nx.DiGraph[str], spikes: set[str]) -> list[set[str]]:
-    """Merge cores connected by a path of non-spike pointwise nodes."""
-    merged: nx.Graph[int] = nx.Graph()
-    merged.add_nodes_from(range(len(cores)))
+def _fuse(
+    graph: Graph, cores: list[set[str]], now: nx.DiGraph[str], spikes: set[str]
+) -> list[set[str]]:
+    """Merge cores connected by a path of non-spike pointwise nodes, unless a layer lies between."""
+    groups = dict(enumerate(cores))
     owner = {x: i for i, c in enumerate(cores) for x in c}
+    at = {i: i for i in groups}  # of every core, the group that it is in
     for i, core in enumerate(cores):
         stack, seen = [x for x in core if x not in spikes], set(core)
         while stack:
@@ -142,12 +202,27 @@ def _fuse(cores: list[set[str]], now: nx.DiGraph[str], spikes: set[str]) -> list
                 if y in seen or y in spikes:
                     continue
                 seen.add(y)
-                if y in owner:
-                    merged.add_edge(i, owner[y])
-                else:
+                if y not in owner:
                     stack.append(y)
-    parts = nx.connected_components(merged)
-    return [set().union(*(cores[i] for i in part)) for part in parts]
+                    continue
+                a, b = sorted((at[i], at[owner[y]]))
+                if a != b and not _layer_between(graph, groups[a] | groups[b]):
+                    groups[a] |= groups.pop(b)
+                    at = {k: a if v == b else v for k, v in at.items()}
+    return list(groups.values())
+
+
+def _layer_between(graph: Graph, group: set[str]) -> bool:
+    """Whether a path leaves the group and comes back, in one step, through another operator."""
+    after = _downstream(graph, group)
+    before: set[str] = set()
+    stack = sorted(group)
+    while stack:
+        for e in graph.in_edges(stack.pop()):
+            if not e.delay and e.src not in before:
+                before.add(e.src)
+                stack.append(e.src)
+    return any(not isinstance(graph[x].op, Pointwise) for x in (after & before) - group)
 
 
 def _grow(

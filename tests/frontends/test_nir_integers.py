@@ -10,7 +10,6 @@ import pytest
 
 from snnc.backends.c.backend import CBackend
 from snnc.backends.float_sim import FloatSimulator
-from snnc.diagnostics import CompileError
 from snnc.intops import IntOutput
 from snnc.passes.base import run_passes
 from snnc.passes.pipeline import integer_pipeline
@@ -74,6 +73,8 @@ CASES: dict[str, tuple[list[int], list[dict[str, Any]], int, str]] = {
     "scale": ([6], [linear(6, 8), {"type": "Scale", "scale": of(-2, 2)}, LIF], 8, DT),
     "no weights": ([8], [LIF], 8, DT),
     "delay": ([6], [linear(6, 8), LIF, {"type": "Delay", "delay": 3e-3}, linear(8, 8)], 8, DT),
+    "delayed input": ([6], [{"type": "Delay", "delay": 3e-3}, linear(6, 8), LIF], 8, DT),
+    "delayed current": ([6], [linear(6, 8), {"type": "Delay", "delay": 3e-3}, LIF], 8, DT),
     "conv and pools": (
         [2, 8, 8],
         [
@@ -117,12 +118,3 @@ def test_integers(tmp_path: Path, case: str) -> None:
     assert list(words_in_c) == list(words)
     for name, value in words.items():
         np.testing.assert_array_equal(words_in_c[name], value)
-
-
-@pytest.mark.parametrize("place", [0, 1])
-def test_only_spikes_can_be_delayed(tmp_path: Path, place: int) -> None:
-    layers = [linear(6, 8), LIF]
-    layers.insert(place, {"type": "Delay", "delay": 3e-3})
-    path = write_nir(tmp_path / "n.nir", *chain_of((6,), *layers, out=(8,)))
-    with pytest.raises(CompileError, match="E212"):
-        run_passes(read(path, DT).graph, integer_pipeline())

@@ -1,6 +1,7 @@
 """Programs that once gave wrong integers without a word."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from snnc.passes.pipeline import integer_pipeline, real_pipeline
 from snnc.storage import dump_graph
 from snnc.types import TensorType
 from tests.kerneltext import kernel
-from tests.realgraphs import constant, lif, param, pointwise
+from tests.realgraphs import constant, lif, param, pointwise, recurrent
 
 X = np.random.default_rng(1).integers(0, 2, (50, 32, 6))
 W = np.random.default_rng(2).normal(size=(5, 6))
@@ -227,6 +228,17 @@ def test_a_counter_is_exact() -> None:
     g.add("fc", Linear(param(W)), "x")
     g.add("n", Neuron(kernel(text), (5,)), "fc")
     assert wrong(sequence(g, "n")) < 1e-3
+
+
+def test_a_membrane_is_fed_back_through_weights() -> None:
+    g = recurrent()
+    (edge,) = g.in_edges("loop")
+    g.disconnect(edge)
+    g.connect(replace(edge, src="lif.add"))
+    loop = g["loop"]
+    assert isinstance(loop.op, Linear)
+    g.replace(replace(loop, op=replace(loop.op, weight=param(0.1 * loop.op.weight.data))))
+    assert wrong(g) == 0
 
 
 def test_a_pacemaker_without_inputs_fires() -> None:
