@@ -63,7 +63,7 @@ def finish(low: Lowered) -> None:
         node, shape = low.real[src], low.real[src].types[out].shape
         ratio = v.unit / UNIT
         smallest = float(np.abs(floats(ratio)).min())
-        shift = min(max(0, low.profile.decay_bits - int(np.frexp(smallest)[1])), 40)
+        shift = min(max(0, low.profile.decay_bits - int(np.frexp(smallest)[1])), 38)
         factor = Param(compact(nearest(ratio * leaf(float(1 << shift)))))
         reach = Param(compact(nearest(leaf(float(LIMIT + 1)) / ratio)))
         consts = (

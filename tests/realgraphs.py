@@ -136,3 +136,39 @@ def recurrent(seed: int = 0) -> Graph:
     g.add("sum", TimeSum(), s)
     g.add("out", Output(), "sum")
     return g
+
+
+def compartments(seed: int = 0) -> Graph:
+    """``v1 = beta*v + W x``, ``v2 = v1 + G v1``: a layer between a neuron's halves."""
+    rng = np.random.default_rng(seed)
+    g = Graph("compartments", 16)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(noise(rng, 8, 6))), "x")
+    add, leak = Pointwise("add"), constant(g, 0.8)
+    g.declare("soma.decayed", Pointwise("mul"), (TensorType((8,)),), Loc("soma", "net.py", 3))
+    g.connect(Edge(leak, "soma.decayed", 1))
+    pointwise(g, "soma.current", "add", "soma.decayed", "fc")
+    g.add("couple", Linear(param(noise(rng, 8, 8) / 8)), "soma.current")
+    g.add("soma.v", add, "soma.current", "couple")
+    s = pointwise(g, "soma.s", "ge", "soma.v", constant(g, 1.0))
+    kept = pointwise(g, "soma.kept", "mul", "soma.v", pointwise(g, "soma.not", "not", s))
+    g.connect(Edge(kept, "soma.decayed", 0, delay=1))
+    g.add("sum", TimeSum(), s)
+    g.add("out", Output(), "sum")
+    return g
+
+
+def differences(seed: int = 0) -> Graph:
+    """Spikes of two populations, subtracted and multiplied outside of any neuron."""
+    rng = np.random.default_rng(seed)
+    g = Graph("differences", 16)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    for name in ("on", "off"):
+        g.add(f"fc.{name}", Linear(param(noise(rng, 8, 6))), "x")
+        lif(g, name, f"fc.{name}")
+    pointwise(g, "signed", "sub", "on.spike", "off.spike")
+    pointwise(g, "gated", "mul", "signed", "fc.on")
+    for name in ("signed", "gated"):
+        g.add(f"{name}.sum", TimeSum(), name)
+        g.add(f"{name}.out", Output(), f"{name}.sum")
+    return g

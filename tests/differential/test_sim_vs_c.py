@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -285,8 +286,11 @@ def test_loops_and_delays(tmp_path: Path, name: str) -> None:
     assert_equal(proven(lavagraphs.GRAPHS[name]()), tmp_path, samples=6, steps=12)
 
 
-def test_quantized_recurrent_layer(tmp_path: Path) -> None:
-    graph = run_passes(realgraphs.recurrent(), integer_pipeline())
+@pytest.mark.parametrize(
+    "make", [realgraphs.recurrent, realgraphs.compartments, realgraphs.differences]
+)
+def test_quantized_graphs(make: Callable[[], Graph], tmp_path: Path) -> None:
+    graph = run_passes(make(), integer_pipeline())
     assert_equal(graph, tmp_path, samples=6, steps=20)
 
 

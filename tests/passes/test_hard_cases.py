@@ -11,6 +11,7 @@ from snnc.backends.float_sim import FloatSimulator
 from snnc.backends.numpy.simulator import Simulator
 from snnc.diagnostics import CompileError, Loc
 from snnc.graph import Edge, Graph, Value
+from snnc.intops import IntNeuron
 from snnc.ops import (
     BatchNorm,
     Conv2d,
@@ -30,7 +31,7 @@ from snnc.passes.pipeline import integer_pipeline, real_pipeline
 from snnc.storage import dump_graph
 from snnc.types import TensorType
 from tests.kerneltext import kernel
-from tests.realgraphs import constant, lif, param, pointwise, recurrent
+from tests.realgraphs import compartments, constant, differences, lif, param, pointwise, recurrent
 
 X = np.random.default_rng(1).integers(0, 2, (50, 32, 6))
 W = np.random.default_rng(2).normal(size=(5, 6))
@@ -239,6 +240,18 @@ def test_a_membrane_is_fed_back_through_weights() -> None:
     assert isinstance(loop.op, Linear)
     g.replace(replace(loop, op=replace(loop.op, weight=param(0.1 * loop.op.weight.data))))
     assert wrong(g) == 0
+
+
+def test_a_layer_between_the_halves_of_a_neuron() -> None:
+    program = run_passes(compartments(), integer_pipeline())
+    assert sum(isinstance(n.op, IntNeuron) for n in program) > 1
+    assert wrong(compartments()) == 0
+
+
+def test_arithmetic_between_spikes_outside_of_neurons() -> None:
+    for integers, fake, _ in results(differences(), X).values():
+        assert (fake < 0).any()
+        np.testing.assert_allclose(integers, fake, atol=2e-3)
 
 
 def test_a_pacemaker_without_inputs_fires() -> None:
