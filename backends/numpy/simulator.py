@@ -1,8 +1,8 @@
 """The definition of the integer operators, as a bit-exact simulator that needs NumPy alone.
 
 This file and ``arithmetic.py`` are part of the compiler and are copied into every artifact: what
-runs there is what every other backend is compared with.  It reads the integer program that ``snnc`` writes
-(``graph.json`` and ``tensors.safetensors``) and knows nothing else of ``snnc``.
+runs there is what every other backend is compared with.  It reads the integer program that
+``snnc`` writes (``graph.json`` and ``tensors.safetensors``) and knows nothing else of ``snnc``.
 
 Values are int64 arrays with the batch first.  Matrix products run in floating point where the
 proven ranges make that exact (below 2**24 in float32, 2**53 in float64), else in int64.
