@@ -20,6 +20,7 @@ from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.built_matrices import built_matrices
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import TIME, Axes, Extents, first_step, inner, timed
+from snnc.frontends.trace import NAMES, memory_of
 from snnc.frontends.user_code import display, is_user_file
 
 _ALTERNATIVES = (
@@ -168,6 +169,7 @@ class Scalarizer:
         signature = program.graph_signature
         named = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         lifted = signature.inputs_to_lifted_tensor_constants
+        attributes = program.graph_module.meta.get(NAMES, {})
         env: dict[Any, Any] = {}
         index = 0
         for node in program.graph.nodes:
@@ -182,7 +184,8 @@ class Scalarizer:
                 tensor = program.constants[lifted[node.name]]
                 assert isinstance(tensor, torch.Tensor), "a lifted constant is a tensor"
                 # numbered per trace; equal contents must be equal terms in every trace
-                env[node] = self._parameter(self._constant_name(tensor), tensor)
+                name = attributes.get(memory_of(tensor)) or self._constant_name(tensor)
+                env[node] = self._parameter(name, tensor)
             elif isinstance(value, torch.Tensor):
                 env[node] = self._input(index, value)
                 index += 1

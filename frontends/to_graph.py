@@ -283,10 +283,20 @@ class _Builder:
 
     def _constant(self, x: int) -> str:
         term = self.dag[x]
-        kind = term.form.kind
-        path = str(term.form.attrs[0]) if kind in ("param", "literal", "fill") else self._wanted(x)
+        path = self._parameter_name(x) or self._wanted(x)
         loc = Loc(path, term.source.loc.file, term.source.loc.line)
         return self._declare(path, ops.Constant(self.folder.param(x)), [], loc)
+
+    def _parameter_name(self, x: int) -> str:
+        """A parameter's own name, or what was made of one: ``pole.real``."""
+        term = self.dag[x]
+        if term.form.kind in ("param", "literal", "fill"):
+            return str(term.form.attrs[0])
+        if len(term.args) != 1 or term.form.kind not in ("aten", "transpose", "expand"):
+            return ""
+        inner = self._parameter_name(term.args[0])
+        made = term.form.attrs[0].split(".")[1] if term.form.kind == "aten" else ""
+        return f"{inner}.{made}" if inner and made else inner
 
     def _step_table(self, x: int) -> str:
         """One row per step; the network holds for no more of them."""

@@ -26,6 +26,9 @@ from snnc.frontends.user_code import user_frame
 #: Methods without arguments by which libraries and users forget the state of a layer.
 RESETS = ("reset", "reset_state", "reset_states", "reset_mem", "reset_hidden")
 
+#: Key in the metadata of a traced program of the names of tensors kept in plain attributes.
+NAMES = "snnc.names"
+
 #: Types in which nothing is computed here.
 HALF = (torch.float16, torch.bfloat16)
 _HALF_NAMES = {"float16", "bfloat16"}
@@ -371,16 +374,43 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
             steps, E139 the module does not run.
     """
     unrolled = Unrolled(recipe, steps, recipe.frozen)
+    names = _attributes(unrolled.model)
     example = resize(recipe, steps, batch)
     with torch.no_grad(), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(unrolled, example, strict=False)
-            return _decomposed(program)
+            program = _decomposed(torch.export.export(unrolled, example, strict=False))
         except CompileError:
             raise
         except Exception as e:
             raise explain(e, recipe, steps, batch) from e
+    program.graph_module.meta[NAMES] = names
+    return program
+
+
+def memory_of(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """What two tensors share that are the same piece of memory, read in the same way."""
+    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+
+
+def _attributes(model: nn.Module) -> dict[tuple[Any, ...], str]:
+    """Paths of tensors that are neither parameters nor buffers, by their memory.
+
+    Norse keeps the parameters of a cell in a named tuple, ``cell.p.tau_mem_inv``.
+    """
+    found: dict[tuple[Any, ...], str] = {}
+    for prefix, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute.startswith("_"):
+                continue
+            for path, leaf in pytree.tree_flatten_with_path(value)[0]:
+                if isinstance(leaf, torch.Tensor) and leaf.numel():
+                    names = (
+                        getattr(k, "name", getattr(k, "key", getattr(k, "idx", k))) for k in path
+                    )
+                    dotted = ".".join((*filter(None, (prefix,)), attribute, *map(str, names)))
+                    found.setdefault(memory_of(leaf), dotted)
+    return found
 
 
 @contextlib.contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from snnc.diagnostics import CompileError, Diagnostic
+from snnc.formula import Folded, formula_of
 from snnc.graph import Graph, Node
-from snnc.kernel import Const
 from snnc.ops import Constant, Neuron
 from snnc.passes.base import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline, real_pipeline
@@ -16,7 +14,10 @@ from snnc.passes.pipeline import integer_pipeline, real_pipeline
 
 @dataclass(frozen=True)
 class ModelConstant:
-    """A constant of a neuron: its value or range, and where in the model it comes from."""
+    """A constant of a neuron: its value or range, and where in the model it comes from.
+
+    ``name`` is a parameter, or the expression of parameters that is folded to the constant.
+    """
 
     name: str
     value: str
@@ -25,7 +26,7 @@ class ModelConstant:
 
 @dataclass(frozen=True)
 class ModelLayer:
-    """A layer as traced; ``formula`` is the program of a neuron, one assignment a line."""
+    """A layer as traced; ``formula`` is what a neuron does, one equation a line."""
 
     name: str
     op: str
@@ -62,6 +63,7 @@ def inspect_model(graph: Graph, profile: str = "default") -> Inspection:
 
 def _layer(node: Node) -> ModelLayer:
     kernel = node.op.kernel if isinstance(node.op, Neuron) else None
+    formula = formula_of(kernel) if kernel else None
     parameters = sum(p.data.size for p in node.op.params.values())
     parameters += sum(c.values.data.size for c in (*kernel.consts, *kernel.tables)) if kernel else 0
     return ModelLayer(
@@ -70,14 +72,10 @@ def _layer(node: Node) -> ModelLayer:
         type=", ".join(map(str, node.types)),
         parameters=int(parameters),
         source=f"{node.loc.file}:{node.loc.line}" if node.loc.file else "",
-        formula=kernel.text if kernel else (),
-        constants=tuple(map(_constant, kernel.consts)) if kernel else (),
+        formula=formula.equations if formula else (),
+        constants=tuple(map(_constant, formula.folded)) if formula else (),
     )
 
 
-def _constant(const: Const) -> ModelConstant:
-    values = const.values.data
-    low, high = (f"{float(f(values)):.6g}" for f in (np.min, np.max)) if values.size else ("", "")
-    count = int(np.prod(const.shape))
-    several = f"{count:,} values, {low} … {high}" if low != high else f"{count:,} × {low}"
-    return ModelConstant(const.name, several if const.shape else low, const.origin)
+def _constant(folded: Folded) -> ModelConstant:
+    return ModelConstant(folded.expression, folded.value, ", ".join(folded.origins))
