@@ -263,8 +263,9 @@ def delay_steps(node: RawNode, shape: Shape, dt: float) -> Array:
         UnsupportedError: If there are too many different ones.
     """
     value = fitted(np.asarray(_array(node, "delay"), np.float64), shape)
-    steps = np.round(value / dt)
-    wrong = (np.abs(steps - value / dt) > 1e-3) | (steps < 0) | (steps > MAX_DELAY)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.round(value / dt)
+        wrong = (np.abs(steps - value / dt) > 1e-3) | (steps < 0) | (steps > MAX_DELAY)
     if wrong.any():
         time = float(value[wrong].reshape(-1)[0])
         raise ValueError(f"a delay of {time:g} is {time / dt:g} steps of {dt:g}: {_WHOLE}")

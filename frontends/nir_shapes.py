@@ -149,8 +149,8 @@ class _Reading:
             types = [TensorType(shape)]
             types += [TensorType(link.constant.shape)] if link.constant else []
             shape = link.op.infer(tuple(types))[0].shape
-        if math.prod(shape) > MAX_SIZE:
-            raise ValueError(f"a value of shape {shape} is too large")
+        if not 0 < math.prod(shape) <= MAX_SIZE:
+            raise ValueError(f"a value of shape {shape} is too large, or nothing")
         return shape
 
     def compare(self, name: str, node: RawNode, shape: Shape) -> None:
