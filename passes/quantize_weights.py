@@ -71,8 +71,10 @@ def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -
     back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
     safe = np.where(root.columns == 0, 1.0, root.columns)
     low.fake.replace(replace(node, op=replace(op, weight=Param(back / safe))))
-    error = rows - codes * scales[:, None]
-    size = float(np.sqrt(np.mean(rows * rows))) or 1.0
+    # Squares in units of a power of two, which changes nothing but that huge weights have some.
+    unit = np.ldexp(1.0, int(np.frexp(np.abs(rows).max(initial=0.0))[1]) - 1)
+    error = (rows - codes * scales[:, None]) / unit
+    size = float(np.sqrt(np.mean((rows / unit) ** 2))) or 1.0
     low.ctx.note(
         node.name,
         weights=int(codes.size),
