@@ -7,6 +7,7 @@ same names of words as the integer simulator.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,10 @@ Array = npt.NDArray[Any]
 def _softplus(x: Array) -> Array:
     out: Array = np.logaddexp(0.0, x)
     return out
+
+
+def _erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -62,6 +67,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "trunc": np.trunc,
+    "erf": _erf,
     "wrap": lambda a, n: a - 2 * n * np.ceil((a - n) / (2 * n)),
     "sin": np.sin,
     "cos": np.cos,

@@ -21,6 +21,7 @@ from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import Axes
 from snnc.frontends.pointwise_rules import POINTWISE_RULES, apply, broadcast
 from snnc.frontends.scalarize import Call, Operand, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.shape_rules import SHAPE_RULES
 from snnc.frontends.time_rules import TIME_RULES
 
@@ -201,7 +202,7 @@ def _select(s: Scalarizer, call: Call) -> Any:
     """One part of ``view_as_real``, or one element of an axis of a complex tensor."""
     view = call.args[0]
     if not isinstance(view, RealView):
-        return _by_part(SHAPE_RULES["select"])(s, call)
+        return _by_part(SELECT_RULES["select"])(s, call)
     dim, index = call.arg(1, "dim"), call.arg(2, "index")
     if dim % (len(view.value.real.axes) + 1) != len(view.value.real.axes):
         raise Refusal("E210", "an element of view_as_real(z) is selected", "use z.real and z.imag")
@@ -296,7 +297,7 @@ def _filled(rule: Rule) -> Rule:
 _RULES: dict[str, Rule] = {
     **{
         name: (_filled if name.startswith(_NEW) else _by_part)(rule)
-        for name, rule in SHAPE_RULES.items()
+        for name, rule in {**SHAPE_RULES, **SELECT_RULES}.items()
         if name not in ("getitem", "fill")
     },
     **{name: _by_part(TIME_RULES[name]) for name in ("sum", "mean")},

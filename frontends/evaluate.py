@@ -62,7 +62,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         name: _as_tensor(getattr(torch, name))
         for name in (
             *("exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "abs", "round"),
-            *("floor", "ceil", "trunc", "sin", "cos", "reciprocal"),
+            *("floor", "ceil", "trunc", "sin", "cos", "reciprocal", "erf"),
         )
     },
     "wrap": lambda a, n: a - 2 * n * torch.ceil(torch.as_tensor((a - n) / (2 * n))),

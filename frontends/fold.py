@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from snnc.diagnostics import fail
-from snnc.frontends.dag import Dag
+from snnc.frontends.dag import Dag, Term
 from snnc.frontends.evaluate import apply
 from snnc.frontends.scalarize import call_with
+from snnc.frontends.term_ops import WEIGHTED, operator
+from snnc.frontends.torch_layers import layer
 from snnc.params import Param
 
 
@@ -36,24 +37,20 @@ class Folder:
                     value = self.dag.tensors[term.form.attrs[0]].reshape(term.shape)
                 case "pointwise":
                     value = apply(*term.form.attrs, *args)
-                case "reshape" | "expand":
-                    tensor = torch.as_tensor(args[0])
-                    reshape = term.form.kind == "reshape"
-                    value = tensor.reshape(term.shape) if reshape else tensor.expand(term.shape)
-                case "linear":
-                    value = functional.linear(*map(torch.as_tensor, args))
-                case "conv2d":
-                    operands = [torch.as_tensor(a) for a in args]
-                    bias = operands[2] if len(operands) > 2 else None
-                    value = functional.conv2d(operands[0], operands[1], bias, *term.form.attrs)
-                case "transpose":
-                    value = torch.as_tensor(args[0]).T
                 case "aten":
                     value = call_with(term.form, [torch.as_tensor(a) for a in args])
-                case kind:
-                    raise fail("E133", f"{kind} of parameters alone", term.source.loc)
+                case _:
+                    value = self._operator(term, [torch.as_tensor(a) for a in args])
             self._known[y] = value
         return self._known[x]
+
+    def _operator(self, term: Term, args: list[torch.Tensor]) -> torch.Tensor:
+        """A layer or a rearrangement of parameters: one sample."""
+        count = 1 if term.form.kind in WEIGHTED else len(args)
+        op = operator(term.form, term.shape, [Param(a.detach().numpy()) for a in args[count:]])
+        if op is None:
+            raise fail("E133", f"{term.form.kind} of parameters alone", term.source.loc)
+        return layer(op, *(a[None] for a in args[:count]))[0]
 
     def neutral(self, x: int, number: float) -> bool:
         """Whether the value is this number everywhere."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from snnc.frontends.dag import CONSTANT
+from snnc.frontends.feature_terms import spread
 from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 
@@ -84,7 +85,7 @@ def apply(s: Scalarizer, fn: str, *values: Any, dtype: torch.dtype | None = None
             term = s.dag.reshape(term, inner(axes))
         small = s.dag.shape(term) not in ((), inner(axes))
         if small and s.dag[term].reach != CONSTANT:  # a constant may stay as small as it is
-            raise Refusal("E210", "a value is repeated along a new axis")
+            return spread(s.dag, term, inner(axes))
         return term
 
     return s.per_step(axes, dtype or operands[0].dtype, compute)

@@ -155,7 +155,7 @@ class Scalarizer:
         built, skipped = built_matrices(program)
         for node in program.graph.nodes:
             if node in built:
-                env[node] = self._parameter(*built[node])
+                env[node] = self.parameter(*built[node])
             elif node.op == "call_function" and node in used and node not in skipped:
                 self.dag.source = source_of(node.meta)
                 env[node] = self._call(node, env)
@@ -179,13 +179,13 @@ class Scalarizer:
             if node.name in named:
                 key = named[node.name]
                 tensor = program.state_dict.get(key, program.constants.get(key))
-                env[node] = self._parameter(key.removeprefix("model."), tensor)
+                env[node] = self.parameter(key.removeprefix("model."), tensor)
             elif node.name in lifted:
                 tensor = program.constants[lifted[node.name]]
                 assert isinstance(tensor, torch.Tensor), "a lifted constant is a tensor"
                 # numbered per trace; equal contents must be equal terms in every trace
-                name = attributes.get(memory_of(tensor)) or self._constant_name(tensor)
-                env[node] = self._parameter(name, tensor)
+                name = attributes.get(memory_of(tensor)) or self.constant_name(tensor)
+                env[node] = self.parameter(name, tensor)
             elif isinstance(value, torch.Tensor):
                 env[node] = self._input(index, value)
                 index += 1
@@ -196,7 +196,7 @@ class Scalarizer:
                 env[node] = value
         return env
 
-    def _constant_name(self, tensor: torch.Tensor) -> str:
+    def constant_name(self, tensor: torch.Tensor) -> str:
         count = 0
         for name, known in self.dag.tensors.items():
             if name.startswith("constant"):
@@ -205,7 +205,7 @@ class Scalarizer:
                 count += 1
         return f"constant{count}"
 
-    def _parameter(self, name: str, tensor: Any) -> Traced:
+    def parameter(self, name: str, tensor: Any) -> Traced:
         self.dag.tensors[name] = tensor.detach()
         shape = tuple(tensor.shape)
         self.dag.source = Source(Loc(name), owned=True)

@@ -11,13 +11,15 @@ from typing import Any
 
 import torch
 
+from snnc.frontends.attention_rules import ATTENTION_RULES
 from snnc.frontends.dag import Form
+from snnc.frontends.einsum import einsum
 from snnc.frontends.fold import Folder
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import TIME, Axes, inner
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.sequences import elements, table_key
-from snnc.frontends.time_rules import TIME_RULES
 
 
 def _time_axis(x: Any) -> int | None:
@@ -30,7 +32,7 @@ def _time_axis(x: Any) -> int | None:
 def _cumsum(s: Scalarizer, call: Call) -> Any:
     x, dim = s.solid(s.operand(call.args[0])), call.arg(1, "dim")
     if _time_axis(x) != dim % len(x.axes):
-        return TIME_RULES["cumsum"](s, call)
+        return ATTENTION_RULES["cumsum"](s, call)
     total, terms = s.dag.fill(0.0, inner(x.axes)), []
     for term in x.terms:
         total = s.dag.pointwise("add", total, term)
@@ -41,7 +43,7 @@ def _cumsum(s: Scalarizer, call: Call) -> Any:
 def _flip(s: Scalarizer, call: Call) -> Any:
     x, dims = s.solid(s.operand(call.args[0])), call.arg(1, "dims")
     if [d % len(x.axes) for d in dims] != [_time_axis(x)]:
-        return TIME_RULES["flip"](s, call)
+        return SELECT_RULES["flip"](s, call)
     return Traced(x.axes, elements(s.dag, Form("time_flip"), x.terms), x.dtype)
 
 
@@ -156,15 +158,12 @@ def _einsum(s: Scalarizer, call: Call) -> Any:
             y = _mixed(s, x, weight, None)
             if y is not None:
                 return Traced(y.axes, y.terms, call.dtype)
-    rule = LAYER_RULES.get("einsum")
-    if rule is None:
-        raise Refusal("E210", f"operator {call.target} is not supported")
-    return rule(s, call)
+    return einsum(s, call)
 
 
 def _turned(s: Scalarizer, x: Traced) -> Traced:
     shape = s.extents.shape(x.axes)[::-1]
-    term = s.dag.make(Form("transpose"), s.solid(x).terms, shape)
+    term = s.dag.make(Form("transpose", ((1, 0),)), s.solid(x).terms, shape)
     return Traced(x.axes[::-1], (term,), x.dtype)
 
 

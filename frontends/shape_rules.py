@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from snnc.frontends.layout import BATCH, TIME, Axes, Axis, Late, inner, over_steps, timed
+from snnc.frontends.dag import CONSTANT
+from snnc.frontends.feature_terms import feature_axis, permuted, spread
+from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
-from snnc.frontends.warm_up import warm_up, without_warm_up
-
-_MIXES = "reorders or joins values of different steps or samples"
 
 
 def _soft(s: Scalarizer, x: Traced, shape: tuple[int, ...], dtype: torch.dtype) -> Traced:
@@ -74,13 +71,7 @@ def _permute(s: Scalarizer, call: Call) -> Traced:
     elif rank > 1:
         i, j = (call.args[1] % rank, call.args[2] % rank) if call.name == "transpose" else (0, 1)
         order[i], order[j] = j, i
-    axes = tuple(x.axes[d] for d in order)
-    if s.soft(x):
-        return reshaped(s, x, axes)
-    wide = [d for d in order if inner((x.axes[d],)) not in ((), (1,))]
-    if wide != sorted(wide):
-        raise Refusal("E210", "a transposition of feature axes is not supported")
-    return reshaped(s, x, axes)
+    return permuted(s, x, order)
 
 
 def _expand(s: Scalarizer, call: Call) -> Traced:
@@ -90,8 +81,9 @@ def _expand(s: Scalarizer, call: Call) -> Traced:
 
 def expanded(s: Scalarizer, x: Traced, shape: tuple[int, ...]) -> Traced:
     """Broadcast ``x`` to ``shape``."""
-    if s.soft(x) or not x.axes:
+    if s.soft(x) or (not x.axes and s.dag[x.terms[0]].reach == CONSTANT):
         return _soft(s, x, shape, x.dtype)
+    x = s.solid(x)
     own: Axes = ((1,),) * (len(shape) - len(x.axes)) + x.axes
     axes: list[Axis] = []
     kept: list[Axis] = []
@@ -101,10 +93,10 @@ def expanded(s: Scalarizer, x: Traced, shape: tuple[int, ...]) -> Traced:
             axes.append(axis)
             continue
         (new,) = s.extents.classify((n,))
-        if inner((new,)):
-            raise Refusal("E210", "a value is repeated along a feature axis")
         axes.append(new)
-    terms = [s.dag.reshape(t, inner(tuple(kept))) for t in x.terms]
+        kept.append((1,) * len(inner((new,))))
+    shape = inner(tuple(axes))
+    terms = [spread(s.dag, s.dag.reshape(t, inner(tuple(kept))), shape) for t in x.terms]
     return s.per_step(tuple(axes), x.dtype, lambda t: terms[t if x.timed else 0])
 
 
@@ -112,6 +104,8 @@ def _repeat(s: Scalarizer, call: Call) -> Traced:
     """``repeat`` along axes of extent one is ``expand``."""
     x = s.operand(call.args[0])
     counts = call.args[1]
+    if call.name == "tile":
+        counts = [*[1] * (len(x.axes) - len(counts)), *counts]
     own = (1,) * (len(counts) - len(x.axes)) + s.extents.shape(x.axes)
     if s.soft(x) or all(n == 1 or c == 1 for n, c in zip(own, counts, strict=True)):
         return expanded(s, x, call.shape)
@@ -119,129 +113,47 @@ def _repeat(s: Scalarizer, call: Call) -> Traced:
     axes: Axes = ((1,),) * (len(counts) - len(x.axes)) + x.axes
     if counts[0] == s.extents.steps and all(c == 1 for c in counts[1:]) and not x.timed:
         return s.per_step(((TIME, *axes[0]), *axes[1:]), x.dtype, x.at)
-    raise Refusal("E210", "repeating a feature axis is not supported")
+    tall = reshaped(s, x, axes)
+    for dim, count in enumerate(counts):
+        if count == 1:
+            continue
+        feature_axis(tall, dim, "repeating")
+        new = (*tall.axes[:dim], (count,), *tall.axes[dim:])
+        one = reshaped(s, tall, (*tall.axes[:dim], (1,), *tall.axes[dim:]))
+        terms = tuple(spread(s.dag, t, inner(new)) for t in one.terms)
+        size = count * s.extents.size(tall.axes[dim])
+        joint = (*tall.axes[:dim], (size,), *tall.axes[dim + 1 :])
+        tall = reshaped(s, Traced(new, terms, x.dtype), joint)
+    return tall
 
 
-def _select(s: Scalarizer, call: Call) -> Traced:
-    x, dim, index = s.operand(call.args[0]), call.arg(1, "dim"), call.arg(2, "index")
-    return selected(s, x, dim % len(x.axes), int(index))
-
-
-def selected(s: Scalarizer, x: Traced, dim: int, index: int) -> Traced:
-    """One element of an axis."""
-    axis = x.axes[dim]
-    axes = x.axes[:dim] + x.axes[dim + 1 :]
-    if over_steps(axis):
-        return Traced(axes, (x.terms[index % len(x.terms)],), x.dtype)
-    if s.extents.size(axis) == 1 or s.soft(x):
-        return reshaped(s, x, axes)
-    if BATCH in axis:
-        raise Refusal("E210", "one sample of the batch is used for all samples")
-    if TIME in axis:
-        raise Refusal("E133", "an element of an axis that joins steps and features is selected")
-    raise Refusal("E210", "selecting a feature is not supported")
-
-
-def _unbind(s: Scalarizer, call: Call) -> list[Traced]:
-    x = s.operand(call.args[0])
-    dim = call.arg(1, "dim", 0) % len(x.axes)
-    return [selected(s, x, dim, i) for i in range(s.extents.size(x.axes[dim]))]
-
-
-def _split(s: Scalarizer, call: Call) -> list[Traced]:
-    x = s.operand(call.args[0])
-    dim = call.arg(2, "dim", 0) % len(x.axes)
-    sizes = {int(y.shape[dim]) for y in call.result}
-    if len(call.result) == 1:
-        return [x]
-    if x.axes[dim] != (TIME,) or sizes != {1}:
-        raise Refusal("E210", "splitting features is not supported")
-    axes = (*x.axes[:dim], (1,), *x.axes[dim + 1 :])
-    parts = (selected(s, x, dim, i) for i in range(s.extents.steps))
-    return [reshaped(s, part, axes) for part in parts]
-
-
-def _slice(s: Scalarizer, call: Call) -> Traced:
-    x = s.operand(call.args[0])
-    dim = call.arg(1, "dim", 0) % len(x.axes)
-    size = s.extents.size(x.axes[dim])
-    if call.shape[dim] == size:
-        if call.arg(4, "step", 1) == 1:
-            return x
-        raise Refusal("E210", "a slice with a step is not supported")
+def _repeat_each(s: Scalarizer, call: Call) -> Traced:
+    """``repeat_interleave``: every element several times in a row."""
+    x, count = s.operand(call.args[0]), call.args[1]
+    dim = call.arg(2, "dim")
+    if not isinstance(count, int) or dim is None:
+        raise Refusal("E210", "repeat_interleave needs one number and an axis")
+    dim %= len(x.axes)
+    feature_axis(x, dim, "repeating")
     if s.soft(x):
-        return _soft(s, x, call.shape, call.dtype)
-    if x.axes[dim] == (TIME,):
-        if call.shape[dim] != 1:
-            return without_warm_up(s, x, dim, call)
-        start = call.arg(2, "start") or 0
-        part = selected(s, x, dim, start)
-        return reshaped(s, part, (*x.axes[:dim], (1,), *x.axes[dim + 1 :]))
-    if BATCH in x.axes[dim]:
-        raise Refusal("E210", "a part of the batch is selected")
-    raise Refusal("E210", "slicing features is not supported")
+        return _soft(s, x, call.shape, x.dtype)
+    size = s.extents.size(x.axes[dim])
+    one = reshaped(s, s.solid(x), (*x.axes[: dim + 1], (1,), *x.axes[dim + 1 :]))
+    new = (*x.axes[: dim + 1], (count,), *x.axes[dim + 1 :])
+    tall = Traced(new, tuple(spread(s.dag, t, inner(new)) for t in one.terms), x.dtype)
+    return reshaped(s, tall, (*x.axes[:dim], (size * count,), *x.axes[dim + 1 :]))
 
 
-def _stack(s: Scalarizer, call: Call) -> Traced:
-    parts = [s.operand(x) for x in call.args[0]]
-    dim = call.arg(1, "dim", 0) % (len(parts[0].axes) + 1)
-    if len(parts) == 1:
-        return reshaped(s, parts[0], (*parts[0].axes[:dim], (1,), *parts[0].axes[dim:]))
-    return _over_time(s, parts, dim)
-
-
-def _over_time(s: Scalarizer, parts: list[Traced], dim: int) -> Traced:
-    """A list of one tensor per step as one tensor."""
-    time: Axis = (TIME,)
-    if start := warm_up(s, parts):
-        time = (Late(start),)
-    elif len(parts) != s.extents.steps or any(x.timed for x in parts):
-        raise Refusal(
-            "E210",
-            f"joining {len(parts)} tensors in a new axis is not supported",
-            "only a list with one entry per step can be stacked or concatenated",
-        )
-    hard = list(dict.fromkeys(x.axes for x in parts if not s.soft(x))) or [parts[0].axes]
-    if len(hard) != 1:
-        raise Refusal("E133", f"the stacked values of different steps {_MIXES}")
-    axes = hard[0]
-    terms = tuple(s.dag.solid(x.terms[0], inner(axes)) for x in parts)
-    return Traced((*axes[:dim], time, *axes[dim:]), terms, parts[0].dtype)
-
-
-def _cat(s: Scalarizer, call: Call) -> Traced:
-    parts = [s.operand(x) for x in call.args[0]]
-    if len(parts) == 1:
-        return parts[0]
-    dim = call.arg(1, "dim", 0) % len(parts[0].axes)
-    if all(s.extents.size(x.axes[dim]) == 1 for x in parts):
-        return _over_time(s, [selected(s, x, dim, 0) for x in parts], dim)
-    raise Refusal("E210", "concatenating features is not supported")
-
-
-def _select_scatter(s: Scalarizer, call: Call) -> Traced:
-    """``out[:, t] = value`` on a preallocated tensor."""
-    base, value, dim, index = s.operand(call.args[0]), s.operand(call.args[1]), *call.args[2:4]
-    dim %= len(base.axes)
-    if base.axes[dim] != (TIME,):
-        raise Refusal("E210", "assignment to a feature is not supported")
-    rest = (*base.axes[:dim], *base.axes[dim + 1 :])
-    if s.soft(base) and not s.soft(value):
-        rest = value.axes
-    base = s.solid(Traced((*rest[:dim], (TIME,), *rest[dim:]), base.terms, base.dtype))
-    value = s.solid(Traced(rest, value.terms, value.dtype) if s.soft(value) else value)
-    if value.axes != rest:
-        raise Refusal("E133", f"an assignment {_MIXES}")
-    terms = list(base.terms)
-    terms[index % s.extents.steps] = value.terms[0]
-    return Traced(base.axes, tuple(terms), base.dtype)
-
-
-def _slice_scatter(s: Scalarizer, call: Call) -> Traced:
-    base, value = s.operand(call.args[0]), s.operand(call.args[1])
-    if s.extents.shape(base.axes) == s.extents.shape(value.axes):
-        return value
-    raise Refusal("E210", "assignment to a part of a tensor is not supported")
+def _arange(s: Scalarizer, call: Call) -> Traced:
+    """Numbers in a row; one number per step if there are as many as steps."""
+    bounds = [*call.args] if len(call.args) > 1 else [0, *call.args]
+    values = torch.arange(*bounds, dtype=call.dtype)
+    axes = s.extents.classify(call.shape)
+    if timed(axes):
+        if axes != ((TIME,),):
+            raise Refusal("E136", "numbers in a row for steps and samples together")
+        return s.per_step(axes, call.dtype, lambda t: s.dag.literal(float(values[t])))
+    return s.parameter(s.constant_name(values), values)
 
 
 def _copy(s: Scalarizer, call: Call) -> Traced:
@@ -250,14 +162,6 @@ def _copy(s: Scalarizer, call: Call) -> Traced:
     if s.extents.shape(target.axes) == s.extents.shape(source.axes):
         return source
     return expanded(s, source, s.extents.shape(target.axes))
-
-
-def _getitem(s: Scalarizer, call: Call) -> Any:
-    parts, index = call.args
-    part = parts[index]
-    if isinstance(part, Refusal):
-        raise part
-    return part
 
 
 def _nothing(s: Scalarizer, call: Call) -> None:
@@ -277,18 +181,10 @@ SHAPE_RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("permute", "transpose", "t", "numpy_T"), _permute),
     **dict.fromkeys(("_assert_tensor_metadata", "_assert_async", "_assert_scalar"), _nothing),
-    **dict.fromkeys(("split", "split_with_sizes", "chunk"), _split),
     "expand": _expand,
     "repeat": _repeat,
-    "select": _select,
-    "unbind": _unbind,
-    "slice": _slice,
-    "stack": _stack,
-    "cat": _cat,
-    "select_scatter": _select_scatter,
-    "slice_scatter": _slice_scatter,
+    "tile": _repeat,
+    "repeat_interleave": _repeat_each,
+    "arange": _arange,
     "copy": _copy,
-    "getitem": _getitem,
 }
-
-__all__ = ["SHAPE_RULES", "expanded", "reshaped", "selected", "timed"]

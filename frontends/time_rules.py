@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snnc.frontends.dag import Form
+from snnc.frontends.feature_terms import reduced_features
 from snnc.frontends.layout import BATCH, TIME, inner, over_steps
 from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
@@ -57,12 +58,9 @@ def _over_space(s: Scalarizer, x: Traced, kind: str, over: list[int]) -> Traced:
     if all(s.extents.size(x.axes[d]) == 1 for d in over):
         return x
     shape = inner(x.axes)
-    if over != [rank - 2, rank - 1] or len(shape) != 3 or len(inner(x.axes[-2:])) != 2:
-        raise Refusal(
-            "E210",
-            f"{kind} over features is not supported",
-            "over height and width it is; or use a linear layer with constant weights",
-        )
+    image = over == [rank - 2, rank - 1] and len(shape) == 3 and len(inner(x.axes[-2:])) == 2
+    if not image or kind in ("prod", "min"):
+        return reduced_features(s, x, kind, over)
     window = shape[1:]
     form = Form(
         {"sum": "sum_pool", "mean": "avg_pool", "max": "max_pool"}[kind],
@@ -99,8 +97,5 @@ TIME_RULES: dict[str, Rule] = {
     "amax": _reduce("max"),
     "any": _reduce("max"),
     "max": _maximum,
-    **dict.fromkeys(
-        ("cumsum", "cumprod", "softmax", "_softmax", "log_softmax", "_log_softmax", "flip"), _mixes
-    ),
-    **dict.fromkeys(("sort", "topk", "roll", "var", "std", "cummax", "logsumexp"), _mixes),
+    **dict.fromkeys(("cumprod", "sort", "topk", "cummax", "cummin"), _mixes),
 }

@@ -14,17 +14,15 @@ from snnc.frontends.phases import joined
 from snnc.frontends.sequences import sequence_op
 from snnc.frontends.step import StepProgram
 from snnc.frontends.step_tables import spread_tables
+from snnc.frontends.term_ops import LAYERS, WEIGHTED, operator
+from snnc.frontends.tokens import token_inputs
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
-from snnc.types import Clock, TensorType
+from snnc.types import Clock, Int, TensorType
 
-_LAYERS = frozenset(
-    ("linear", "conv2d", "batch_norm", "avg_pool", "max_pool", "sum_pool", "reshape")
-)
-_WEIGHTED = frozenset(("linear", "conv2d", "batch_norm"))
-_PARAMETERS = frozenset(
-    ("literal", "fill", "param", "expand", "aten", "transpose", "steps", "table")
-)
+_PARAMETERS = frozenset(("literal", "fill", "param", "aten", "steps", "table"))
+#: Folded if they rearrange parameters alone.
+_MOVES = frozenset(("expand", "transpose", "slice", "concat", "broadcast", "take", "reduce"))
 _COLLECT_OPS: dict[str, type[ops.Crossing]] = {
     "time_sum": ops.TimeSum,
     "time_mean": ops.TimeMean,
@@ -32,7 +30,6 @@ _COLLECT_OPS: dict[str, type[ops.Crossing]] = {
     "time_stack": ops.TimeStack,
     "time_last": ops.TimeLast,
 }
-_POOLS = {"avg_pool": ops.AvgPool2d, "max_pool": ops.MaxPool2d, "sum_pool": ops.SumPool2d}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def to_graph(
     Raises:
         CompileError: E133 for a state that only moves older values around inconsistently.
     """
-    program = spread_tables(dag, program, _WEIGHTED)
+    program = spread_tables(dag, program, WEIGHTED)
     builder = _Builder(dag, program, inputs, name, steps)
     builder.reserve(outputs)
     for root, output in zip(builder.program.outputs[-1], outputs, strict=True):
@@ -93,6 +90,7 @@ class _Builder:
         self.folder = Folder(dag)
         self._pending: list[int] = []
         self._outputs: list[str] = []
+        self._tokens = token_inputs(dag, program)
         self.fixed_steps = False
         #: what constants are called, so that no output takes the name
         self._reserved |= {facts.name for facts in inputs}
@@ -116,12 +114,12 @@ class _Builder:
         kind, path = term.form.kind, term.source.loc.path
         if kind == "pointwise":
             kind = str(term.form.attrs[0])
-        elif kind in _WEIGHTED and self.dag.kind(term.args[1]) == "param":
+        elif kind in WEIGHTED and term.args[1:] and self.dag.kind(term.args[1]) == "param":
             # a functional layer is called after its weight
             owner = self.dag[term.args[1]].form.attrs[0].rpartition(".")[0]
             if owner and not term.source.owned and owner != path:
                 return str(owner)
-        if kind in _LAYERS and term.source.owned:
+        if kind in LAYERS and term.source.owned:
             return path
         return f"{path}.{kind}" if path else kind
 
@@ -199,9 +197,9 @@ class _Builder:
     def _needs(self, x: int) -> tuple[int, ...]:
         """Operands that become nodes; weights are folded into their layers."""
         term = self.dag[x]
-        if term.form.kind in _WEIGHTED:
+        if term.form.kind in WEIGHTED:
             return term.args[:1]
-        if term.form.kind in _PARAMETERS:
+        if self._folded(x):
             return ()
         if term.form.kind == "input" and term.form.attrs[0] in self.program.handed:
             _, source = self.program.handed[term.form.attrs[0]]
@@ -216,17 +214,13 @@ class _Builder:
         wanted = self._wanted(x)
         if not loc.path:
             loc = Loc(wanted, loc.file, loc.line)
+        if form.kind not in ("steps", "table") and self._folded(x):
+            return self._constant(x)
         match form.kind:
             case "input" if form.attrs[0] in self.program.handed:
                 return self._handed(x)
             case "input":
-                facts = self.inputs[form.attrs[0]]
-                kind = TensorType(term.shape, clock=facts.clock)
-                op: ops.Op = ops.Input(kind, facts.lo, facts.hi, facts.step)
-                self._reserved.discard(facts.name)
-                return self._declare(facts.name, op, [], Loc(facts.name))
-            case "literal" | "fill" | "param" | "expand" | "aten" | "transpose":
-                return self._constant(x)
+                return self._input(form.attrs[0], term.shape)
             case "table":
                 return self._step_table(x)
             case "steps":
@@ -241,22 +235,6 @@ class _Builder:
                     phase = self._collecting[term.args[0]]
                     return self._declare(wanted, ops.TimeMean(), [mean], loc, phase)
                 return self._declare(wanted, ops.Pointwise(form.attrs[0]), list(term.args), loc)
-            case "reshape":
-                return self._declare(wanted, ops.Reshape(term.shape), list(term.args), loc)
-            case "linear":
-                weight, *bias = (self.folder.param(a) for a in term.args[1:])
-                return self._declare(wanted, ops.Linear(weight, *bias), [term.args[0]], loc)
-            case "conv2d":
-                weight, *bias = (self.folder.param(a) for a in term.args[1:])
-                conv = ops.Conv2d(weight, bias[0] if bias else None, *form.attrs)
-                return self._declare(wanted, conv, [term.args[0]], loc)
-            case "batch_norm":
-                center, var, *affine = (self.folder.param(a) for a in term.args[1:])
-                scale, offset = affine or (None, None)
-                norm = ops.BatchNorm(center, var, scale, offset, form.attrs[0])
-                return self._declare(wanted, norm, [term.args[0]], loc)
-            case "avg_pool" | "max_pool" | "sum_pool":
-                return self._declare(wanted, _POOLS[form.kind](*form.attrs), [term.args[0]], loc)
             case kind if kind in _COLLECT_OPS:
                 inner = self.dag[term.args[0]].source.loc
                 path = inner.path or wanted
@@ -264,7 +242,26 @@ class _Builder:
                 op = _COLLECT_OPS[kind](*form.attrs)
                 return self._declare(wanted, op, list(term.args), loc, self._collecting[x])
             case kind:
-                raise AssertionError(f"no operator for {kind} {dag[x]}")
+                weighted = kind in WEIGHTED
+                parameters = [self.folder.param(a) for a in term.args[1:]] if weighted else []
+                layer = operator(form, term.shape, parameters)
+                assert layer is not None, f"no operator for {kind} {dag[x]}"
+                return self._declare(wanted, layer, list(term.args[: 1 if weighted else None]), loc)
+
+    def _folded(self, x: int) -> bool:
+        """Whether the term becomes one constant."""
+        term = self.dag[x]
+        constant = term.reach == CONSTANT and term.form.kind in _MOVES
+        return constant or term.form.kind in _PARAMETERS
+
+    def _input(self, index: int, shape: tuple[int, ...]) -> str:
+        facts = self.inputs[index]
+        kind, lo, hi, step = TensorType(shape, clock=facts.clock), facts.lo, facts.hi, facts.step
+        if rows := self._tokens.get(index):
+            kind = TensorType(shape, Int(0, rows - 1), facts.clock)
+            lo, hi, step = 0.0, float(rows - 1), 1.0
+        self._reserved.discard(facts.name)
+        return self._declare(facts.name, ops.Input(kind, lo, hi, step), [], Loc(facts.name))
 
     def _handed(self, x: int) -> str:
         """What an earlier loop has computed: a value, or the element of a sequence."""

@@ -431,14 +431,22 @@ def _decomposed(program: torch.export.ExportedProgram) -> torch.export.ExportedP
     def plain(node: Any) -> bool:
         """Whether the rules read the call as it is."""
         schema = getattr(node.target, "_schema", None)
-        name = getattr(node.target, "overloadpacket", node.target).__name__
-        return name in RULES and (schema is None or not schema.is_mutable)
+        return _rule_name(node) in RULES and (schema is None or not schema.is_mutable)
 
-    if all(plain(n) for n in program.graph.nodes if n.op == "call_function"):
+    calls = [n for n in program.graph.nodes if n.op == "call_function"]
+    if all(map(plain, calls)):
         return program  # this is most of the time of a trace
-    library = {n.target: f for n in program.graph.nodes if (f := _definition(n.target))}
-    result: torch.export.ExportedProgram = program.run_decompositions(library)
+    unknown = {n.target for n in calls if _rule_name(n).rstrip("_") not in RULES}
+    known = torch.export.default_decompositions() if unknown else {}
+    table = {target: known[target] for target in unknown if target in known}
+    table |= {n.target: f for n in calls if (f := _definition(n.target))}
+    result: torch.export.ExportedProgram = program.run_decompositions(table)
     return result
+
+
+def _rule_name(node: Any) -> str:
+    name: str = getattr(node.target, "overloadpacket", node.target).__name__
+    return name
 
 
 def _definition(target: Any) -> Callable[..., Any] | None:

@@ -286,7 +286,7 @@ def _arithmetic(fn: str, x: list[Any]) -> Any:
 def _fraction(fn: str, x: list[Fraction]) -> Fraction:
     if (plain := _arithmetic(fn, x)) is not None:
         return Fraction(plain)
-    zero_at = {"exp": 1, "expm1": 0, "tanh": 0, "sin": 0, "cos": 1, "log1p": 0}
+    zero_at = {"exp": 1, "expm1": 0, "tanh": 0, "sin": 0, "cos": 1, "log1p": 0, "erf": 0}
     match fn:
         case "relu":
             return max(x[0], Fraction(0))

@@ -19,7 +19,7 @@ REAL_FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("ge", "gt", "le", "lt", "eq", "ne", "and", "or", "xor"), 2),
     **dict.fromkeys(("neg", "not", "exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh"), 1),
     **dict.fromkeys(("softplus", "relu", "abs", "round", "floor", "ceil", "sin", "cos"), 1),
-    **dict.fromkeys(("reciprocal", "square", "trunc"), 1),
+    **dict.fromkeys(("reciprocal", "square", "trunc", "erf"), 1),
     "wrap": 2,  # wrap(x, n): x plus the multiple of 2n that puts it into (-n, n]
     "where": 3,
 }

@@ -179,18 +179,17 @@ def test_unsupported_operators_are_reported_together() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             v, out = torch.zeros(x.shape[0], 6), []
             for t in range(x.shape[1]):
-                i = self.norm(self.fc(x[:, t]))
-                i = i + torch.erf(x[:, t])
-                v = torch.cat([v, x[:, t]], 1)[:, 3:9] + torch.special.bessel_j0(i)
+                i = self.norm(self.fc(x[:, t])).sort(1).values
+                i = i + torch.special.i1(x[:, t])
+                v = torch.special.bessel_j0(i) + torch.special.i0(x[:, t])
                 out.append(v)
             return torch.stack(out, 1)
 
     found = refused(Three())
     assert {d.code for d in found} == {"E210"}
     text = "\n".join(map(str, found))
-    for part in ("layer_norm", "erf", "bessel_j0", "concatenating"):
+    for part in ("sort", "i1", "bessel_j0", "i0"):
         assert part in text
-    assert "--> norm (tests/frontends/test_refusals.py:" in text
     assert "--> forward (tests/frontends/test_refusals.py:" in text
     assert len(found) == 4
 
