@@ -92,8 +92,8 @@ CASES: dict[str, Case] = {
     "amax": ((3, 4), lambda s, v: v.amax(2), (), "Reduce"),
     "max": ((4,), lambda s, v: v.max(1).values, (), "Reduce"),
     "amin": ((3, 4), lambda s, v: v.amin(2), (), "Reduce"),
-    "prod": ((6,), lambda s, v: (s + 0.5).prod(1), (), "Reduce"),
-    "any and all": ((6,), lambda s, v: (s > 0).any(1).float() + (s > 0).all(1), (), "Reduce"),
+    "prod": ((7,), lambda s, v: (s + 0.5).prod(1), (), "Reduce"),
+    "any and all": ((7,), lambda s, v: (s > 0).any(1).float() + (s > 0).all(1), (), "Reduce"),
     "var": ((5,), lambda s, v: v.var(1) + v.std(1, unbiased=False), (), "Reduce"),
     "norm": ((5,), lambda s, v: torch.linalg.vector_norm(v, dim=1), (), "Reduce"),
     "logsumexp": ((5,), lambda s, v: v.logsumexp(1), (), "Reduce"),
@@ -261,7 +261,17 @@ def producers(graph: Graph, output: str) -> set[str]:
     return {type(graph[name].op).__name__ for name in seen}
 
 
-@pytest.mark.parametrize("shape", sorted({case[0] for case in CASES.values()}), ids=str)
+#: Populations whose operators are quick to trace; the others run with ``-m slow``.
+QUICK = {(4, 2, 2), (8,), (2, 3, 3)}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, id=str(shape), marks=() if shape in QUICK else pytest.mark.slow)
+        for shape in sorted({case[0] for case in CASES.values()})
+    ],
+)
 def test_operators_are_exported(shape: tuple[int, ...]) -> None:
     names = [name for name, case in CASES.items() if case[0] == shape]
     parts = [(CASES[n][1], [seeded(make) for make in CASES[n][2]]) for n in names]
@@ -287,6 +297,7 @@ ACTIVATIONS = {
 }
 
 
+@pytest.mark.slow
 def test_activations_are_exported() -> None:
     def fn(s: Tensor, v: Tensor) -> Tensor:
         return torch.stack([act(v - 1.0).float() for act in ACTIVATIONS.values()], 1)
