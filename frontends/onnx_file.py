@@ -185,8 +185,9 @@ class _Reader:
                 raise self.broken(f"output {o!a:.80} is never computed")
         return OnnxGraph(tuple(inputs), tensors, nodes, outputs)
 
-    def define(self, name: str, known: set[str]) -> None:
-        if not 0 < len(name) <= 1000 or not name.isprintable():
+    def define(self, name: str | bytes, known: set[str]) -> None:
+        # protobuf gives bytes for text that is no UTF-8
+        if isinstance(name, bytes) or not 0 < len(name) <= 1000 or not name.isprintable():
             text = f"{self.name}: the name {name!a:.80} is not plain text"
             raise fail("E145", text, help="rename the value and export the model again")
         if name in known:
