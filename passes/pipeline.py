@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from snnc.passes.base import Pass
 from snnc.passes.drop_clamps import DropClamps
+from snnc.passes.fit_loihi import FitLoihi
 from snnc.passes.fold_norm import FoldNorm
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
 from snnc.passes.quantize import Quantize
 from snnc.passes.raise_neurons import RaiseNeurons
 from snnc.passes.sink_mean import SinkMean
+from snnc.profile import PROFILES
 
 
 def real_pipeline() -> tuple[Pass, ...]:
@@ -26,8 +28,10 @@ def integer_pipeline(
     bits: int = 8, input_bits: int = 8, profile: str = "default", max_steps: int = 0
 ) -> tuple[Pass, ...]:
     """From a traced graph to proven integers."""
+    exact = profile in PROFILES and PROFILES[profile].exact
     return (
         *real_pipeline(),
+        *((FitLoihi(bits, input_bits),) if exact else ()),  # before: what is exact stays so
         Quantize(bits, input_bits, profile),
         PruneDead(),
         ProveRanges(max_steps),

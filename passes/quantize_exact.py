@@ -6,11 +6,13 @@ not a whole number is an error: nothing is rounded to make it one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from snnc import intops, ops
 from snnc.diagnostics import error
-from snnc.exact import Expr, floats, leaf
+from snnc.exact import Expr, floats, leaf, signs
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.params import Param, compact
@@ -24,6 +26,7 @@ def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     """Keep the integers of a Linear or Conv2d."""
     op, source = node.op, low.settled(x[0])
     assert isinstance(op, ops.Linear | ops.Conv2d), "called for weights only"
+    source = replace(source, unit=_scalar(source))
     units = floats(source.unit)
     if units.size > 1 and not (units == units.flat[0]).all():
         text = f"the input of {node.name} has a scale that changes between channels"
@@ -74,8 +77,9 @@ def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
 
 
 def _scalar(v: QValue) -> Expr:
-    """The unit as one number, where all channels have the same float."""
-    if v.unit.value is None or not v.unit.shape:
-        return v.unit
-    values = v.unit.value.data
-    return leaf(values.flat[0]) if values.size and (values == values.flat[0]).all() else v.unit
+    """The unit as one number, where all channels have exactly the same."""
+    values = floats(v.unit)
+    if v.unit.number is None and values.size and (values == values.flat[0]).all():
+        same = leaf(values.flat[0])
+        return same if not signs(v.unit - same).any() else v.unit
+    return v.unit
