@@ -48,6 +48,10 @@ class Call:
         """An operand as a tensor."""
         return self.module.tensor(self.values[index])
 
+    def data(self, index: int = 0) -> torch.Tensor:
+        """What a layer is applied to: a constant is there for every sample."""
+        return self.module.whole(self.values[index])
+
     def operand(self, index: int) -> torch.Tensor | float | bool | int:
         """An operand that is broadcast: a tensor, or the number that is known."""
         return self.module.operand(self.values[index])

@@ -16,7 +16,7 @@ Rule = Callable[[Call], Any]
 
 def _gemm(c: Call) -> torch.Tensor:
     """``alpha A' B' + beta C``."""
-    a, b = c.x(0), c.x(1)
+    a, b = c.data(), c.x(1)
     alpha, beta = c.attr("alpha", 1.0), c.attr("beta", 1.0)
     a = a.t() if c.attr("transA", 0) else a
     bias = c.optional(2)
@@ -34,7 +34,8 @@ def _gemm(c: Call) -> torch.Tensor:
 
 
 def _matmul(c: Call) -> torch.Tensor:
-    return torch.matmul(c.x(0), c.x(1))
+    a = c.data() if isinstance(c.values[1], Const) else c.x()
+    return torch.matmul(a, c.x(1))
 
 
 def _pads(c: Call, kernel: list[int], stride: list[int], dilation: list[int]) -> list[int]:
@@ -73,7 +74,7 @@ def _padded(x: torch.Tensor, pads: list[int], value: float) -> tuple[torch.Tenso
 def _conv(c: Call) -> torch.Tensor:
     w = c.x(1)
     stride, dilation, pads = _windows(c, [int(n) for n in w.shape[2:]])
-    x, padding = _padded(c.x(), pads, 0.0)
+    x, padding = _padded(c.data(), pads, 0.0)
     fn: Any = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[w.dim() - 2]
     y: torch.Tensor = fn(x, w, c.optional(2), stride, padding, dilation, c.attr("group", 1))
     return y
@@ -106,7 +107,7 @@ def _max_pool(c: Call) -> Any:
     stride, dilation, pads = _windows(c, kernel)
     if c.attr("storage_order", 0) or sum(map(bool, c.node.outputs)) > 1:
         raise c.unsupported("indices")
-    x, padding = _padded(c.x(), pads, float("-inf"))
+    x, padding = _padded(c.data(), pads, float("-inf"))
     fn: Any = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
     return fn[len(kernel)](
         x, kernel, stride, padding, dilation, ceil_mode=bool(c.attr("ceil_mode", 0))
@@ -122,7 +123,7 @@ def _avg_pool(c: Call) -> Any:
     rank = len(kernel)
     if pads[:rank] != pads[rank:] and not counted:
         raise c.unsupported("padding at one end")
-    x, padding = _padded(c.x(), pads, 0.0)
+    x, padding = _padded(c.data(), pads, 0.0)
     fn: Any = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
     counted = counted or not any(pads)
     return fn[rank](x, kernel, stride, padding, ceil_mode=ceil, count_include_pad=counted)

@@ -84,8 +84,23 @@ def _tile(c: Call) -> torch.Tensor:
 
 
 def _concat(c: Call) -> torch.Tensor:
+    axis = c.attr("axis")
     parts = [c.module.whole(x) for x in c.values]
-    return torch.cat(parts, c.attr("axis"))
+    computed = [p for p, x in zip(parts, c.values, strict=True) if isinstance(x, torch.Tensor)]
+    if computed:  # constants were written for the batch size of the exporter's example
+        wanted = [int(n) for n in computed[0].shape]
+        parts = [_alike(c, p, x, wanted, axis) for p, x in zip(parts, c.values, strict=True)]
+    return torch.cat(parts, axis)
+
+
+def _alike(c: Call, part: torch.Tensor, x: Any, wanted: list[int], axis: int) -> torch.Tensor:
+    """A constant with the extents of what it is joined with."""
+    shape = list(wanted)
+    shape[axis] = int(part.shape[axis])
+    if not isinstance(x, Const) or list(part.shape) == shape:
+        return part
+    small = c.operand(next(i for i, v in enumerate(c.values) if v is x))
+    return small.expand(shape) if isinstance(small, torch.Tensor) else part
 
 
 def _slice(c: Call) -> torch.Tensor:
@@ -108,7 +123,7 @@ def _gather(c: Call) -> torch.Tensor:
     axis %= x.dim()
     if not isinstance(c.values[1], Const):
         if axis == 0 and isinstance(c.values[0], Const):
-            return functional.embedding(c.x(1), x)
+            return functional.embedding(c.x(1), x) if x.dim() == 2 else x[c.x(1)]
         raise c.unsupported("computed positions")
     where = c.const(1)
     places = [n % int(x.shape[axis]) for n in where.ints()]
@@ -129,7 +144,10 @@ def _gather_elements(c: Call) -> torch.Tensor:
 
 def _gather_nd(c: Call) -> torch.Tensor:
     """``x[i]``, ``x[i, j]`` … at known positions."""
-    x, where = c.x(), c.const(1).array
+    x = c.x()
+    if isinstance(c.values[0], Const) and x.dim() == 1 and not c.attr("batch_dims", 0):
+        return x[c.x(1).squeeze(-1)]
+    where = c.const(1).array
     if c.attr("batch_dims", 0) or where.ndim > 1:
         raise c.unsupported("several positions")
     for n in where.tolist():
