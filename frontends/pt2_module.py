@@ -156,6 +156,7 @@ def with_origins(
     places = {p: key(b) for p, b in signature.inputs_to_buffers.items()}
     described = SimpleNamespace(
         graph=traced.graph,
+        graph_module=SimpleNamespace(meta={}),  # its tensors have the names of the file
         graph_signature=SimpleNamespace(
             inputs_to_parameters=places,
             inputs_to_buffers={},
