@@ -25,29 +25,14 @@ import numpy as np
 from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
 from snnc.kernel import Kernel, Line, State
 from snnc.params import Param, compact
+from snnc.passes.fixed_values import Fixed, FixedWriter, NoIntegerFormError, Operand, power
 from snnc.passes.function_tables import interpolated
-from snnc.passes.kernel_writer import Ints, KernelWriter, live
+from snnc.passes.kernel_writer import Ints, live
 from snnc.profile import Profile
 
 #: Magnitude, in integer steps, at which the states of such a kernel saturate.
 SATURATION = 1 << 26
 _FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "ne"}
-
-
-class NoIntegerFormError(Exception):
-    """A line has no fixed-point form; the message says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """The integer value ``name``: the real value is ``name * 2**-bits``; ``flag``: it is 0 or 1."""
-
-    name: str
-    bits: int
-    flag: bool = False
-
-
-Operand = Fixed | Expr
 
 
 @dataclass(frozen=True)
@@ -103,7 +88,7 @@ def absolute_kernel(
         assumed = needed
 
 
-class _Lowering:
+class _Lowering(FixedWriter):
     def __init__(
         self,
         real: Kernel,
@@ -112,22 +97,14 @@ class _Lowering:
         profile: Profile,
         states: dict[str, int],
     ) -> None:
-        self.real, self.full, self.profile = real, bits, profile
-        self.w = KernelWriter(real, profile.rounding)
-        self.values: dict[str, Operand] = {c.name: leaf(c.values.data) for c in real.consts}
+        super().__init__(real, bits, profile)
         for name, is_whole in zip(real.inputs, whole, strict=True):
             self.values[name] = Fixed(name, 0 if is_whole else bits)
         for name, f in states.items():
             self.values[name] = Fixed(name, f)
         self.levels: dict[str, tuple[Fixed, Expr]] = {}  # values that are a flag times a constant
-        self.now: Line | None = None
 
     # -- results ------------------------------------------------------------------------------
-
-    def bits(self, name: str) -> int:
-        """Fractional bits of a value that is already lowered."""
-        value = self.values[name]
-        return value.bits if isinstance(value, Fixed) else self._bits_of(value)
 
     def result(self) -> AbsoluteKernel:
         """The kernel."""
@@ -150,8 +127,8 @@ class _Lowering:
     def _state(self, state: State) -> State:
         own = self.values[state.name]
         assert isinstance(own, Fixed), "states are values"
-        new = self._fixed(self.values[state.next], own.bits)
-        init = Param(compact(nearest(leaf(state.init.data) * _power(own.bits))))
+        new = self.fixed(self.values[state.next], own.bits)
+        init = Param(compact(nearest(leaf(state.init.data) * power(own.bits))))
         if new.flag:
             return State(state.name, new.name, init)
         low = self.w.const("low", np.array(-SATURATION))
@@ -168,39 +145,7 @@ class _Lowering:
         value = self.values[name]
         if isinstance(value, Expr):
             raise NoIntegerFormError(f"output {name} does not depend on inputs or states")
-        return value.name, ONE / _power(value.bits)
-
-    # -- operands -----------------------------------------------------------------------------
-
-    def _fail(self, why: str) -> NoIntegerFormError:
-        return NoIntegerFormError(f"{self.now}: {why}")
-
-    def _bits_of(self, c: Expr) -> int:
-        """0 for whole constants, else F."""
-        return 0 if not signs(c - leaf(nearest(c).astype(np.float64))).any() else self.full
-
-    def _fixed(self, x: Operand, bits: int) -> Fixed:
-        """The operand with ``bits`` fractional bits, at least those that it has."""
-        if isinstance(x, Expr):
-            return Fixed(self.w.const("k", nearest(x * _power(bits))), bits)
-        if x.bits == bits:
-            return x
-        shifted = self.w.emit(self.w.fresh("_l0"), "shl", x.name, shift=bits - x.bits)
-        return Fixed(shifted, bits)
-
-    def _aligned(self, *operands: Operand) -> list[Fixed]:
-        """All operands in the finest of their formats."""
-        found = [x.bits if isinstance(x, Fixed) else self._bits_of(x) for x in operands]
-        return [self._fixed(x, max(found)) for x in operands]
-
-    def _flag(self, x: Operand) -> Fixed:
-        """The operand as 0 or 1: whether it is not zero."""
-        if isinstance(x, Expr):
-            return Fixed(self.w.const("k", (signs(x) != 0).astype(np.int64)), 0, True)
-        if x.flag:
-            return x
-        zero = self.w.const("k", np.array(0))
-        return Fixed(self.w.emit(self.w.fresh("_p0"), "ne", x.name, zero), 0, True)
+        return value.name, ONE / power(value.bits)
 
     # -- lines --------------------------------------------------------------------------------
 
@@ -218,12 +163,12 @@ class _Lowering:
             fn = line.fn
         rule = _RULES.get(fn)
         if rule is None:
-            raise self._fail(f"{line.fn!r} of a value that changes has no fixed-point form")
+            raise self.failure(f"{line.fn!r} of a value that changes has no fixed-point form")
         self.values[line.name] = rule(self, line.name, *args)
 
     def add(self, name: str, a: Operand, b: Operand, fn: str = "add") -> Fixed:
         """``a + b`` or ``a - b``, exactly."""
-        x, y = self._aligned(a, b)
+        x, y = self.aligned(a, b)
         return Fixed(self.w.emit(name, fn, x.name, y.name), x.bits)
 
     def subtract(self, name: str, a: Operand, b: Operand) -> Fixed:
@@ -234,7 +179,7 @@ class _Lowering:
 
     def negate(self, name: str, a: Operand) -> Fixed:
         """``-a``."""
-        x = self._fixed(a, a.bits) if isinstance(a, Fixed) else self._aligned(a)[0]
+        x = self.fixed(a, a.bits) if isinstance(a, Fixed) else self.aligned(a)[0]
         return Fixed(self.w.emit(name, "neg", x.name), x.bits)
 
     def multiply(self, name: str, a: Operand, b: Operand) -> Fixed:
@@ -264,7 +209,7 @@ class _Lowering:
 
     def _factor(self, name: str, x: Fixed, c: Expr) -> Fixed:
         """``c * x``."""
-        if not self._bits_of(c):
+        if not self.bits_of(c):
             k = nearest(c)
             if (k == 1).all():
                 return Fixed(self.w.emit(name, "copy", x.name), x.bits, x.flag)
@@ -276,20 +221,20 @@ class _Lowering:
             p = min(p - int(np.frexp(largest)[1]), 60)
         if not x.bits:  # a count: exact but for the rounding of the constant
             p = min(p, self.full)
-        k = nearest(c * _power(p))
+        k = nearest(c * power(p))
         self._check_factor(c, k)
         excess = max(0, x.bits + p - self.full)
         return self._rounded(name, ("mul", x.name, self.w.const("a", k)), x.bits + p, excess)
 
     def _check_factor(self, c: Expr, k: Ints) -> None:
         if int(np.abs(k).max(initial=0)) >= 1 << 31:
-            raise self._fail(f"a factor is as large as {float(np.abs(floats(c)).max()):g}")
+            raise self.failure(f"a factor is as large as {float(np.abs(floats(c)).max()):g}")
 
     def power(self, name: str, a: Operand, b: Operand) -> Fixed:
         """``a ** 2`` and ``a ** 3``."""
         exponent = b.number if isinstance(b, Expr) else None
         if exponent not in (1, 2, 3) or isinstance(a, Expr):
-            raise self._fail("only squares and cubes have a fixed-point form")
+            raise self.failure("only squares and cubes have a fixed-point form")
         if exponent == 1:
             return Fixed(self.w.emit(name, "copy", a.name), a.bits)
         if exponent == 2:
@@ -302,7 +247,7 @@ class _Lowering:
 
     def extreme(self, name: str, a: Operand, b: Operand, fn: str) -> Fixed:
         """``max(a, b)`` or ``min(a, b)``."""
-        x, y = self._aligned(a, b)
+        x, y = self.aligned(a, b)
         return Fixed(self.w.emit(name, fn, x.name, y.name), x.bits)
 
     def absolute(self, name: str, a: Operand) -> Fixed:
@@ -316,14 +261,14 @@ class _Lowering:
             a, b, fn = b, a, _FLIPPED[fn]
         assert isinstance(a, Fixed), "comparisons of constants are constants"
         if fn in ("eq", "ne"):
-            x, y = self._aligned(a, b)
+            x, y = self.aligned(a, b)
             if x.bits:
-                raise self._fail("equality of numbers that are rounded is not defined")
+                raise self.failure("equality of numbers that are rounded is not defined")
             return Fixed(self.w.emit(name, fn, x.name, y.name), 0, True)
         if isinstance(b, Fixed):
-            x, y = self._aligned(a, b)
+            x, y = self.aligned(a, b)
             return Fixed(self.w.emit(name, fn, x.name, y.name), 0, True)
-        bound = b * _power(a.bits)
+        bound = b * power(a.bits)
         k = {"ge": ceiling, "le": flooring}.get(fn)
         limit = k(bound) if k else flooring(bound) + 1 if fn == "gt" else ceiling(bound) - 1
         kind = "ge" if fn in ("ge", "gt") else "le"
@@ -331,17 +276,17 @@ class _Lowering:
 
     def logic(self, name: str, *operands: Operand, fn: str) -> Fixed:
         """``and``, ``or``, ``not``, ``xor`` of truth values."""
-        flags = [self._flag(x).name for x in operands]
+        flags = [self.flag(x).name for x in operands]
         return Fixed(self.w.emit(name, "ne" if fn == "xor" else fn, *flags), 0, True)
 
     def where(self, name: str, cond: Operand, a: Operand, b: Operand) -> Fixed:
         """``cond ? a : b``."""
-        flag = self._flag(cond)
+        flag = self.flag(cond)
         if isinstance(a, Expr) and b == ZERO:
             self.levels[name] = (flag, a)
             if a.number == 1:
                 return Fixed(self.w.emit(name, "copy", flag.name), 0, True)
-        x, y = self._aligned(a, b)
+        x, y = self.aligned(a, b)
         both = all(isinstance(v, Fixed) and v.flag for v in (a, b))
         return Fixed(self.w.emit(name, "select", flag.name, x.name, y.name), x.bits, both)
 
@@ -360,14 +305,14 @@ class _Lowering:
     def divide(self, name: str, a: Operand, b: Operand) -> Fixed:
         """``a / b`` by a value that changes, to ``F`` bits; the proof must exclude zero."""
         assert isinstance(b, Fixed), "division by a constant is a factor"
-        found = self._aligned(a)[0]
+        found = self.aligned(a)[0]
         more = self.full - found.bits + b.bits
         lifted = self.w.emit(self.w.fresh("_l0"), "shl", found.name, shift=more)
         return Fixed(self.w.emit(name, "div", lifted, b.name), self.full)
 
     def curve(self, name: str, a: Operand, fn: str) -> Fixed:
         """A transcendental function, from a table."""
-        x = self._fixed(a, self.full)
+        x = self.fixed(a, self.full)
         interpolated(self.w, name, fn, x.name, self.full)
         return Fixed(name, self.full)
 
@@ -378,10 +323,6 @@ class _Lowering:
         small = self.curve(self.w.fresh("_s0"), minus, "softplus")
         large = self.extreme(self.w.fresh("_s0"), a, ZERO, "maximum")
         return self.add(name, large, small)
-
-
-def _power(bits: int) -> Expr:
-    return leaf(float(1 << bits))
 
 
 def _compare(fn: str) -> Rule:

@@ -17,7 +17,8 @@ from snnc.exact import ONE, ConstantError, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
-from snnc.passes.absolute_kernel import NoIntegerFormError, absolute_kernel, fraction_bits
+from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
+from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import gains, guard_bits
 from snnc.passes.lower_kernel import lower_kernel
