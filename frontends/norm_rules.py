@@ -11,7 +11,7 @@ from snnc.frontends.feature_terms import feature_axis, mapped
 from snnc.frontends.layer_rules import weight_of
 from snnc.frontends.layout import Axes, inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
 
@@ -43,6 +43,7 @@ def _with_statistics(
     return mapped(s, x, Form("batch_norm", (float(eps),)), x.axes, tuple(args))
 
 
+@refuses
 def _training_norm(s: Scalarizer, call: Call) -> Any:
     raise Refusal(
         "E135",

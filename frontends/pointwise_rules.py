@@ -10,7 +10,7 @@ import torch
 from snnc.frontends.dag import CONSTANT
 from snnc.frontends.feature_terms import spread
 from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
 
 
 def broadcast(s: Scalarizer, operands: list[Traced]) -> Axes:
@@ -286,6 +286,7 @@ def _cast(s: Scalarizer, call: Call) -> Traced:
     return Traced(x.axes, x.terms, dtype)
 
 
+@refuses
 def _stochastic(s: Scalarizer, call: Call) -> Traced:
     raise Refusal(
         "E134",

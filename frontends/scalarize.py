@@ -97,6 +97,16 @@ class Call:
 Rule = Callable[["Scalarizer", Call], Any]
 
 
+#: Rules that refuse whatever the operands are.
+_REFUSING: set[Rule] = set()
+
+
+def refuses(rule: Rule) -> Rule:
+    """Mark a rule that always refuses, so that it does so for unknown operands, too."""
+    _REFUSING.add(rule)
+    return rule
+
+
 class Scalarizer:
     """Interprets one exported program over a shared table of terms."""
 
@@ -241,7 +251,8 @@ class Scalarizer:
         leaves = pytree.tree_leaves((call.args, call.kwargs))
         if any(isinstance(x, Unknown) for x in leaves):
             usable = name == "getitem" and not isinstance(call.args[0], Unknown)
-            return self._apply(call) if usable or name not in RULES else Unknown()
+            refused = name not in RULES or RULES[name] in _REFUSING
+            return self._apply(call) if usable or refused else Unknown()
         return self._apply(call)
 
     def _apply(self, call: Call) -> Any:

@@ -8,7 +8,7 @@ from snnc.frontends.dag import Form
 from snnc.frontends.feature_terms import reduced_features
 from snnc.frontends.layout import BATCH, TIME, inner, over_steps
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.warm_up import collecting
 
@@ -77,12 +77,15 @@ def _maximum(s: Scalarizer, call: Call) -> Any:
     return _reduce("max")(s, call)
 
 
+@refuses
 def _mixes(s: Scalarizer, call: Call) -> Any:
     """Operators along one axis, which must not be time."""
-    x = s.operand(call.args[0])
+    x, result = call.args[0], call.result
+    shape = (result[0] if isinstance(result, tuple | list) else result).shape
+    axes = x.axes if isinstance(x, Traced) else s.extents.classify(tuple(map(int, shape)))
     dims = call.arg(1, "dim", -1)
     dims = [dims] if isinstance(dims, int) else dims
-    if isinstance(dims, list) and any(TIME in x.axes[d % len(x.axes)] for d in dims):
+    if isinstance(dims, list) and axes and any(TIME in axes[d % len(axes)] for d in dims):
         raise Refusal(
             "E133",
             f"{call.name} along time needs the whole sequence at once",

@@ -101,7 +101,7 @@ def test_every_other_step_differs() -> None:
     [
         lambda x: torch.softmax(x, 1),
         lambda x: x.sort(1).values,
-        lambda x: x[:, 3:].sum(1),
+        lambda x: x[:, :-3].sum(1),
         lambda x: x.flatten(1).sum(1),
     ],
 )
@@ -192,6 +192,16 @@ def test_unsupported_operators_are_reported_together() -> None:
         assert part in text
     assert "--> forward (tests/frontends/test_refusals.py:" in text
     assert len(found) == 4
+
+
+def test_operators_behind_unsupported_ones_are_reported_with_them() -> None:
+    def forward(net: Any, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = torch.special.bessel_j0(lif(net, x, lambda t, i: i))
+        return torch.bernoulli(y.sort(1).values.sigmoid())
+
+    found = refused(Base(forward))
+    assert {d.code for d in found} == {"E133", "E134", "E210"}
+    assert "sort along time" in "".join(d.message for d in found)
 
 
 def test_ambiguous_time_axis() -> None:
