@@ -17,9 +17,12 @@ from snnc.frontends.einsum import einsum
 from snnc.frontends.fold import Folder
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import TIME, Axes, inner
+from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.sequences import elements, table_key
+from snnc.frontends.shape_rules import reshaped
+from snnc.frontends.time_rules import reduced
 
 
 def _time_axis(x: Any) -> int | None:
@@ -147,9 +150,13 @@ def _einsum(s: Scalarizer, call: Call) -> Any:
     if len(names) == 2 and result:
         for a, b in ((0, 1), (1, 0)):
             x, weight, time = operands[b], operands[a], _time_axis(operands[b])
-            if time is None or len(names[a]) != 2:
+            if time is None:
                 continue
             old = names[b][time]
+            if names[a] == old and result == names[b].replace(old, ""):
+                return _weighted(s, x, time, weight, call)
+            if len(names[a]) != 2:
+                continue
             new = names[a].replace(old, "")
             if len(new) != 1 or names[b].replace(old, new) != result:
                 continue
@@ -159,6 +166,15 @@ def _einsum(s: Scalarizer, call: Call) -> Any:
             if y is not None:
                 return Traced(y.axes, y.terms, call.dtype)
     return einsum(s, call)
+
+
+def _weighted(s: Scalarizer, x: Traced, time: int, weight: Any, call: Call) -> Traced:
+    """``sum_t weight[t] x[t]``: a readout with a weight of its own for every step."""
+    if not isinstance(weight, Traced) or not s.constant(weight):
+        raise Refusal("E210", "the steps are weighted with values that depend on the input")
+    column = reshaped(s, weight, (*weight.axes, *((1,),) * (len(x.axes) - 1 - time)))
+    y = reduced(s, apply(s, "mul", x, column), "sum", [time], keep=False)
+    return Traced(y.axes, y.terms, call.dtype)
 
 
 def _turned(s: Scalarizer, x: Traced) -> Traced:

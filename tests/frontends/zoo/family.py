@@ -228,7 +228,7 @@ def _step(cell: type[Cell]) -> Case:
 CASES = [
     *map(_network, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),
     *map(_network, (FixedDelay, TwoCompartments, Resonator, Gated)),
-    _network(Delayed, "E210"),
+    _network(Delayed),
     _network(ComplexNumber),
     *map(_step, (LIF, Adaptive, Recurrent)),
 ]
