@@ -49,6 +49,15 @@ _COMPUTING = """
     __and__ __lshift__ __or__ __rshift__ __xor__ bitwise_left_shift bitwise_right_shift bucketize
     complex conj_physical gru_cell imag lstm_cell polar real resolve_conj rnn_relu rnn_relu_cell
     rnn_tanh rnn_tanh_cell view_as_complex view_as_real
+    _adaptive_avg_pool3d _fused_rms_norm _prelu_kernel
+    _scaled_dot_product_flash_attention_for_cpu _upsample_nearest_exact1d
+    _upsample_nearest_exact2d _upsample_nearest_exact3d adaptive_avg_pool3d adaptive_max_pool1d
+    adaptive_max_pool3d all argmax argmin avg_pool3d celu constant_pad_nd conv3d
+    conv_transpose1d conv_transpose3d cummin elu embedding erfc exp2 glu hardshrink isnan
+    linalg_vector_norm log_sigmoid log_sigmoid_forward max_pool1d_with_indices max_pool3d
+    max_pool3d_with_indices mish pad prelu reflection_pad1d reflection_pad2d reflection_pad3d
+    replication_pad1d replication_pad2d replication_pad3d rms_norm softshrink upsample_nearest1d
+    upsample_nearest3d
 """
 ALLOWED = frozenset(_COMPUTING.split())
 
