@@ -42,6 +42,20 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class Random:
+    """Drawn numbers: no part of a network, unless they are multiplied by zero."""
+
+    refusal: Refusal
+    source: Source
+
+
+#: Operators that only rearrange what was drawn.
+_CARRIES = frozenset(
+    ("view", "reshape", "expand", "detach", "_to_copy", "to", "clone", "select", "unsqueeze")
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Traced:
     """A tensor of the program.
 
@@ -264,6 +278,9 @@ class Scalarizer:
         constant = bool(tensors) and not any(map(is_pair, leaves))
         complex_numbers = any(map(is_complex, (*leaves, *pytree.tree_leaves(call.result))))
         rule = complex_call if complex_numbers else RULES.get(call.name)
+        drawn = next((x for x in leaves if isinstance(x, Random)), None)
+        if drawn is not None:
+            return self._with_random(call, leaves, drawn)
         try:
             if rule is None:
                 raise self._unsupported(call)
@@ -276,7 +293,27 @@ class Scalarizer:
                 return self._parameter_call(call)
             if not refusal.code:
                 return Unknown()
+            if refusal.code == "E134":
+                return Random(refusal, self.dag.source)
             return self._refuse(refusal)
+
+    def _with_random(self, call: Call, leaves: list[Any], drawn: Random) -> Any:
+        """Noise whose amplitude is zero is zero, as in Rockpool's neurons after training."""
+        if call.name in _CARRIES:
+            return drawn
+        if call.name in ("mul", "multiply") and any(map(self._is_zero, leaves)):
+            axes = self.extents.classify(call.shape)
+            return self.per_step(axes, call.dtype, lambda _: self.dag.fill(0.0, ()))
+        self.dag.source = drawn.source
+        return self._refuse(drawn.refusal)
+
+    def _is_zero(self, x: Any) -> bool:
+        from snnc.frontends.fold import Folder
+
+        if not isinstance(x, Traced):
+            return isinstance(x, int | float) and x == 0
+        constant = all(self.dag[t].reach == CONSTANT for t in x.terms)
+        return constant and all(Folder(self.dag).neutral(t, 0.0) for t in x.terms)
 
     def _unsupported(self, call: Call) -> Refusal:
         random = torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ())
@@ -338,7 +375,10 @@ class Scalarizer:
         for spec, x in zip(program.graph_signature.output_specs, flat, strict=True):
             if spec.kind.name == "USER_OUTPUT":
                 value = env[x] if isinstance(x, torch.fx.Node) else None
-                if isinstance(value, Traced) and not value.dtype.is_complex:
+                if isinstance(value, Random):
+                    self.dag.source = value.source
+                    self._refuse(value.refusal)
+                elif isinstance(value, Traced) and not value.dtype.is_complex:
                     outputs.append(self.solid(value))
                 elif value is not None and not isinstance(value, Unknown):
                     text = "an output is complex"
@@ -358,7 +398,10 @@ class Scalarizer:
 def _used(program: torch.export.ExportedProgram) -> set[Any]:
     """Calls on which an output depends: what a module only keeps for a look at it is not."""
     used: set[Any] = set()
-    stack = [n for n in program.graph.nodes if n.op == "output"]
+    (output,) = (n for n in program.graph.nodes if n.op == "output")
+    flat = pytree.tree_leaves(output.args, is_leaf=lambda x: isinstance(x, torch.fx.Node))
+    pairs = zip(program.graph_signature.output_specs, flat, strict=True)
+    stack = [x for spec, x in pairs if spec.kind.name == "USER_OUTPUT" and hasattr(x, "users")]
     while stack:
         node = stack.pop()
         if node not in used:
