@@ -12,7 +12,7 @@ import itertools
 
 import torch
 
-from snnc.frontends.dag import CONSTANT, Form
+from snnc.frontends.dag import Form
 from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.scalarize import Call, Operand, Refusal, Rule, Scalarizer, Traced
 
@@ -77,7 +77,7 @@ def _total(s: Scalarizer, parts: list[Traced], dtype: torch.dtype) -> Traced:
     return Traced(last.axes, last.terms, dtype)
 
 
-def looked_up(s: Scalarizer, table: Traced, position: Traced) -> Traced:
+def staircase(s: Scalarizer, table: Traced, position: Traced) -> Traced:
     """``table[position]`` for a vector of parameters, as a staircase over the positions."""
     first, *rest = entries(s, table)
     value = first
@@ -86,24 +86,12 @@ def looked_up(s: Scalarizer, table: Traced, position: Traced) -> Traced:
     return Traced(value.axes, value.terms, table.dtype)
 
 
-def _index(s: Scalarizer, call: Call) -> Traced:
-    """``table[position]``; the position is taken to be inside the table, as torch checks it."""
-    table, positions = call.args[:2]
-    position = positions[0] if len(positions) == 1 else None
-    if isinstance(table, Traced) and isinstance(position, Traced):
-        computed = any(s.dag[t].reach != CONSTANT for t in position.terms)
-        if computed and position.dtype is not torch.bool:
-            return looked_up(s, table, position)
-    raise Refusal("E210", f"operator {call.target} is not supported")
-
-
 INTEGER_RULES: dict[str, Rule] = {
     **dict.fromkeys(("bitwise_right_shift", "bitwise_left_shift"), _shift),
     **dict.fromkeys(("__rshift__", "__lshift__"), _shift),
     "floor_divide": _floor_divide,
     "remainder": _remainder,
     "bucketize": _bucketize,
-    "index": _index,
 }
 
-__all__ = ["INTEGER_RULES", "looked_up"]
+__all__ = ["INTEGER_RULES", "staircase"]

@@ -17,6 +17,7 @@ from snnc.frontends.feature_terms import (
     taken,
 )
 from snnc.frontends.fold import Folder
+from snnc.frontends.integer_rules import staircase
 from snnc.frontends.layout import BATCH, TIME, Axes, Axis, Late, inner, over_steps
 from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
 from snnc.frontends.shape_rules import expanded, reshaped
@@ -217,6 +218,8 @@ def _index(s: Scalarizer, call: Call) -> Traced:
 def looked_up(s: Scalarizer, table: Traced, numbers: Traced) -> Traced:
     """Rows of a table of parameters, by numbers that the network reads."""
     (weight,) = s.solid(table).terms
+    if len(s.dag.shape(weight)) == 1:
+        return staircase(s, table, numbers)
     if len(s.dag.shape(weight)) != 2:
         raise Refusal("E210", "an embedding needs a table of (tokens, features)")
     if numbers.dtype.is_floating_point or numbers.dtype is torch.bool:
