@@ -18,7 +18,7 @@ import numpy.typing as npt
 from snnc.exact import ONE, Expr, apply, floats, leaf, signs
 from snnc.kernel import PREDICATES, Const, Kernel, Line, State
 from snnc.params import Param, compact
-from snnc.passes.kernel_writer import KernelWriter
+from snnc.passes.kernel_writer import KernelWriter, live
 
 Ints = npt.NDArray[np.int64]
 
@@ -90,7 +90,7 @@ class _Lowering:
             tuple(self.w.lines),
             tuple(name for name, _ in outputs),
         )
-        return kernel, [unit for _, unit in outputs]
+        return live(kernel), [unit for _, unit in outputs]
 
     # -- constants -----------------------------------------------------------
 

@@ -16,6 +16,7 @@ from snnc.cli import run
 from snnc.container import read_model
 from snnc.diagnostics import CompileError, Severity
 from snnc.driver import Options, compile_model
+from snnc.frontends.from_hdf5 import read_bytes
 from tests.netfiles import Layer, cuba, write_net
 from tests.nirfiles import chain_of, write_nir
 
@@ -58,15 +59,15 @@ def test_the_integers_of_a_file_leave_no_choice(tmp_path: Path) -> None:
     path, out = net(tmp_path), tmp_path / "out"
     assert codes(lambda: compile_model(path, out, Options(profile="default"))) == {"E325"}
     assert codes(lambda: compile_model(path, out, Options(bits=4))) == {"E320"}
-    assert compile_model(path, out, Options(profile="loihi")).artifact.manifest.profile == "loihi"
 
 
 def test_options_of_the_other_format_are_refused(tmp_path: Path) -> None:
     path = net(tmp_path)
     affine = {"type": "Affine", "weight": np.ones((3, 4)), "bias": np.zeros(3)}
     nir = write_nir(tmp_path / "a.nir", *chain_of((4,), affine, out=(3,)))
-    assert codes(lambda: read_model(path, nir="reset=zero")) == {"E148"}
-    assert codes(lambda: read_model(nir, lava_dl="compare=ge")) == {"E178"}
+    data = path.read_bytes(), nir.read_bytes()
+    assert codes(lambda: read_bytes(data[0], "a", {"nir": {"reset": "zero"}})) == {"E148"}
+    assert codes(lambda: read_bytes(data[1], "a", {"lava_dl": {"compare": "ge"}})) == {"E178"}
     assert read_model(nir, nir="reset=zero").meta["format"] == "nir"
 
 
@@ -155,12 +156,14 @@ def test_attacks_are_refused_quickly(
     path = net(tmp_path)
     with h5py.File(path, "a") as file:
         attack(file, file["layer/0"], tmp_path)
-    start = time.monotonic()
-    assert codes(lambda: read_model(path)) == {ATTACKS[attack]}
-    assert time.monotonic() - start < 10
+    start = time.process_time()
+    assert codes(lambda: read_bytes(path.read_bytes(), path.name, {})) == {ATTACKS[attack]}
+    assert time.process_time() - start < 3
+    if attack is bomb:  # and in a child, whatever it does
+        assert codes(lambda: read_model(path)) == {ATTACKS[attack]}
 
 
 def test_truncated_files_are_refused(tmp_path: Path) -> None:
     path = net(tmp_path)
-    path.write_bytes(path.read_bytes()[:-400])
-    assert codes(lambda: read_model(path)) <= {"E103", "E111", "E144", "E147"}
+    data = path.read_bytes()[:-400]
+    assert codes(lambda: read_bytes(data, path.name, {})) <= {"E103", "E111", "E144", "E147"}
