@@ -17,7 +17,7 @@ _SCALARS = {1: 7, 2: 1, 3: 2, 5: 3, 6: 4, 7: 5, 9: 12, 10: 7, 11: 8, 16: 7}
 #: Extents for axes whose extent the file leaves open: steps, and samples.
 STEPS, SAMPLES = 10, 3
 #: Rounds of the longest loop.
-ROUNDS = 10_000
+ROUNDS = 2_000
 #: What exporters and users call an axis of time.
 _TIMES = ("t", "time", "steps", "num_steps", "seq", "sequence", "seq_len", "sequence_length")
 
@@ -153,7 +153,7 @@ def _note(view: _View, axis: int, found: Usage) -> None:
 
 
 def _scan(node: OnnxNode, views: dict[str, _View], known: dict[str, Const], found: Usage) -> None:
-    count = node.attrs.get("num_scan_inputs", 0)
+    count = min(max(node.attrs.get("num_scan_inputs", 0), 0), len(node.inputs))
     names = node.inputs[len(node.inputs) - count :]
     for name, axis in zip(names, node.attrs.get("scan_input_axes", [0] * count), strict=False):
         if name in views and (own := _axis(views[name], axis)) is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail
-from snnc.frontends.onnx_names import OPERATORS, RANDOM
+from snnc.frontends.onnx_names import ATTRIBUTES, OPERATORS, RANDOM
 from snnc.frontends.onnx_tensor import ELEMENTS, read_tensor
 from snnc.frontends.pt2_program import user_frames
 
@@ -67,7 +67,7 @@ class OnnxNode:
     def loc(self) -> Loc:
         """Where the user wrote it."""
         file, line = self.frames[-1] if self.frames else (None, None)
-        return Loc(self.path or next(filter(None, self.outputs), self.op), file, line)
+        return Loc(self.path or _plain(next(filter(None, self.outputs), self.op)), file, line)
 
     def input(self, index: int) -> str:
         """Name of an operand; empty if it is left out."""
@@ -130,7 +130,7 @@ def parse_onnx(data: bytes, name: str) -> OnnxModel:
     graph = reader.graph(proto.graph, frozenset(), 0)
     if reader.found:
         raise CompileError(reader.found)
-    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    producer = f"{_word(proto.producer_name)} {_word(proto.producer_version)}".strip()
     return OnnxModel(graph, opset, producer[:100] if producer.isprintable() else "")
 
 
@@ -209,7 +209,7 @@ class _Reader:
                     raise self.broken(f"input {proto.name!a:.80} has extent {d.dim_value}")
                 shape.append(int(d.dim_value))
             else:
-                shape.append(d.dim_param or None)
+                shape.append(_word(d.dim_param) or None)
         if len(shape) > 16:
             raise self.broken(f"input {proto.name!a:.80} has {len(shape)} axes")
         return OnnxInput(proto.name, kind.elem_type, tuple(shape))
@@ -221,7 +221,7 @@ class _Reader:
             raise fail("E143", text, help="export the model again")
         path, owner, frames = _origin(proto)
         head = OnnxNode(
-            proto.op_type, tuple(proto.input), tuple(proto.output), {}, path, owner, frames
+            _word(proto.op_type), tuple(proto.input), tuple(proto.output), {}, path, owner, frames
         )
         for name in head.inputs:
             if name and name not in known:
@@ -230,6 +230,9 @@ class _Reader:
         supported = self.supported(proto, head)
         attrs = {}
         for a in proto.attribute:
+            if a.name not in ATTRIBUTES and supported:
+                text = f"attribute {a.name!a:.40} of {head.op} is not supported"
+                self.found.append(error("E210", text, head.loc, help="export the model again"))
             if a.name in attrs:
                 raise self.broken(f"attribute {a.name!a:.40} is given twice", head.loc)
             attrs[a.name] = self.attribute(a, head, known, depth) if supported else None
@@ -261,7 +264,8 @@ class _Reader:
 
     def attribute(self, proto: Any, node: OnnxNode, known: set[str], depth: int) -> Any:
         field = _FIELDS.get(proto.type)
-        if field is None or proto.ref_attr_name:
+        expected = ATTRIBUTES.get(proto.name, proto.type)
+        if field is None or expected != proto.type or proto.ref_attr_name:
             raise self.broken(f"attribute {proto.name!a:.40} is of kind {proto.type}", node.loc)
         value = getattr(proto, field)
         if field == "g":
@@ -308,19 +312,26 @@ def _text(value: bytes) -> str:
     return value.decode("ascii", "replace")[:1000]
 
 
-def _plain(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
+def _word(value: str | bytes) -> str:
+    """A text of the file; protobuf gives bytes for what is no UTF-8."""
+    return value if isinstance(value, str) else ascii(value)
+
+
+def _plain(name: str | bytes) -> str:
+    return name if isinstance(name, str) and name.isprintable() else ascii(name)
 
 
 def _origin(proto: Any) -> tuple[str, str, tuple[tuple[str, int], ...]]:
     """Module path, its class and the user's frames, as the two exporters of torch write them."""
-    notes = {p.key: p.value for p in proto.metadata_props if len(p.value) < 1 << 16}
+    entries = [(p.key, p.value) for p in proto.metadata_props if len(p.value) < 1 << 16]
+    notes = {k: v for k, v in entries if isinstance(v, str)}  # else it is no UTF-8
     scopes = _QUOTED.findall(notes.get("pkg.torch.onnx.name_scopes", ""))
     if len(scopes) >= 2:
         classes = _QUOTED.findall(notes.get("pkg.torch.onnx.class_hierarchy", ""))
         owner = classes[-2] if len(classes) == len(scopes) else ""
         return scopes[-2], owner, user_frames(notes.get("pkg.torch.onnx.stack_trace", ""))
-    scope, _, _ = proto.name.rpartition("/")  # "/net/net.0/Gemm" of the older exporter
+    name = proto.name if isinstance(proto.name, str) else ""
+    scope, _, _ = name.rpartition("/")  # "/net/net.0/Gemm" of the older exporter
     parts = [p for p in scope.split("/") if p and p.isprintable()]
     path = ""
     for part in parts:

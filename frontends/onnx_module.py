@@ -28,7 +28,7 @@ from snnc.frontends.readings import FileInput
 #: Elements of the largest tensor.
 _LARGEST = 1 << 28
 #: Calls of the longest run.
-_CALLS = 500_000
+_CALLS = 100_000
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,100}", re.ASCII)
 

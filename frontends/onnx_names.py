@@ -29,3 +29,28 @@ RANDOM = frozenset(
         *("RandomUniform", "RandomUniformLike"),
     )
 )
+
+#: Kind of an attribute, as the format numbers it → names of attributes of this kind.  A name
+#: means the same kind in all operators, but for ``split`` and ``axes``, which were lists before.
+_ATTRIBUTES = {
+    1: "alpha beta gamma epsilon value_float cubic_coeff_a extrapolation_value lambd bias",
+    2: """
+        "" allowzero antialias axis batch_dims blocksize ceil_mode count_include_pad dtype
+        end exclude_outside exclusive fmod group k keepdims largest new_axis
+        noop_with_empty_axes num_groups num_outputs num_scan_inputs reverse round_mode
+        saturate select_last_index seed sorted start stash_type storage_order to
+        training_mode transA transB upper value_int
+    """,
+    3: """
+        approximate auto_pad coordinate_transformation_mode equation keep_aspect_ratio_policy mode
+        nearest_mode reduction value_string
+    """,
+    4: "value",
+    5: "body else_branch then_branch",
+    6: "value_floats",
+    7: """
+        axes dilations kernel_shape output_padding output_shape pads perm scan_input_axes
+        scan_input_directions scan_output_axes scan_output_directions strides value_ints
+    """,
+}
+ATTRIBUTES = {name: kind for kind, names in _ATTRIBUTES.items() for name in names.split()}
