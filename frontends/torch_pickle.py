@@ -65,7 +65,7 @@ class _Kind:
 
 
 @dataclass
-class _Storage:
+class Storage:
     """Numbers that tensors view; those of the old format arrive after the tensors."""
 
     kind: str
@@ -74,8 +74,10 @@ class _Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
-    storage: _Storage
+class TensorView:
+    """Elements of a storage, before its numbers are read."""
+
+    storage: Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -116,10 +118,12 @@ def strided(
     return np.ascontiguousarray(view).reshape(tuple(size))
 
 
-def _dense(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> _Tensor | Unreadable:
-    if not isinstance(storage, _Storage):
+def _dense(
+    storage: Any, offset: Any, size: Any, stride: Any, *_: object
+) -> TensorView | Unreadable:
+    if not isinstance(storage, Storage):
         return Unreadable("tensor of an unknown type")
-    return _Tensor(storage, offset, tuple(size), tuple(stride))
+    return TensorView(storage, offset, tuple(size), tuple(stride))
 
 
 def _same(data: Any, *_: object) -> Any:
@@ -134,7 +138,8 @@ _DTYPES = (
     "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8",
     "bool", "complex64", "complex128", "half", "float", "double", "long", "int", "short",
 )  # fmt: skip
-_NAMES: dict[str, Any] = {
+#: What a name in a file of weights stands for.
+NAMES: dict[str, Any] = {
     "collections.OrderedDict": OrderedDict,
     "torch._utils._rebuild_tensor": _dense,
     "torch._utils._rebuild_tensor_v2": _dense,
@@ -161,19 +166,19 @@ _NAMES: dict[str, Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class TensorUnpickler(pickle.Unpickler):
     """Builds containers, numbers, texts and the tensors of this file, and nothing else."""
 
-    def __init__(self, file: io.BytesIO, load: Callable[[str, _Storage], None]) -> None:
+    def __init__(self, file: io.BytesIO, load: Callable[[str, Storage], None]) -> None:
         super().__init__(file, encoding="utf-8")
         self._load = load
-        self.storages: dict[str, _Storage] = {}
+        self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
-        if full not in _NAMES:
+        if full not in NAMES:
             raise ForeignError([full])
-        return _NAMES[full]
+        return NAMES[full]
 
     def persistent_load(self, pid: Any) -> Any:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
@@ -182,7 +187,7 @@ class _Unpickler(pickle.Unpickler):
         if not isinstance(kind, _Kind):
             return kind
         if key not in self.storages:
-            self.storages[key] = _Storage(kind.dtype, int(count))
+            self.storages[key] = Storage(kind.dtype, int(count))
             self._load(key, self.storages[key])
         return self.storages[key]
 
@@ -194,15 +199,25 @@ def load_tensors(data: bytes) -> Any:
         ForeignError: It names more than tensors.
         UnsafeError: It is damaged.
     """
+    return unpickled(data, TensorUnpickler, lambda value: _resolved(value, 0))
+
+
+def unpickled(data: bytes, reader: type[TensorUnpickler], finish: Callable[[Any], Any]) -> Any:
+    """What a reader makes of the main pickle of a file of ``torch.save``, after ``finish``.
+
+    Raises:
+        ForeignError: It names what the reader does not know.
+        UnsafeError: It is damaged.
+    """
     try:
-        return _resolved(_zip(data) if data.startswith(b"PK") else _stream(data), 0)
+        return finish(_zip(data, reader) if data.startswith(b"PK") else _stream(data, reader))
     except (ForeignError, UnsafeError, MemoryError):
         raise
     except Exception as e:  # a damaged pickle fails anywhere
         raise UnsafeError(f"{type(e).__name__}: {e}"[:200]) from e
 
 
-def _zip(data: bytes) -> Any:
+def _zip(data: bytes, reader: type[TensorUnpickler]) -> Any:
     with Archive(io.BytesIO(data)) as archive:
         pickles = [n for n in archive.sizes if n.endswith("data.pkl")]
         if len(pickles) != 1:
@@ -212,31 +227,34 @@ def _zip(data: bytes) -> Any:
         if order in archive.sizes and archive.read(order, 16) != b"little":
             raise UnsafeError("its numbers are big-endian, which is not supported")
 
-        def load(key: str, storage: _Storage) -> None:
+        def load(key: str, storage: Storage) -> None:
             name = f"{root}data/{key}"
             if name not in archive.sizes:
                 raise UnsafeError(f"tensor data {key!a:.40} are missing")
             storage.data = archive.read(name)
 
         text = archive.read(pickles[0])
-        return _unpickled(io.BytesIO(text), text, load)[0]
+        return _unpickled(io.BytesIO(text), text, load, reader)[0]
 
 
 def _unpickled(
-    file: io.BytesIO, text: bytes, load: Callable[[str, _Storage], None]
-) -> tuple[Any, dict[str, _Storage]]:
-    unpickler = _Unpickler(file, load)
+    file: io.BytesIO,
+    text: bytes,
+    load: Callable[[str, Storage], None],
+    reader: type[TensorUnpickler] = TensorUnpickler,
+) -> tuple[Any, dict[str, Storage]]:
+    unpickler = reader(file, load)
     try:
         return unpickler.load(), unpickler.storages
     except ForeignError as e:
-        raise ForeignError([n for n in pickled_names(text) if n not in _NAMES] or e.names) from e
+        raise ForeignError([n for n in pickled_names(text) if n not in NAMES] or e.names) from e
 
 
-def _stream(data: bytes) -> Any:
+def _stream(data: bytes, reader: type[TensorUnpickler]) -> Any:
     """The format of torch before 1.6: pickles, then the numbers of every storage."""
     file = io.BytesIO(data)
 
-    def later(key: str, storage: _Storage) -> None:
+    def later(key: str, storage: Storage) -> None:
         """The numbers follow."""
 
     magic, _ = _unpickled(file, data, later)
@@ -244,7 +262,7 @@ def _stream(data: bytes) -> Any:
         raise UnsafeError("it is no file of torch")
     for _ in ("protocol", "system"):
         _unpickled(file, data, later)
-    state, storages = _unpickled(file, data, later)
+    state, storages = _unpickled(file, data, later, reader)
     keys, _ = _unpickled(file, data, later)
     for key in keys:
         storage = storages[str(key)]
@@ -260,7 +278,7 @@ def _resolved(value: Any, depth: int) -> Any:
     """Arrays in place of the tensors, in containers of no great depth."""
     if depth > 20:
         raise UnsafeError("nested too deeply")
-    if isinstance(value, _Tensor):
+    if isinstance(value, TensorView):
         return value.array()
     if isinstance(value, dict):
         return {k: _resolved(v, depth + 1) for k, v in value.items()}

@@ -137,14 +137,23 @@ def to_bytes(model: LoadedModel) -> bytes:
     return buffer.getvalue()
 
 
-def read_model(path: str | Path, nir: str = "", onnx: str = "", lava_dl: str = "") -> LoadedModel:
-    """Read what ``snnc.export`` wrote, or a NIR, lava-dl, ONNX or ``.pt2`` file.
+def read_model(
+    path: str | Path,
+    nir: str = "",
+    onnx: str = "",
+    lava_dl: str = "",
+    shape: tuple[int, ...] = (),
+    steps: int | None = None,
+) -> LoadedModel:
+    """Read what ``snnc.export`` wrote, a NIR, lava-dl, ONNX or ``.pt2`` file, or a pickled module.
 
     Args:
         path: The file; its first bytes say what it is, not its name.
         nir: What NIR leaves open, for a NIR file: see ``snnc.frontends.nir_options``.
         onnx: What ONNX leaves open, for an ONNX file: see ``snnc.frontends.onnx_options``.
         lava_dl: The same for a lava-dl network: see ``snnc.frontends.lava_dl_options``.
+        shape: For a pickled module, of one sample at one step.
+        steps: For a pickled module, the number of steps.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
@@ -153,6 +162,11 @@ def read_model(path: str | Path, nir: str = "", onnx: str = "", lava_dl: str = "
     """
     path = Path(path)
     head = _head(path)
+    if _is_pickled_module(path, head):
+        return _pickled_module(path, shape, steps)
+    if shape or steps:
+        hint = "every other file says itself what its input is"
+        raise fail("E003", f"--input and --steps do not belong to {path.name}", help=hint)
     if head.startswith(b"\x89HDF\r\n"):
         from snnc.frontends.from_hdf5 import read_hdf5
         from snnc.frontends.lava_dl_options import LavaDlOptions
@@ -266,10 +280,42 @@ def _foreign_zip(path: Path, names: list[str]) -> CompileError:
     return fail("E102", f"{name} is a zip file, not a model", help="write it with snnc.export")
 
 
+def _is_pickled_module(path: Path, head: bytes) -> bool:
+    """Whether a file of ``torch.save`` holds more than weights."""
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
+        return bool(_foreign_names(_head(path, _PICKLE_LIMIT)))
+    if not head.startswith(b"PK"):
+        return False
+    try:
+        names = zip_names(path)
+        if is_pt2(names) or any("/code/" in f"/{n}" for n in names):
+            return False
+        pickles = [n for n in names if n.endswith("data.pkl")]
+        if not pickles:
+            return False
+        with Archive(path) as archive:
+            return bool(_foreign_names(archive.read(pickles[0], _PICKLE_LIMIT)))
+    except (UnsafeError, OSError):
+        return False  # whoever reads the file says what is wrong
+
+
+def _pickled_module(path: Path, shape: tuple[int, ...], steps: int | None) -> LoadedModel:
+    from snnc.frontends.isolated import read_isolated
+
+    tree = read_isolated("snnc.frontends.pickle_tree:read_bytes", path)
+    from snnc.frontends.from_pickled import export_tree  # needs torch: only for what can be read
+
+    return export_tree(path.name, tree, shape, steps)
+
+
+def _foreign_names(data: bytes) -> list[str]:
+    """What a pickle refers to beside tensors."""
+    return [n for n in pickled_names(data) if not n.startswith(_HARMLESS) and not _is_storage(n)]
+
+
 def _pickle(name: str, data: bytes, kind: str) -> CompileError:
-    """Name what is in a pickle, without unpickling it."""
-    found = pickled_names(data)
-    foreign = [n for n in found if not n.startswith(_HARMLESS) and not _is_storage(n)]
+    """Say what a pickle of weights is, without unpickling it."""
+    found, foreign = pickled_names(data), _foreign_names(data)
     if found and not foreign:
         text = f"{name} is {kind}: weights, without the network they belong to"
         return fail("E110", text, help=_WAYS_ON.format(name=name))

@@ -43,6 +43,8 @@ class Options:
         nir: What a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
         onnx: What an ONNX file leaves open, e.g. ``state=v:v_out``.
         lava_dl: What a lava-dl network leaves open, e.g. ``compare=ge,readout=sum``.
+        shape: Of one sample at one step, for a pickled module.
+        steps: The number of steps, for a pickled module.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -57,6 +59,8 @@ class Options:
     nir: str = ""
     onnx: str = ""
     lava_dl: str = ""
+    shape: tuple[int, ...] = ()
+    steps: int | None = None
     dump_ir: Path | None = None
     force: bool = False
 
@@ -103,7 +107,8 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         start = time.perf_counter()
-        loaded = load(model, options.module, options.nir, options.onnx, options.lava_dl)
+        opened = (options.nir, options.onnx, options.lava_dl, options.shape, options.steps)
+        loaded = load(model, options.module, *opened)
         options = replace(options, profile=_profile(options, loaded))
         graph = loaded.graph
         if options.calibration is not None:
@@ -229,6 +234,8 @@ def compile(  # the public name is snnc.compile
     nir: str = "",
     onnx: str = "",
     lava_dl: str = "",
+    shape: Iterable[int] = (),
+    steps: int | None = None,
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -248,6 +255,8 @@ def compile(  # the public name is snnc.compile
         nir=nir,
         onnx=onnx,
         lava_dl=lava_dl,
+        shape=tuple(shape),
+        steps=steps,
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,
     )

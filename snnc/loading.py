@@ -39,17 +39,27 @@ class Loaded:
 
 
 def load(
-    path: Path, module: str | None = None, nir: str = "", onnx: str = "", lava_dl: str = ""
+    path: Path,
+    module: str | None = None,
+    nir: str = "",
+    onnx: str = "",
+    lava_dl: str = "",
+    shape: tuple[int, ...] = (),
+    steps: int | None = None,
 ) -> Loaded:
     """Read a model file, or weights into the network that ``module`` (file.py:factory) makes.
 
     ``nir`` says what a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``; ``onnx`` the same
-    of an ONNX file, e.g. ``state=v:v_out``, and ``lava_dl`` of a lava-dl network.
+    of an ONNX file, e.g. ``state=v:v_out``, and ``lava_dl`` of a lava-dl network.  ``shape`` and
+    ``steps`` are of the input of a pickled module.
 
     Raises:
         CompileError: E1xx if it cannot be read, E301 for NaN.
     """
-    model = read_model(path, nir, onnx, lava_dl) if module is None else _from_source(path, module)
+    if module is not None:
+        model = _from_source(path, module)
+    else:
+        model = read_model(path, nir, onnx, lava_dl, shape, steps)
     if problems := check_finite(model.graph):
         raise CompileError(problems)
     with path.open("rb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from snnc.commands.options import common, names, pass_console
+from snnc.commands.options import common, names, pass_console, sizes
 from snnc.commands.tables import layer_rows
 from snnc.console import Console, visible
 from snnc.driver import Options, compile_model
@@ -29,6 +29,8 @@ from snnc.version import __version__
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
 @click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
 @click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
+@click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
+@click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common
@@ -47,6 +49,8 @@ def compile_command(
     nir: str,
     onnx: str,
     lava_dl: str,
+    shape: str,
+    steps: int | None,
     dump_ir: Path | None,
     force: bool,
 ) -> None:
@@ -62,6 +66,8 @@ def compile_command(
         nir=nir,
         onnx=onnx,
         lava_dl=lava_dl,
+        shape=sizes(shape),
+        steps=steps,
         dump_ir=dump_ir,
         force=force,
     )

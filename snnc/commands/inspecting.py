@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from snnc.artifact import Artifact
-from snnc.commands.options import common, pass_console
+from snnc.commands.options import common, pass_console, sizes
 from snnc.commands.tables import Row, Rows, layer_rows
 from snnc.console import Console, visible
-from snnc.container import read_model
+from snnc.container import LoadedModel, read_model
 from snnc.inspection import ModelLayer, inspect_model
 from snnc.manifest import InputEntry, LayerEntry, OutputEntry
 from snnc.profile import PROFILES
@@ -23,14 +23,24 @@ from snnc.profile import PROFILES
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
 @click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
 @click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
+@click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
+@click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module.")
 @common
 @pass_console
-def inspect_command(console: Console, path: Path, nir: str, onnx: str, lava_dl: str) -> None:
+def inspect_command(
+    console: Console,
+    path: Path,
+    nir: str,
+    onnx: str,
+    lava_dl: str,
+    shape: str,
+    steps: int | None,
+) -> None:
     """Show the layers of a model or an artifact, and what of a model is unsupported."""
     if path.is_dir():
         _artifact(console, path)
     else:
-        _model(console, path, nir, onnx, lava_dl)
+        _model(console, path, read_model(path, nir, onnx, lava_dl, sizes(shape), steps))
 
 
 def _artifact(console: Console, folder: Path) -> None:
@@ -76,8 +86,7 @@ def _ranges(layers: tuple[LayerEntry, ...]) -> Rows:
     return ("layer", "word", "proven from", "to", "bits"), rows
 
 
-def _model(console: Console, path: Path, nir: str, onnx: str, lava_dl: str) -> None:
-    model = read_model(path, nir, onnx, lava_dl)
+def _model(console: Console, path: Path, model: LoadedModel) -> None:
     graph, profile = model.graph, str(model.meta.get("profile", "default"))
     found = inspect_model(graph, profile if profile in PROFILES else "default")
     console.say(f"{visible(str(path))}: {visible(graph.name)}, traced with {graph.steps} steps\n")

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from snnc.diagnostics import fail
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 pass_console = click.pass_obj
@@ -30,3 +32,19 @@ def names(text: str) -> tuple[str, ...]:
     ('numpy', 'c')
     """
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Split a shape.
+
+    >>> sizes("1,28, 28")
+    (1, 28, 28)
+
+    Raises:
+        CompileError: E003 unless all parts are positive numbers.
+    """
+    parts = names(text)
+    if all(p.isascii() and p.isdigit() and 0 < int(p) < 1 << 31 for p in parts):
+        return tuple(map(int, parts))
+    text = f"--input {text} is no shape"
+    raise fail("E003", text, help="give the sizes of one sample at one step: --input 1,28,28")
