@@ -180,7 +180,7 @@ def test_pickled_module_is_named_and_not_loaded(tmp_path: Path, new: bool) -> No
     torch.save(net, tmp_path / "model.pt", _use_new_zipfile_serialization=new)
     text = message_of(tmp_path / "model.pt")
     assert "E110" in text
-    for part in ("torch.nn.modules.linear.Linear", "--module file.py:factory", "snnc.export"):
+    for part in ("pathlib.Path", "--module file.py:factory", "snnc.export"):
         assert part in text
     assert not (tmp_path / "executed").exists()
 
