@@ -45,21 +45,32 @@ def export_tree(
         CompileError: E103 damaged, E114 without shape or steps, E115 a library that is not
             installed, and whatever the export finds.
     """
-    constants = ((n.loc.path, n.op) for n in tree.graph)
-    tensors = {int(i): op.value for i, op in constants if isinstance(op, Constant)}
-    module = _Builder(name, tree.meta["objects"], tensors).module(tree.meta["root"])
+    module = rebuild(name, tree)
     if not shape or not steps:
         text = f"{name} is a pickled module, which says nothing of the shape of its input"
         hint = "give one sample at one step, and the steps: --input 1,28,28 --steps 16"
         raise fail("E114", text, help=hint)
-    arguments, how = _arguments(module, shape, steps)
+    arguments, how = arguments_for(module, shape, steps)
     model = export(module, **arguments).model
     note = "real inputs are taken to lie in [0, 1]: --calibration DATA says otherwise"
     model.diagnostics.append(remark("R115", f"{name} was traced as {how}", None, note))
     return model
 
 
-def _arguments(module: nn.Module, shape: tuple[int, ...], steps: int) -> tuple[dict[str, Any], str]:
+def rebuild(name: str, tree: LoadedModel) -> nn.Module:
+    """The module of a tree, as ``torch.load`` would make it.
+
+    Raises:
+        CompileError: E103 damaged, E115 a library that is not installed.
+    """
+    constants = ((n.loc.path, n.op) for n in tree.graph)
+    tensors = {int(i): op.value for i, op in constants if isinstance(op, Constant)}
+    return _Builder(name, tree.meta["objects"], tensors).module(tree.meta["root"])
+
+
+def arguments_for(
+    module: nn.Module, shape: tuple[int, ...], steps: int
+) -> tuple[dict[str, Any], str]:
     """Arguments of ``export``, from what is known of the libraries' layouts, and their account."""
     kinds = set(_layouts(module))
     if len(kinds) > 1:

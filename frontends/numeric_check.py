@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from snnc.diagnostics import Diagnostic, error, remark, warning
+from snnc.diagnostics import Diagnostic, error, fail, remark, warning
 from snnc.frontends.evaluate import Evaluator
 from snnc.frontends.layout import BATCH, TIME, Axes, Extents, Factor, Late
 from snnc.frontends.trace import Recipe, Unrolled
+from snnc.frontends.user_code import user_frame
 from snnc.graph import Graph
 
 #: Relative to the largest magnitude of the output: room for a different order of float sums.
@@ -146,7 +147,13 @@ class _Sides:
         module = Unrolled(self.recipe, self.steps)
         if dtype == torch.float64:
             module = module.double()
-        expected = self._call(module, dtype)
+        try:
+            expected = self._call(module, dtype)
+        except Exception as e:  # what a trace does not see, such as a mixture of types
+            first = (str(e).splitlines() or [type(e).__name__])[0]
+            text = f"the module fails on the example: {first}"
+            hint = "call the module on the example yourself, in eval mode"
+            raise fail("E139", text, user_frame(e), help=hint) from e
         evaluator = Evaluator(self.graph, self._given(), self.steps, dtype)
         exact, worst, found = self._differences(expected, evaluator)
         return _Run(dtype, module, evaluator, exact, worst, found)

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import CompileError, fail
+from snnc.frontends.outputs import flat_outputs, output_names
 from snnc.frontends.user_code import user_frame
 
 #: Methods without arguments by which libraries and users forget the state of a layer.
@@ -303,24 +304,8 @@ class Unrolled(nn.Module):
         return read_out(outs, recipe.readout)
 
     def _flat(self, out: Any) -> list[torch.Tensor]:
-        """Tensors of the output, with names; a list of one tensor per step is stacked."""
-
-        def stacked(x: Any) -> bool:
-            many = isinstance(x, list | tuple) and len(x) == self.steps > 1
-            return many and all(isinstance(y, torch.Tensor) and y.shape == x[0].shape for y in x)
-
-        if not self.recipe.loop:
-            parts = out if isinstance(out, tuple | list) and not stacked(out) else [out]
-            merged = [torch.stack(list(y)) if stacked(y) else y for y in parts]
-            out = merged[0] if len(merged) == 1 else merged
-        found, _ = pytree.tree_flatten_with_path(out)
-        keys, tensors = [], []
-        for path, leaf in found:
-            if isinstance(leaf, torch.Tensor):
-                dict_keys = [str(k.key) for k in path if isinstance(k, pytree.MappingKey)]
-                keys.append(".".join(dict_keys))
-                tensors.append(leaf)
-        self.recipe.names[:] = _names(keys, self.recipe.output_names)
+        keys, tensors = flat_outputs(out, self.steps, every_step=self.recipe.loop)
+        self.recipe.names[:] = output_names(keys, self.recipe.output_names)
         return tensors
 
 
@@ -339,20 +324,6 @@ def read_out(outs: list[list[torch.Tensor]], readout: str) -> list[torch.Tensor]
 def _several(state: Any) -> bool:
     """Whether ``forward`` takes the parts of the state as arguments of their own."""
     return isinstance(state, tuple | list) and not hasattr(state, "_fields")
-
-
-def _names(keys: list[str], given: tuple[str, ...]) -> list[str]:
-    if given:
-        if len(given) != len(keys):
-            text = f"{len(given)} output names for {len(keys)} outputs"
-            raise fail("E139", text, help="give one name for every tensor that forward returns")
-        return list(given)
-    if len(keys) == 1:
-        return [keys[0] or "out"]
-    names = [key or f"out{i}" for i, key in enumerate(keys)]
-    # the parts of a tuple in a dict
-    count = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{n}.{k}" if names.count(n) > 1 else n for n, k in zip(names, count, strict=True)]
 
 
 def resize(recipe: Recipe, steps: int, batch: int | None) -> tuple[torch.Tensor, ...]:
