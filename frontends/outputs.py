@@ -43,8 +43,9 @@ def flat_outputs(out: Any, steps: int, *, every_step: bool) -> tuple[list[str], 
 
 def _with_names(x: Any) -> Any:
     """Dicts in place of named tuples and dataclasses."""
-    if hasattr(x, "_fields") and isinstance(x, tuple):
-        return {name: _with_names(y) for name, y in zip(x._fields, x, strict=True)}
+    fields = getattr(x, "_fields", None)
+    if isinstance(x, tuple) and fields is not None:
+        return {name: _with_names(y) for name, y in zip(fields, x, strict=True)}
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
         return {f.name: _with_names(getattr(x, f.name)) for f in dataclasses.fields(x)}
     if type(x) in (list, tuple):

@@ -17,6 +17,7 @@ from snnc.diagnostics import Loc, fail
 from snnc.frontends.pickled_classes import DTYPE_NAMES, KNOWN, MADE
 from snnc.frontends.torch_pickle import (
     NAMES,
+    Array,
     ForeignError,
     Storage,
     TensorUnpickler,
@@ -69,7 +70,9 @@ class _Parameter:
 
 
 class _TreeUnpickler(TensorUnpickler):
-    """Builds containers, numbers, texts, tensors and stand-ins."""
+    """Builds containers, numbers, texts, tensors and stand-ins; ``requested`` are their names."""
+
+    requested: set[str]
 
     def __init__(self, file: io.BytesIO, load: Callable[[str, Storage], None]) -> None:
         super().__init__(file, load)
@@ -83,6 +86,7 @@ class _TreeUnpickler(TensorUnpickler):
             return _Parameter
         if full in NAMES and full not in DTYPE_NAMES and full not in MADE:
             return super().find_class(module, name)
+        self.requested.add(full)
         if full not in self._stand_ins:
             self._stand_ins[full] = type("StandIn", (StandIn,), {"name": full})
         return self._stand_ins[full]
@@ -105,18 +109,19 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         CompileError: E103 damaged, E110 more than tensors and objects of known classes.
     """
     try:
-        encoder = _Encoder()
-        root = unpickled(data, _TreeUnpickler, lambda value: encoder.value(value, 0))
+        encoder, requested = _Encoder(), set[str]()
+        reader = type("Reader", (_TreeUnpickler,), {"requested": requested})
+        root, arrays = unpickled(data, reader, encoder.whole)
     except ForeignError as e:
         raise refused(name, e.names) from e
     except (UnsafeError, RecursionError) as e:
         hint = "copy the file again, or save the model again"
         raise fail("E103", f"cannot read {name}: {e}", help=hint) from e
-    if foreign := sorted(encoder.names - KNOWN):
+    if foreign := sorted((requested - KNOWN) or (encoder.names - KNOWN)):
         raise refused(name, foreign)
     graph = Graph("tensors", 1)
-    for i, tensor in enumerate(encoder.tensors):
-        constant = Constant(Param(tensor.array()))
+    for i, array in enumerate(arrays):
+        constant = Constant(Param(array))
         graph.add(f"out{i}", Output(), graph.add(f"t{i}", constant, loc=Loc(str(i))).name)
     return LoadedModel(graph, {"objects": encoder.objects, "root": root})
 
@@ -144,6 +149,10 @@ class _Encoder:
         self.names: set[str] = set()
         self._seen: dict[int, int] = {}
         self._kept: list[object] = []  # so that no id is given twice
+
+    def whole(self, x: Any) -> tuple[Any, list[Array]]:
+        """The root as a JSON value, and the tensors by number."""
+        return self.value(x, 0), [tensor.array() for tensor in self.tensors]
 
     def value(self, x: Any, depth: int) -> Any:
         """A JSON value: a plain value, a name, or a reference to an entry of the table."""

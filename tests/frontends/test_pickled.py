@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +295,32 @@ def test_an_artifact_from_a_pickled_module(tmp_path: Path, neuron: Any) -> None:
     export(net, example(2, STEPS, 6), tmp_path / "exported.pt", time_axis=1, step_module=True)
     with pytest.raises(CompileError, match="E003"):
         snnc.compile(tmp_path / "exported.pt", tmp_path / "other", shape=(6,))
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container and key in a tree of JSON values."""
+    keys = value if isinstance(value, dict) else range(len(value))
+    inner = [places(value[k]) for k in keys if isinstance(value[k], dict | list)]
+    return [(value, k) for k in keys] + [p for found in inner for p in found]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_damaged_trees_end_in_diagnostics(tmp_path: Path, seed: int, neuron: Any) -> None:
+    """Values of the tree change places, so that nothing is where it belongs."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.BatchNorm1d(3), neuron.LIFNode())
+    path = saved(net, tmp_path / "model.pt")
+    tree = read_bytes(path.read_bytes(), "model.pt", {})
+    generator = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(100):
+        meta = copy.deepcopy(tree.meta)
+        spots = places(meta["objects"])
+        for i in generator.integers(len(spots), size=2):
+            other, key = spots[generator.integers(len(spots))]
+            container, k = spots[i]
+            container[k] = other[key]
+        try:
+            rebuild("model.pt", replace(tree, meta=meta))
+        except CompileError:
+            refused += 1  # any other exception fails the test
+    assert refused > 50

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -312,3 +313,43 @@ def test_outputs_that_do_not_depend_on_the_input() -> None:
     with pytest.raises(CompileError, match="no output depends on an input") as caught:
         export(Deaf(), example(), time_axis=1)
     assert caught.value.diagnostics[0].code == "E139"
+
+
+class Packed(nn.Module):
+    """Returns spikes and membranes in what it is told to."""
+
+    def __init__(self, pack: Any) -> None:
+        super().__init__()
+        self.fc, self.pack = nn.Linear(3, 4), pack
+
+    def forward(self, x: torch.Tensor) -> Any:
+        v, spikes, membranes = torch.zeros(len(x), 4), [], []
+        for t in range(x.shape[1]):
+            v = 0.5 * v + self.fc(x[:, t])
+            spikes.append((v >= 0.1).float())
+            membranes.append(v)
+        return self.pack(torch.stack(spikes, 1), torch.stack(membranes, 1))
+
+
+class Pair(NamedTuple):
+    spikes: torch.Tensor
+    membranes: torch.Tensor
+
+
+@dataclass
+class Fields:
+    spikes: torch.Tensor
+    membranes: torch.Tensor
+
+
+@pytest.mark.parametrize("pack", [Pair, Fields])
+def test_outputs_have_the_names_of_fields(pack: Any) -> None:
+    report = export(Packed(pack), torch.rand(2, 6, 3) * 4, time_axis=1)
+    assert [o["name"] for o in report.model.meta["outputs"]] == ["spikes", "membranes"]
+    assert report.checks["numeric"]["exact"]
+
+
+def test_an_example_that_the_module_does_not_take() -> None:
+    with pytest.raises(CompileError, match=r"E139.*fails on the example") as caught:
+        export(Packed(Pair), torch.ones(2, 6, 3, dtype=torch.int32), time_axis=1)
+    assert "test_traps.py" in str(caught.value)

@@ -6,6 +6,7 @@ of ``FORMATS`` with the reader that ``snnc.frontends.isolated`` calls.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -71,8 +72,19 @@ def onnx_file() -> bytes:
     return scan(5, 2)
 
 
+def pickled_file() -> bytes:
+    """A module saved whole, with layers in layers."""
+    from torch import nn, save
+
+    inner = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout())
+    file = io.BytesIO()
+    save(nn.Sequential(nn.Flatten(), inner, nn.ReLU(), inner[0]), file)
+    return file.getvalue()
+
+
 FORMATS: dict[str, Format] = {
     "lava-dl": Format("snnc.frontends.from_lava_dl:read_bytes", lava_dl_file),
     "nir": Format("snnc.frontends.from_nir:read_bytes", nir_file),
     "onnx": Format("snnc.frontends.from_onnx:parse_bytes", onnx_file),
+    "pickled": Format("snnc.frontends.pickle_tree:read_bytes", pickled_file),
 }
