@@ -13,6 +13,7 @@ FILES = {
     "adaptive": "torch",
     "adversarial": "torch",
     "attention": "torch",
+    "blocks": "torch",
     "learned": "torch",
     "family": "torch",
     "loops": "torch",
@@ -20,6 +21,7 @@ FILES = {
     "spikingjelly_nets": "spikingjelly",
     "norse_nets": "norse",
     "sinabs_nets": "sinabs",
+    "parametric_nets": "spikingjelly",
     "slayer_nets": "torch",
 }
 

@@ -27,11 +27,11 @@ class Triangle(torch.autograd.Function):
 
 
 class LearnedLIF(nn.Module):
-    """(B, N, D) to (B, T, N, D)."""
+    """(B, N, D) to (B, T, N, D), or to the mean over T."""
 
-    def __init__(self, size: int, steps: int) -> None:
+    def __init__(self, size: int, steps: int, mean: bool = False) -> None:
         super().__init__()
-        self.T = steps
+        self.T, self.mean = steps, mean
         self.theta = nn.Parameter(torch.rand(size) + 0.4)
         self.raw = nn.Parameter(torch.rand(size) * 3 - 1)
 
@@ -43,7 +43,21 @@ class LearnedLIF(nn.Module):
             s = Triangle.apply(u, self.theta, 1.0)
             u = u - s * self.theta
             out.append(s)
-        return torch.stack(out, dim=1)
+        spikes = torch.stack(out, dim=1)
+        return spikes.mean(1) if self.mean else spikes
+
+
+class Twice(nn.Module):
+    """Two populations, the second over the rates of the first."""
+
+    def __init__(self, size: int, steps: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(size, size), nn.Linear(size, size)
+        self.first, self.second = (LearnedLIF(size, steps, mean=True) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(self.fc2(self.first(self.fc1(x))))
+        return y
 
 
 class RateNet(nn.Module):
@@ -60,5 +74,7 @@ class RateNet(nn.Module):
 CASES = [
     Case("learned/LIF", lambda: (LearnedLIF(8, 9).eval(), torch.rand(BATCH, 4, 8))),
     Case("learned/LIF vector", lambda: (LearnedLIF(8, 9).eval(), torch.rand(BATCH, 8))),
+    Case("learned/LIF mean", lambda: (LearnedLIF(8, 9, True).eval(), torch.rand(BATCH, 4, 8))),
+    Case("learned/rates of rates", lambda: (loud(Twice(8, 7)), torch.randn(BATCH, 3, 8))),
     Case("learned/rate net", lambda: (loud(RateNet(16, 6)), torch.randn(BATCH, 3, 16))),
 ]
