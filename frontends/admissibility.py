@@ -20,7 +20,7 @@ def inadmissible(dag: Dag, program: StepProgram) -> list[Diagnostic]:
     for x in dag.sorted_cone(inside):
         term = dag[x]
         form = term.form
-        if form.kind in COLLECTS or form.kind in ("time_last", "steps"):
+        if form.kind in COLLECTS or form.kind == "time_last":
             found.append(
                 error("E133", "a step uses a result of the whole sequence", term.source.loc)
             )

@@ -12,6 +12,7 @@ from snnc.diagnostics import CompileError, Severity, fail, warning
 from snnc.frontends.layout import record
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
+from snnc.frontends.own_steps import steps_of_loops
 from snnc.frontends.recover_loop import recover_proven
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, widened
@@ -45,7 +46,9 @@ def export_module(
         for n, t in zip(names, recipe.time_axes, strict=True)
     ]
     lean = drop_neutral(dag, found_loop.program)
-    graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps)
+    loops = steps_of_loops(dag, lean, recipe.own_counts) if recipe.own_counts else [steps]
+    steps = loops[0]
+    graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps, tuple(loops[1:]))
     if found := check_finite(graph):
         raise CompileError(found)
     numeric, found = compare(graph, recipe, names, layouts, steps)

@@ -192,6 +192,10 @@ class _Sides:
                     part.past = {key: run.past[key] for key in chosen}
                     yield part
 
+    def _steps_of(self, output: str) -> int:
+        phase = self.graph[output].type.clock.phase
+        return self.graph.steps_of(max(phase, 1), self.steps)
+
     def _given(self) -> dict[str, torch.Tensor]:
         recipe = self.recipe
         sides = zip(self.names, recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True)
@@ -215,7 +219,7 @@ class _Sides:
         batch = next((x.shape[a] for x, a in pairs if a is not None), None)
         exact, worst, found = True, 0.0, []
         for name, want, axes in zip(self.recipe.names, expected, self.layouts, strict=True):
-            have = arrange(run.outputs[name], axes, self.steps, batch)
+            have = arrange(run.outputs[name], axes, self._steps_of(name), batch)
             want = want.to(run.dtype)
             if have.shape != want.shape:
                 text = f"output {name} has shape {tuple(have.shape)}, not {tuple(want.shape)}"

@@ -23,18 +23,46 @@ RecoverLoop = Callable[[list[int], list[int]], StepProgram]
 Unroll = Callable[[Dag, StepProgram, int], list[int]]
 
 
+def _depths(dag: Dag, roots: list[int]) -> dict[int, int]:
+    """How many collecting terms lie one below the other, for everything the roots need."""
+    depth: dict[int, int] = {}
+    for x in dag.sorted_cone(roots):
+        inside = max((depth[a] for a in dag[x].args), default=0)
+        depth[x] = inside + (dag.kind(x) in COLLECTS)
+    return depth
+
+
 def first_results(dag: Dag, roots: list[int]) -> list[int]:
     """What the first loop leaves for others; empty if there is one loop alone."""
-    depth: dict[int, int] = {}
-    found: list[int] = []
-    for x in dag.sorted_cone(roots):
-        kind = dag.kind(x)
-        inside = max((depth[a] for a in dag[x].args), default=0)
-        depth[x] = inside + (kind in COLLECTS)
-        if kind in COLLECTS and not inside:
-            found.append(x)
-    several = any(depth[x] > 1 for x in depth)
+    depth = _depths(dag, roots)
+    found = [x for x in depth if dag.kind(x) in COLLECTS and depth[x] == 1]
+    several = any(n > 1 for n in depth.values())
     return found if several or any(dag.kind(x) in SEQUENCES for x in found) else []
+
+
+def _symbolic(dag: Dag, roots: list[int], steps: int) -> list[int]:
+    """The outputs with ``T`` and ``1 / T`` as such, where results of a loop are scaled by them."""
+    depth = _depths(dag, roots)
+
+    def scale(x: int) -> int:
+        value = dag.value(x) if dag.kind(x) == "literal" else None
+        if value == steps:
+            return dag.make(Form("steps", (1.0, 1)))
+        return dag.make(Form("steps", (1.0, -1))) if value == 1 / steps else x
+
+    memo: dict[int, int] = {}
+
+    def replace(x: int) -> int | None:
+        term = dag[x]
+        if term.form.attrs not in (("mul",), ("div",)) or depth.get(x, 0) == 0:
+            return None
+        args = tuple(scale(a) for a in term.args)
+        if args == term.args:
+            return None
+        inner = (dag.rewrite(a, memo, replace) for a in args)
+        return dag.pointwise(*term.form.attrs, *inner, source=term.source)
+
+    return [dag.rewrite(x, memo, replace) for x in roots]
 
 
 def split(
@@ -45,6 +73,8 @@ def split(
     Raises:
         CompileError: E133 if the loops of the two traces differ, and what ``one`` raises.
     """
+    if first_results(dag, longer):
+        longer, shorter = _symbolic(dag, longer, length + 1), _symbolic(dag, shorter, length)
     used = [dag[x].form.attrs[0] for x in dag.cone(longer) if dag.kind(x) == "input"]
     splitter = _Splitter(dag, length, one, unroll, 1 + max(used, default=-1))
     loops = splitter.loops(longer, shorter)

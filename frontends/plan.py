@@ -59,13 +59,16 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
     if wish.readout not in READOUTS:
         text = f"there is no readout {wish.readout!r}"
         raise fail("E139", text, help=f"one of {', '.join(READOUTS)}")
+    own_counts: dict[str, int] = {}
+    if steps is None and len(set(attributes.values())) > 1 and keyword is None:
+        own_counts, steps = attributes, next(iter(attributes.values()))
     candidates = _time_axes(inputs, wish, steps)
     if steps is None:
         raise _unknown_steps(module, inputs)
 
     def recipe_for(times: tuple[int | None, ...]) -> Recipe:
         chosen = [n for n, v in attributes.items() if v == steps]
-        if all(t is None for t in times) and not chosen and keyword is None:
+        if own_counts or (all(t is None for t in times) and not chosen and keyword is None):
             chosen = list(attributes)  # the user's ``steps`` overrides the module's
         return Recipe(
             module,
@@ -80,6 +83,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
             output_names=wish.outputs,
             joined=joined,
             batch_attributes=_batch_attributes(module, len(inputs[0])) if joined else (),
+            own_counts=own_counts,
         )
 
     recipes = [recipe_for(times) for times in candidates]
@@ -88,7 +92,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
     if not recipe.loop and not joined:
         recipe = with_tables(recipes, recipe, steps)
     if recipe.loop:
-        recipe.step_attributes, recipe.step_keyword = (), None
+        recipe.step_attributes, recipe.step_keyword, recipe.own_counts = (), None, {}
     _check_axes(recipe)
     return recipe, _names(parameters, len(inputs)), steps
 

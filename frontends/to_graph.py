@@ -50,6 +50,7 @@ def to_graph(
     outputs: list[str],
     name: str,
     steps: int,
+    later_steps: tuple[int, ...] = (),
 ) -> tuple[Graph, bool]:
     """Build and verify the graph; also whether a number in it holds for ``steps`` steps only.
 
@@ -58,6 +59,8 @@ def to_graph(
     """
     program = spread_tables(dag, program, WEIGHTED)
     builder = _Builder(dag, program, inputs, name, steps)
+    if set(later_steps) - {steps}:
+        builder.graph.later_steps = later_steps
     builder.reserve(outputs)
     for root, output in zip(builder.program.outputs[-1], outputs, strict=True):
         builder.output(root, output)
@@ -225,6 +228,13 @@ class _Builder:
                 return self._step_table(x)
             case "steps":
                 self.fixed_steps = True
+                if self.graph.later_steps:
+                    raise fail(
+                        "E132",
+                        "a number depends on the steps of one of several loops",
+                        loc,
+                        help="divide sums over the steps by their number, or use mean()",
+                    )
                 ratio, power = form.attrs
                 steps = self.graph.steps
                 value = ratio * steps if power > 0 else ratio / steps
@@ -232,7 +242,8 @@ class _Builder:
             case "pointwise":
                 mean = self._mean(x)
                 if mean is not None:
-                    phase = self._collecting[term.args[0]]
+                    summed = term.args[dag.kind(term.args[0]) == "steps"]
+                    phase = self._collecting[self._computed(summed)]
                     return self._declare(wanted, ops.TimeMean(), [mean], loc, phase)
                 return self._declare(wanted, ops.Pointwise(form.attrs[0]), list(term.args), loc)
             case kind if kind in _COLLECT_OPS:
@@ -263,6 +274,14 @@ class _Builder:
         self._reserved.discard(facts.name)
         return self._declare(facts.name, ops.Input(kind, lo, hi, step), [], Loc(facts.name))
 
+    def _computed(self, x: int) -> int:
+        """The term behind what an earlier loop hands on."""
+        while self.dag.kind(x) == "input" and self.dag[x].form.attrs[0] in self.program.handed:
+            if self.dag[x].form.attrs[1] is not None:
+                break
+            _, x = self.program.handed[self.dag[x].form.attrs[0]]
+        return x
+
     def _handed(self, x: int) -> str:
         """What an earlier loop has computed: a value, or the element of a sequence."""
         index, step = self.dag[x].form.attrs
@@ -270,6 +289,9 @@ class _Builder:
         if step is None:
             return self._names[source]
         term = self.dag[source]
+        if self.graph.later_steps:
+            text = "a sequence is handed to a loop with another number of steps"
+            raise fail("E133", text, term.source.loc, help="give both the same number of steps")
         op = sequence_op(self.dag, term, self.graph.steps)
         self.fixed_steps |= isinstance(op, ops.TimeMix)
         path = self.dag[term.args[0]].source.loc.path
@@ -316,7 +338,7 @@ class _Builder:
         ratio, power = dag[args[1]].form.attrs
         if abs(ratio - expected[0]) > 1e-12 or power != expected[1]:
             return None
-        total = dag[args[0]]
+        total = dag[self._computed(args[0])]
         if total.form == Form("time_sum"):
             return total.args[0]
         if total.form.kind == "time_last":

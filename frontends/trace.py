@@ -57,6 +57,8 @@ class Recipe:
             structure of the network shows, its weights do not matter.
         table_steps: The only number of steps that the module can take.
         frozen: Whether buffers of one number are traced as that number, for ``if`` to read.
+        own_counts: What ``step_attributes`` hold, if they differ: blocks with steps of their own.
+            All are traced with one number of steps.
     """
 
     module: nn.Module
@@ -77,6 +79,7 @@ class Recipe:
     tables: tuple[str, ...] = ()
     table_steps: int = 0
     frozen: bool = False
+    own_counts: dict[str, int] = field(default_factory=dict)
 
     def own_steps(self, default: int) -> int:
         """Number of steps of the example."""
@@ -249,20 +252,22 @@ class Unrolled(nn.Module):
     Args:
         recipe: How to run it.
         steps: How often.
-        frozen: Whether 0-dim buffers are numbers.
+        tracing: Whether to look at the structure alone: all loops have the same number of steps,
+            and buffers may be numbers.
     """
 
-    def __init__(self, recipe: Recipe, steps: int, frozen: bool = False) -> None:
+    def __init__(self, recipe: Recipe, steps: int, tracing: bool = False) -> None:
         super().__init__()
         self.model = fresh_copy(recipe.module)
         _resize_tables(self.model, recipe, steps)
-        if frozen:
+        if tracing and recipe.frozen:
             _freeze(self.model, floats=True)
         self.recipe = recipe
         self.steps = steps
         for dotted in recipe.step_attributes:
             owner, _, name = dotted.rpartition(".")
-            setattr(self.model.get_submodule(owner), name, steps)
+            own = steps if tracing else recipe.own_counts.get(dotted, steps)
+            setattr(self.model.get_submodule(owner), name, own)
 
     def forward(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
         """Run all steps."""
@@ -344,7 +349,7 @@ def trace(recipe: Recipe, steps: int, batch: int | None) -> torch.export.Exporte
         CompileError: E130 data-dependent control flow, E136 a size depends on the number of
             steps, E139 the module does not run.
     """
-    unrolled = Unrolled(recipe, steps, recipe.frozen)
+    unrolled = Unrolled(recipe, steps, tracing=True)
     names = _attributes(unrolled.model)
     example = resize(recipe, steps, batch)
     with torch.no_grad(), warnings.catch_warnings(), _quiet():

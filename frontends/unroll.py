@@ -45,6 +45,8 @@ def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
                 index, delay = form.attrs
                 value = now[index][max(0, len(now[index]) - delay)]
                 return dag.solid(value, dag.shape(x)) if dag.kind(value) == "fill" else value
+            if form.kind == "steps":
+                return _number(dag, x, steps)
             if form.kind == "table":
                 return dag[x].args[t]
             if form.kind == "input" and form.attrs[1] is not None:
@@ -67,12 +69,17 @@ def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
         if term.form.kind == "time_last":
             return instances[-1][term.args[0]]
         if term.form.kind == "steps":
-            ratio, power = term.form.attrs
-            return dag.literal(ratio * steps if power > 0 else ratio / steps)
+            return _number(dag, x, steps)
         return None
 
     memo = {}
     return [dag.rewrite(x, memo, finish) for x in program.outputs]
+
+
+def _number(dag: Dag, x: int, steps: int) -> int:
+    """A multiple of T or of 1 / T."""
+    ratio, power = dag[x].form.attrs
+    return dag.literal(ratio * steps if power > 0 else ratio / steps)
 
 
 def per_step_roots(dag: Dag, program: StepProgram) -> list[int]:

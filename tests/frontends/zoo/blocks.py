@@ -185,4 +185,8 @@ CASES = [
     Case("blocks/latency", lambda: (loud(Latency(Block(STEPS), STEPS)), _tokens().sigmoid())),
     Case("blocks/recurrent", lambda: (loud(Recurrent(Block(6), 6)), _tokens())),
     Case("blocks/steps of their own", lambda: (loud(Block(4, 7)), _tokens())),
+    Case(
+        "blocks/MLPs with steps of their own",
+        lambda: (loud(nn.Sequential(Mlp(Population(6)), Mlp(Population(9)))), _tokens()),
+    ),
 ]
