@@ -75,6 +75,8 @@ class Dag:
     def __init__(self) -> None:
         self.terms: list[Term] = []
         self.source = Source(Loc(""))
+        #: number of the loop whose slots are made, so that those of two loops are different terms
+        self.loop = 0
         self.tensors: dict[str, Any] = {}
         self._table: dict[tuple[Form, tuple[int, ...]], int] = {}
 
@@ -124,7 +126,8 @@ class Dag:
 
     def slot(self, index: int, delay: int, shape: Shape) -> int:
         """State ``index``, as it was ``delay`` steps ago."""
-        return self.make(Form("slot", (index, delay)), (), shape, reach=TIMED)
+        place = (index, delay, self.loop) if self.loop else (index, delay)
+        return self.make(Form("slot", place), (), shape, reach=TIMED)
 
     def table(self, entries: tuple[int, ...]) -> int:
         """A constant of its own at every step: ``entries[t]`` at step t."""

@@ -96,7 +96,7 @@ class _Splitter:
         """The loops behind these outputs, in order; ``number`` is that of the first."""
         results = first_results(self.dag, longer)
         if not results:
-            return [self.one(longer, shorter)]
+            return [self._one(longer, shorter, number)]
         others = first_results(self.dag, shorter)
         alike = [(self.dag[x].form, self.dag.shape(x)) for x in results]
         if alike != [(self.dag[x].form, self.dag.shape(x)) for x in others]:
@@ -108,11 +108,19 @@ class _Splitter:
         )
         cuts = _Cuts(self.dag, later[0], set(own))
         imports = [self._new(number, len(results) + i) for i in range(len(cuts.found))]
-        later[0] = pruned(self.dag, cuts.replaced(imports))
+        later[0] = pruned(self.dag, cuts.replaced(imports), number + 1)
         probe = StepProgram(cuts.program.states, tuple(cuts.found))
         traced = (self.unroll(self.dag, probe, self.length + more) for more in (1, 0))
         more_longer, more_shorter = traced
-        return [self.one([*results, *more_longer], [*others, *more_shorter]), *later]
+        own_loop = self._one([*results, *more_longer], [*others, *more_shorter], number)
+        return [own_loop, *later]
+
+    def _one(self, longer: list[int], shorter: list[int], number: int) -> StepProgram:
+        self.dag.loop = number
+        try:
+            return self.one(longer, shorter)
+        finally:
+            self.dag.loop = 0
 
     def _new(self, loop: int, place: int) -> int:
         index = self.free
@@ -225,7 +233,7 @@ class _Cuts:
                 found[x] = None
 
 
-def pruned(dag: Dag, program: StepProgram) -> StepProgram:
+def pruned(dag: Dag, program: StepProgram, loop: int) -> StepProgram:
     """The program without states that no output needs, the others numbered anew."""
     needed: dict[int, None] = {}
     todo = list(program.outputs)
@@ -236,7 +244,11 @@ def pruned(dag: Dag, program: StepProgram) -> StepProgram:
                 needed[form.attrs[0]] = None
                 todo.append(program.states[form.attrs[0]].next)
     number = {old: new for new, old in enumerate(sorted(needed))}
-    return renumbered(dag, program, number)
+    dag.loop = loop
+    try:
+        return renumbered(dag, program, number)
+    finally:
+        dag.loop = 0
 
 
 def renumbered(dag: Dag, program: StepProgram, number: dict[int, int]) -> StepProgram:
@@ -288,7 +300,7 @@ def joined(dag: Dag, program: StepProgram) -> Joined:
     outputs = []
     for phase, loop in enumerate(program.loops, 1):
         count = range(len(loop.states))
-        anew = renumbered(dag, loop, {k: k + len(states) for k in count}) if states else loop
+        anew = renumbered(dag, loop, {k: k + len(states) for k in count})
         states += anew.states
         phases += [phase for _ in count]
         outputs.append(anew.outputs)

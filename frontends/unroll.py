@@ -42,7 +42,7 @@ def _unroll_loop(dag: Dag, program: StepProgram, steps: int) -> list[int]:
         def replace(x: int, t: int = t, now: list[list[int]] = now) -> int | None:
             form = dag[x].form
             if form.kind == "slot":
-                index, delay = form.attrs
+                index, delay = form.attrs[:2]
                 value = now[index][max(0, len(now[index]) - delay)]
                 return dag.solid(value, dag.shape(x)) if dag.kind(value) == "fill" else value
             if form.kind == "steps":
