@@ -21,6 +21,7 @@ from snnc.frontends.peel import Simplifier
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram
 from snnc.frontends.step_tables import max_steps
+from snnc.frontends.totals import with_totals
 from snnc.frontends.trace import Recipe, Unrolled, trace
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
@@ -187,13 +188,28 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
     shorter, _ = tracer.roots(length)
     longer, layouts = tracer.roots(length + 1)
     _depends_on_input(dag, longer, length)
-    program, simplify = recover(dag, longer, shorter, length)
+    totals = False
+    try:
+        program, simplify = recover(dag, longer, shorter, length)
+    except CompileError as e:
+        # a running sum that drives another loop
+        sums = with_totals(dag, longer, length + 1), with_totals(dag, shorter, length)
+        if sums == (longer, shorter):
+            raise
+        totals, (longer, shorter) = True, sums
+        try:
+            program, simplify = recover(dag, longer, shorter, length)
+        except CompileError:
+            raise e from None
     traces = {length: shorter, length + 1: longer}
     if 1 < another <= (max_steps(dag, program) or another):
         traces[another], _ = tracer.roots(another)
     if tracer.recipe.tables:
         own = tracer.recipe.table_steps
         traces[own] = traces.get(own) or tracer.roots(own)[0]
+    if totals:
+        made = {length, length + 1}
+        traces |= {t: with_totals(dag, traces[t], t) for t in traces.keys() - made}
     proof = {str(t): _proved(dag, program, t, traces[t], simplify) for t in sorted(traces)}
     return Recovered(dag, program, proof, layouts)
 

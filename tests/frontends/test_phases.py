@@ -60,6 +60,17 @@ def membranes(net: Any, x: Tensor) -> Tensor:
     return y
 
 
+def totals(net: Any, x: Tensor) -> Tensor:
+    """The count of the first loop's spikes drives the second."""
+    v, count = torch.zeros(x.shape[0], 8), torch.zeros(x.shape[0], 8)
+    for t in range(x.shape[1]):
+        v = 0.8 * v + net.fc(x[:, t])
+        s = (v >= 0.3).float()
+        v = v - s * 0.3
+        count = count + s
+    return again(net, count / x.shape[1], x.shape[1])
+
+
 def both_ways(net: Any, x: Tensor) -> Tensor:
     y: Tensor = net.readout((plain(net, x) + plain(net, x.flip(1)).flip(1)).mean(1))
     return y
@@ -101,6 +112,7 @@ LOOPS: dict[str, tuple[Callable[..., Any], int]] = {
     "three blocks": (three_blocks, 3),
     "mean removed": (mean_removed, 2),
     "last step and mean": (membranes, 2),
+    "count of spikes": (totals, 2),
     "both ways": (both_ways, 3),
     "running sum": (running, 1),
 }
@@ -112,6 +124,47 @@ def test_loops_in_a_row_hold_for_other_lengths(name: str) -> None:
     net, graph, x = recovered(forward, inner=nn.Linear(8, 8))
     assert graph.phases == phases
     compare(net, graph, torch.cat([x, x], 1))
+
+
+class Rates(nn.Module):
+    """Rates over steps of its own."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.fc, self.T = nn.Linear(6, 6), steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        current, v, spikes = self.fc(x), torch.zeros_like(x), []
+        for _ in range(self.T):
+            v = 0.9 * v + current
+            s = (v >= 0.3).float()
+            v = v * (1 - s)
+            spikes.append(s)
+        return torch.stack(spikes).sum(0) / self.T
+
+
+def test_every_block_may_have_its_own_steps() -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(Rates(5), Rates(8)), torch.rand(3, 6) * 2
+    graph = export(net, x).model.graph
+    assert (graph.steps, graph.later_steps) == (5, (8,))
+    assert load_graph(*dump_graph(graph)).later_steps == (8,)
+    compare(net, graph, x)
+
+
+class SideBySide(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = Rates(5), Rates(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.one(x) + self.other(x)
+        return y
+
+
+def test_side_by_side_the_steps_are_the_same() -> None:
+    with pytest.raises(CompileError, match="E133"):
+        export(SideBySide(), torch.rand(3, 6))
 
 
 def _over_steps() -> list[tuple[Callable[..., Any], dict[str, Any]]]:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 SAMPLE = (
     *("adaptive/ASN-SNN", "attention/SpikingAttention", "learned/LIF", "family/FixedDelay"),
     *("loops/table per step", "snntorch/Leaky", "snntorch/RLeaky", "spikingjelly/EIFNode"),
-    *("spikingjelly/LIFNode multi-step", "spikingjelly/PSN multi-step"),
+    *("spikingjelly/LIFNode multi-step", "spikingjelly/PSN multi-step", "blocks/whole block"),
 )
 ALL = {case.name: case for case in cases()}
 
