@@ -55,9 +55,5 @@ def _tokens() -> Tensor:
 
 CASES = [
     Case("attention/rates", lambda: (loud(Rates(16)), _tokens())),
-    Case(
-        "attention/SpikingAttention",
-        lambda: (loud(SpikingAttention(16, 4)), _tokens()),
-        refused="E210",
-    ),
+    Case("attention/SpikingAttention", lambda: (loud(SpikingAttention(16, 4)), _tokens())),
 ]
