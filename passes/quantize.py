@@ -123,14 +123,15 @@ def input_format(op: ops.Input, bits: int, most: int = MOST_STEPS) -> tuple[int,
     >>> from snnc.types import TensorType
     >>> input_format(ops.Input(TensorType((4,)), 0.0, 0.9, 1 / 16), 8)
     (0, 16, 0.0625)
+    >>> input_format(ops.Input(TensorType((4,)), -1e308, 1.0, 0.5), 8)[:2]
+    (-127, 127)
     """
-    if op.step > 0:
-        lo, hi = round(op.lo / op.step), round(op.hi / op.step)
-        if op.step < 1 and lo >= 0:
-            hi = max(hi, round(1 / op.step))
-        if max(abs(lo), abs(hi)) <= most:
-            return min(lo, 0), max(hi, 1), op.step
     peak = max(abs(op.lo), abs(op.hi)) or 1.0
+    if op.step > 0 and peak / op.step < most + 1:
+        lo, hi = round(op.lo / op.step), round(op.hi / op.step)
+        whole = 1 / op.step if op.step < 1 and lo >= 0 else 0.0
+        if max(abs(lo), abs(hi)) <= most and whole < most + 0.5:
+            return min(lo, 0), max(hi, round(whole), 1), op.step
     top = (1 << (bits - 1)) - 1 if op.lo < 0 else (1 << bits) - 1
     return (-top if op.lo < 0 else 0), top, peak / top
 
