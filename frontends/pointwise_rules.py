@@ -9,8 +9,8 @@ import torch
 
 from snnc.frontends.dag import CONSTANT
 from snnc.frontends.feature_terms import spread
-from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
+from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner, timed
+from snnc.frontends.scalarize import Call, Refusal, Rule, SampleNumbers, Scalarizer, Traced, refuses
 
 
 def broadcast(s: Scalarizer, operands: list[Traced]) -> Axes:
@@ -191,8 +191,10 @@ def _masked_fill(s: Scalarizer, call: Call) -> Traced:
 
 
 def _index_put(s: Scalarizer, call: Call) -> Traced:
-    """``v[mask] = value`` with a mask of the tensor's shape."""
+    """``v[mask] = value`` with a mask of the tensor's shape, or one feature of every sample."""
     x, indices, value = call.args[:3]
+    if len(indices) == 2 and isinstance(indices[0], SampleNumbers):
+        return _one_feature(s, call)
     mask = indices[0] if len(indices) == 1 else None
     single = isinstance(value, Traced) and not value.axes
     if not isinstance(mask, Traced) or mask.dtype is not torch.bool or not single:
@@ -201,6 +203,21 @@ def _index_put(s: Scalarizer, call: Call) -> Traced:
         raise Refusal("E210", "accumulating assignment is not supported")
     if s.extents.shape(mask.axes) != s.extents.shape(x.axes):
         raise Refusal("E210", "a mask must have the shape of the tensor that it selects from")
+    return apply(s, "where", mask, value, x, dtype=call.dtype)
+
+
+def _one_feature(s: Scalarizer, call: Call) -> Traced:
+    """``v[arange(batch), position] = value``: where the number of the feature is the position."""
+    x, (_, position), value = call.args[:3]
+    features = inner(x.axes)
+    scalar = isinstance(value, Traced) and not value.axes
+    plain = x.axes == ((BATCH,), features) and isinstance(position, Traced)
+    if not (plain and scalar and position.axes == ((BATCH,),)) or call.arg(3, "accumulate", False):
+        raise Refusal("E210", "assignment to computed positions is not supported")
+    numbers = torch.arange(features[0], dtype=torch.float32)
+    feature = s.parameter(s.constant_name(numbers), numbers)
+    terms = tuple(s.dag.reshape(t, (1,)) for t in position.terms)
+    mask = apply(s, "eq", Traced(((BATCH,), (1,)), terms, position.dtype), feature)
     return apply(s, "where", mask, value, x, dtype=call.dtype)
 
 

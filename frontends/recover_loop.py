@@ -56,6 +56,7 @@ class Tracer:
             try:
                 program = trace(self.recipe, steps, self.batch)
             except CompileError:
+                self.recipe.frozen = False
                 raise e from None
         if self.recipe.describe is not None:
             program = self.recipe.describe(program)

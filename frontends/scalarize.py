@@ -49,6 +49,10 @@ class Random:
     source: Source
 
 
+class SampleNumbers:
+    """``torch.arange(batch)``: every sample's own place, which only an assignment may read."""
+
+
 #: Operators that only rearrange what was drawn.
 _CARRIES = frozenset(
     ("view", "reshape", "expand", "detach", "_to_copy", "to", "clone", "select", "unsqueeze")

@@ -6,8 +6,8 @@ import torch
 
 from snnc.frontends.dag import CONSTANT
 from snnc.frontends.feature_terms import feature_axis, permuted, spread
-from snnc.frontends.layout import TIME, Axes, Axis, inner, timed
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner, timed
+from snnc.frontends.scalarize import Call, Refusal, Rule, SampleNumbers, Scalarizer, Traced
 
 
 def _soft(s: Scalarizer, x: Traced, shape: tuple[int, ...], dtype: torch.dtype) -> Traced:
@@ -144,11 +144,13 @@ def _repeat_each(s: Scalarizer, call: Call) -> Traced:
     return reshaped(s, tall, (*x.axes[:dim], (size * count,), *x.axes[dim + 1 :]))
 
 
-def _arange(s: Scalarizer, call: Call) -> Traced:
+def _arange(s: Scalarizer, call: Call) -> Traced | SampleNumbers:
     """Numbers in a row; one number per step if there are as many as steps."""
     bounds = [*call.args] if len(call.args) > 1 else [0, *call.args]
     values = torch.arange(*bounds, dtype=call.dtype)
     axes = s.extents.classify(call.shape)
+    if axes == ((BATCH,),) and bounds[0] == 0:
+        return SampleNumbers()
     if timed(axes):
         if axes != ((TIME,),):
             raise Refusal("E136", "numbers in a row for steps and samples together")

@@ -105,6 +105,14 @@ def _flex(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return s, v * (1 - s)
 
 
+#: Their connection has a bias, which acts from the second step on: the first step is another one.
+CONNECTED: dict[str, dict[str, Any]] = {
+    "ILCIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "ILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2},
+    "NoisyILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2, "is_training": False, "T": STEPS},
+}
+
 PLAIN: dict[str, dict[str, Any]] = {
     "IFNode": {},
     "IFNode soft": {"v_reset": None},
@@ -151,11 +159,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "NonSpikingIFNode max": {"decode": "max-mem"},
     "NonSpikingIFNode max abs": {"decode": "max-abs-mem"},
     "NonSpikingLIFNode": {"decode": "last_mem"},
-    "ILCIFNode": {"act_dim": 3, "dec_pop_dim": 2},
-    "ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2},
-    "ILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2},
     "NoisyCUBALIFNode": {"num_node": SIZE, "is_training": False, "T": STEPS},
-    "NoisyILCCUBALIFNode": {"act_dim": 3, "dec_pop_dim": 2, "is_training": False, "T": STEPS},
     "NoisyNonSpikingIFNode": {
         "num_node": SIZE,
         "is_training": False,
@@ -171,6 +175,7 @@ CASES = [
     *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
     *_nodes(WHOLE, mode="all"),
+    *_nodes(CONNECTED, "E133", "all"),
     *_nodes({"GatedLIFNode": {"T": STEPS}}, mode="m"),
     *_nodes({"PSN": {"T": STEPS}}, mode="m"),
     *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, mode="m"),
