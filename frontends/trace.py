@@ -10,6 +10,7 @@ import contextlib
 import copy
 import inspect
 import logging
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -444,7 +445,7 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
             "control flow depends on the values of a tensor",
             loc,
             "the compiled network executes the same operators at every step for every input",
-            help="replace the `if` or `.item()` by torch.where, or take early exits outside",
+            help=_instead(e),
         )
     own_steps = recipe.own_steps(steps)
     if _runs(recipe, steps, batch):
@@ -467,6 +468,14 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
             return fail(code, what, loc, first, help=hint)
     hint = "call the module on the example yourself, in eval mode; snnc runs it the same way"
     return fail("E139", f"the module cannot be traced: {first}", loc, help=hint)
+
+
+def _instead(e: Exception) -> str:
+    """What to write instead of control flow that reads a tensor."""
+    files = {f.filename.replace("\\", "/") for f in traceback.extract_tb(e.__traceback__)}
+    if any(f.endswith("snntorch/functional/quant.py") for f in files):
+        return "set state_quant=False on the layers: snnc chooses and proves the states' formats"
+    return "replace the `if` or `.item()` by torch.where, or take early exits outside"
 
 
 def _runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
