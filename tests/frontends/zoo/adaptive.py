@@ -97,6 +97,27 @@ class LanguageASN(nn.Module):
         return y
 
 
+class GradedASN(nn.Module):
+    """Integer activations 0 … D, sent as one graded event or as D spikes (I-LIF, Multispike)."""
+
+    def __init__(self, inputs: int, size: int, unfolded: bool) -> None:
+        super().__init__()
+        self.proj, self.readout = nn.Linear(inputs, size), nn.Linear(size, 3)
+        self.size, self.unfolded, self.most = size, unfolded, 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        v, out = torch.zeros(x.size(0), self.size), []
+        for t in range(x.size(1)):
+            v = 0.5 * v + self.proj(x[:, t])
+            if self.unfolded:
+                y = sum(((v >= k + 0.5).float() for k in range(self.most)), torch.zeros_like(v))
+            else:
+                y = torch.round(torch.clamp(v, 0, self.most))
+            v = v - y
+            out.append(self.readout(y / self.most))
+        return torch.stack(out, 1)
+
+
 def _image() -> Tensor:
     return torch.rand(BATCH, 3, 8, 8) * 2
 
@@ -111,18 +132,25 @@ def _step(cell: type[ASN], code: str = "") -> Case:
 
 CASES = [
     _step(ASN),
-    _step(NormalizedASN, "E210"),
+    _step(NormalizedASN),
     Case("adaptive/ASN-SNN", lambda: (loud(ASNSNN(ASN, [5, 9, 7], 3, STEPS)), sequence(5))),
     Case(
         "adaptive/NASN-SNN",
         lambda: (loud(ASNSNN(NormalizedASN, [5, 9, 7], 3, STEPS)), sequence(5)),
-        refused="E210",
     ),
     Case("adaptive/ConvASN", lambda: (loud(ConvASN(4, STEPS)), _image())),
     Case("adaptive/Vision-ASN", lambda: (loud(VisionASN(ASN, STEPS)), _image())),
+    Case("adaptive/Vision-NASN", lambda: (loud(VisionASN(NormalizedASN, STEPS)), _image())),
     Case(
         "adaptive/Language-ASN",
         lambda: (loud(LanguageASN(STEPS)), torch.randint(20, (BATCH, STEPS))),
-        refused="E210",
+    ),
+    Case(
+        "adaptive/I-LIF graded", lambda: (loud(GradedASN(5, 8, False)), sequence(5)), {"time_axis": 1}
+    ),
+    Case(
+        "adaptive/Multispike unfolded",
+        lambda: (loud(GradedASN(5, 8, True)), sequence(5)),
+        {"time_axis": 1},
     ),
 ]
