@@ -16,6 +16,7 @@ from snnc.frontends.own_steps import steps_of_loops
 from snnc.frontends.recover_loop import recover_proven
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.trace import Recipe, widened
+from snnc.progress import stage
 from snnc.types import Clock
 
 
@@ -46,11 +47,13 @@ def export_module(
         for n, t in zip(names, recipe.time_axes, strict=True)
     ]
     lean = drop_neutral(dag, found_loop.program)
+    stage("build the graph")
     loops = steps_of_loops(dag, lean, recipe.own_counts) if recipe.own_counts else [steps]
     steps = loops[0]
     graph, fixed_steps = to_graph(dag, lean, facts, recipe.names, name, steps, tuple(loops[1:]))
     if found := check_finite(graph):
         raise CompileError(found)
+    stage("run module and graph on the example")
     numeric, found = compare(graph, recipe, names, layouts, steps)
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)

@@ -26,6 +26,7 @@ from snnc.frontends.trace import Recipe, Unrolled, trace
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
 from snnc.frontends.warm_up import collecting
+from snnc.progress import stage
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
 LONG = 10
@@ -46,6 +47,7 @@ class Tracer:
 
     def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
         """Output terms and their axes, for a number of steps."""
+        stage(f"trace {steps} steps")
         try:
             program = trace(self.recipe, steps, self.batch)
         except CompileError as e:
@@ -189,6 +191,7 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
     shorter, _ = tracer.roots(length)
     longer, layouts = tracer.roots(length + 1)
     _depends_on_input(dag, longer, length)
+    stage("find the loop")
     totals = False
     try:
         program, simplify = recover(dag, longer, shorter, length)
@@ -211,6 +214,7 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
     if totals:
         made = {length, length + 1}
         traces |= {t: with_totals(dag, traces[t], t) for t in traces.keys() - made}
+    stage("prove the loop")
     proof = {str(t): _proved(dag, program, t, traces[t], simplify) for t in sorted(traces)}
     return Recovered(dag, program, proof, layouts)
 

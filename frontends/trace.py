@@ -88,12 +88,18 @@ class Recipe:
         return next((x.shape[a] for x, a in pairs if a is not None), default)
 
 
-class _DataIsDetach(TorchFunctionMode):
-    """``x.data`` is invisible to non-strict export; read it as ``x.detach()``."""
+class _Visible(TorchFunctionMode):
+    """Show the tracer what it would not see.
+
+    ``x.data`` is read as ``x.detach()``, and an operator that a library has registered as its own
+    is the Python function behind it: to look into it afterwards takes twice the time of a trace.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
             return args[0].detach()
+        if isinstance(func, torch._ops.OpOverload) and (own := _definition(func)):  # noqa: SLF001
+            return own(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
@@ -277,7 +283,7 @@ class Unrolled(nn.Module):
             setattr(self.model.get_submodule(owner), name, inputs[0].shape[0])
         if self.recipe.joined:
             inputs = tuple(x.flatten(0, 1) for x in inputs)
-        with _DataIsDetach(), registered(self.model):
+        with _Visible(), registered(self.model):
             return self._loop(inputs) if self.recipe.loop else self._call(inputs)
 
     def _call(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:

@@ -10,6 +10,7 @@ from snnc.console import number
 from snnc.container import LoadedModel, write_model
 from snnc.diagnostics import Diagnostic
 from snnc.graph import Graph
+from snnc.progress import progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,7 +135,8 @@ def export(
     wide = (x.detach().float().cpu() if hasattr(x, "detach") else x for x in parts)
     ranges = {n: observed(x) for n, x in zip(names, wide, strict=True)}
     title = name or type(module).__name__
-    model = export_module(recipe, names, title, count, ranges)
+    with progress():
+        model = export_module(recipe, names, title, count, ranges)
     if path is not None:
         write_model(path, model)
     return Report(model, None if path is None else Path(path))

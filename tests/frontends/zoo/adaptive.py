@@ -146,7 +146,9 @@ CASES = [
         lambda: (loud(LanguageASN(STEPS)), torch.randint(20, (BATCH, STEPS))),
     ),
     Case(
-        "adaptive/I-LIF graded", lambda: (loud(GradedASN(5, 8, False)), sequence(5)), {"time_axis": 1}
+        "adaptive/I-LIF graded",
+        lambda: (loud(GradedASN(5, 8, False)), sequence(5)),
+        {"time_axis": 1},
     ),
     Case(
         "adaptive/Multispike unfolded",
