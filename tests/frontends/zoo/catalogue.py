@@ -19,6 +19,7 @@ FILES = {
     "loops": "torch",
     "snntorch_nets": "snntorch",
     "spikingjelly_nets": "spikingjelly",
+    "spikingjelly_models": "spikingjelly",
     "norse_nets": "norse",
     "sinabs_nets": "sinabs",
     "parametric_nets": "spikingjelly",
