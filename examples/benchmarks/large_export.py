@@ -1,8 +1,9 @@
 """Time and memory of the export of a spiking transformer with 17 million parameters.
 
 The network is SpikingJelly's spike-driven transformer 8-384 with random weights and BatchNorm
-statistics of two random images; the example is one image of 64 x 64 pixels over 4 steps.  Export traces three lengths, recovers the loop, proves
-it and compares module and graph.  Needs spikingjelly; run
+statistics of two random images; the example is one image of 64 x 64 pixels over 4 steps.  Export
+traces three lengths, recovers the loop, proves it and compares module and graph.
+Needs spikingjelly; run
 
     python -m examples.benchmarks.large_export
 
@@ -30,7 +31,7 @@ def main() -> None:
     parameters = sum(p.numel() for p in net.parameters())
     image = torch.rand(1, 3, 64, 64)
     for m in net.modules():
-        if isinstance(m, torch.nn.modules.batchnorm._BatchNorm):
+        if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             m.momentum = None
     with torch.no_grad():
         net.train()(torch.rand(2, 3, 64, 64))
@@ -44,7 +45,8 @@ def main() -> None:
     active = report.checks["numeric"]["active"]
     firing = sum(share > 0 for share in active.values())
     print(
-        f"{parameters / 1e6:.1f} M parameters: {seconds:.1f} s ({busy:.1f} s of processor), peak {peak:.0f} MiB; "
+        f"{parameters / 1e6:.1f} M parameters: {seconds:.1f} s ({busy:.1f} s of processor), "
+        f"peak {peak:.0f} MiB; "
         f"{report.checks['states']} states, {firing}/{len(active)} populations fire, "
         f"proof {', '.join(sorted(set(report.checks['proof'].values())))}, "
         f"largest difference {report.checks['numeric']['difference']:.1e}"
