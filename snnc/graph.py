@@ -14,6 +14,7 @@ import networkx as nx
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.ops import Op
 from snnc.params import Param
+from snnc.time_ops import Sequence
 from snnc.types import TensorType
 
 
@@ -228,7 +229,8 @@ class Graph:
                 text = f"type of {node.name} is {node.type}, its operator infers {inferred[0]}"
                 found.append(error("E204", text, node.loc))
             for edge in edges:
-                phases = self[edge.src].types[edge.out].clock.phase, node.type.clock.phase
+                read_in = node.type.clock.phase - isinstance(node.op, Sequence)
+                phases = self[edge.src].types[edge.out].clock.phase, read_in
                 if edge.delay and phases[0] != phases[1] and max(phases) > 1:
                     text = f"{node.name} reads {edge.src} of an earlier step of another loop"
                     found.append(error("E204", text, node.loc))

@@ -139,6 +139,8 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
             if not 0 <= delay <= _LONGEST or not 0 <= out < len(graph[e["src"]].types):
                 raise ValueError(f"{entry['name']}: bad edge from {e['src']}")
             graph.connect(Edge(e["src"], entry["name"], port, out, delay, init))
+    if len(later) >= graph.phases:
+        raise ValueError(f"{len(later)} later loops have steps, the graph has {graph.phases - 1}")
     return graph
 
 
