@@ -291,7 +291,7 @@ class _Lowering(FixedWriter):
         return Fixed(self.w.emit(name, "select", flag.name, x.name, y.name), x.bits, both)
 
     def whole(self, name: str, a: Operand, rounding: str) -> Fixed:
-        """``floor`` and ``round`` (ties to even, as torch does): a count."""
+        """``floor``, ``trunc`` and ``round`` (ties to even, as torch does): a count."""
         assert isinstance(a, Fixed), "constants are rounded at once"
         if not a.bits:
             return Fixed(self.w.emit(name, "copy", a.name), 0, a.flag)
@@ -355,6 +355,7 @@ _RULES: dict[str, Rule] = {
     **{fn: _logic(fn) for fn in ("and", "or", "xor", "not")},
     "where": _Lowering.where,
     "floor": lambda low, name, a: low.whole(name, a, "floor"),
+    "trunc": lambda low, name, a: low.whole(name, a, "trunc"),
     "round": lambda low, name, a: low.whole(name, a, "half_even"),
     "ceil": _Lowering.ceil,
     "div": _Lowering.divide,

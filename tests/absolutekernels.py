@@ -53,6 +53,9 @@ KERNELS: dict[str, Kernel] = {
         outputs="c",
         theta=0.7,
     ),
+    "counts, toward zero": kernel(
+        "v1 = 0.9 * v + x\nc = trunc(v1 / theta)\nv' = v1 - c * theta", outputs="c", theta=0.7
+    ),
     "conductances": kernel(
         """
         g1 = 0.8 * g + relu(x)
