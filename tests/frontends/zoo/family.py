@@ -230,5 +230,6 @@ CASES = [
     *map(_network, (FixedDelay, TwoCompartments, Resonator, Gated)),
     _network(Delayed),
     _network(ComplexNumber),
-    *map(_step, (LIF, Adaptive, Recurrent)),
+    *map(_step, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),
+    *map(_step, (TwoCompartments, Resonator, Gated)),
 ]
