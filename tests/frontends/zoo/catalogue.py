@@ -24,6 +24,7 @@ FILES = {
     "sinabs_nets": "sinabs",
     "parametric_nets": "spikingjelly",
     "slayer_nets": "torch",
+    "rockpool_nets": "rockpool",
 }
 
 

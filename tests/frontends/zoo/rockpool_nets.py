@@ -1,0 +1,49 @@
+"""Torch modules of Rockpool 3.1: (B, T, N) in; output, state and record out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from tests.frontends.zoo.case import Case, loud, sequence
+
+# its hardware interface, when installed as published on the package index, downloads itself with
+# pip as soon as it is imported; the Torch modules do not need it
+sys.modules.setdefault("samna", None)  # type: ignore[arg-type]
+
+import rockpool.nn.modules as rp  # noqa: E402
+
+SIZE = 6
+
+
+class Layers(nn.Module):
+    """Linear, a module of Rockpool, linear."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.fc1, self.module, self.fc2 = nn.Linear(5, SIZE), module, nn.Linear(SIZE, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.module.reset_state()  # else the state of the first sample goes on in all of them
+        y: Tensor = self.fc2(self.module(self.fc1(x))[0])
+        return y
+
+
+def _case(name: str, make: Callable[[], nn.Module], refused: str = "") -> Case:
+    def made() -> tuple[nn.Module, Tensor]:
+        return loud(Layers(make()), 4.0), sequence(5)
+
+    return Case(f"rockpool/{name}", made, {"time_axis": 1}, refused)
+
+
+CASES = [
+    _case("LIFTorch decays", lambda: rp.LIFTorch(SIZE, leak_mode="decays", alpha=torch.rand(SIZE))),
+    _case("InstantTorch", lambda: rp.InstantTorch(SIZE, torch.tanh)),
+    # decays that are computed from time constants in every call: not recovered yet
+    _case("LIFTorch", lambda: rp.LIFTorch(SIZE), "E133"),
+    _case("aLIFTorch", lambda: rp.aLIFTorch(SIZE), "E133"),
+    _case("ExpSynTorch", lambda: rp.ExpSynTorch(SIZE), "E133"),
+]
