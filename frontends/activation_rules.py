@@ -9,8 +9,9 @@ import torch
 
 from snnc.frontends.feature_terms import sliced
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.shape_rules import reshaped
+from snnc.frontends.traced import Call, Traced
 
 
 def _gelu(s: Scalarizer, call: Call) -> Traced:

@@ -13,9 +13,10 @@ from snnc.frontends.fold import Folder
 from snnc.frontends.layer_rules import product
 from snnc.frontends.layout import inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
+from snnc.frontends.traced import Call, Refusal, Traced
 
 #: Far below every score, and finite when a score is added.
 _LOWEST = -1e38

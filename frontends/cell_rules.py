@@ -12,8 +12,10 @@ from typing import Any
 
 from snnc.frontends.dag import Form
 from snnc.frontends.layout import Axes, inner
+from snnc.frontends.parameter_calls import Operand
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Operand, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
+from snnc.frontends.traced import Call, Refusal, Traced
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from torch.utils import _pytree as pytree
 from snnc.frontends.dag import Form
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import Axes
+from snnc.frontends.parameter_calls import Operand
 from snnc.frontends.pointwise_rules import POINTWISE_RULES, apply, broadcast
-from snnc.frontends.scalarize import Call, Operand, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.shape_rules import SHAPE_RULES
 from snnc.frontends.time_rules import TIME_RULES
+from snnc.frontends.traced import Call, Refusal, Traced
 
 _HINT = "keep real and imaginary parts as two tensors"
 

@@ -9,9 +9,10 @@ from snnc.frontends.feature_terms import feature_axis, permuted
 from snnc.frontends.layer_rules import product
 from snnc.frontends.layout import Axes, Axis, merge
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Scalarizer, Traced
+from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
+from snnc.frontends.traced import Call, Refusal, Traced
 
 
 def einsum(s: Scalarizer, call: Call) -> Traced:

@@ -12,7 +12,8 @@ from functools import partial
 
 from snnc.frontends.dag import Dag, Form
 from snnc.frontends.layout import BATCH, Axes, inner, timed
-from snnc.frontends.scalarize import Refusal, Scalarizer, Traced
+from snnc.frontends.scalarize import Scalarizer
+from snnc.frontends.traced import Refusal, Traced
 
 Shape = tuple[int, ...]
 

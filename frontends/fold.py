@@ -8,7 +8,7 @@ import torch
 from snnc.diagnostics import fail
 from snnc.frontends.dag import Dag, Term
 from snnc.frontends.evaluate import apply
-from snnc.frontends.scalarize import call_with
+from snnc.frontends.parameter_calls import call_with
 from snnc.frontends.term_ops import WEIGHTED, operator
 from snnc.frontends.torch_layers import layer
 from snnc.params import Param

@@ -10,12 +10,13 @@ import torch
 from snnc.container import LoadedModel, check_finite
 from snnc.diagnostics import CompileError, Severity, fail, warning
 from snnc.frontends.layout import record
+from snnc.frontends.module_copy import widened
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.own_steps import steps_of_loops
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_loop import recover_proven
 from snnc.frontends.to_graph import InputFacts, to_graph
-from snnc.frontends.trace import Recipe, widened
 from snnc.progress import stage
 from snnc.types import Clock
 

@@ -13,8 +13,10 @@ import itertools
 import torch
 
 from snnc.frontends.dag import Form
+from snnc.frontends.parameter_calls import Operand
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Operand, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
+from snnc.frontends.traced import Call, Refusal, Traced
 
 #: Largest table that becomes a staircase.
 LARGEST_TABLE = 64

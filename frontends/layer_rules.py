@@ -8,8 +8,9 @@ from snnc.frontends.dag import Form
 from snnc.frontends.feature_terms import mapped, permuted, transpose
 from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.shape_rules import reshaped
+from snnc.frontends.traced import Call, Refusal, Traced
 from snnc.windows import Sizes, convolved, spread
 
 

@@ -11,9 +11,10 @@ from snnc.frontends.feature_terms import feature_axis, mapped
 from snnc.frontends.layer_rules import weight_of
 from snnc.frontends.layout import Axes, inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
+from snnc.frontends.scalarize import Rule, Scalarizer, refuses
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
+from snnc.frontends.traced import Call, Refusal, Traced
 
 
 def _batch_norm(s: Scalarizer, call: Call) -> Any:

@@ -13,8 +13,9 @@ import torch
 from snnc.diagnostics import Diagnostic, error, fail, remark, warning
 from snnc.frontends.evaluate import Evaluator
 from snnc.frontends.layout import BATCH, TIME, Axes, Extents, Factor, Late
-from snnc.frontends.trace import Recipe, Unrolled
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.user_code import user_frame
+from snnc.frontends.whole_loop import Unrolled
 from snnc.graph import Graph
 
 #: Relative to the largest magnitude of the output: room for a different order of float sums.

@@ -18,8 +18,9 @@ from snnc.frontends.onnx_reference import Run, reference, session
 from snnc.frontends.onnx_states import Pair, started
 from snnc.frontends.onnx_step import StepModule, step_recipe
 from snnc.frontends.readings import FileInput, Reading
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_reading import finished, recipe_of, unclashing
-from snnc.frontends.trace import Recipe, read_out
+from snnc.frontends.whole_loop import read_out
 
 
 @dataclass(frozen=True)

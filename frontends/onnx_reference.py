@@ -18,8 +18,8 @@ from snnc.diagnostics import Diagnostic, error, remark
 from snnc.frontends.layout import Axes
 from snnc.frontends.numeric_check import agrees
 from snnc.frontends.readings import FileInput
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_reading import Reference
-from snnc.frontends.trace import Recipe
 from snnc.graph import Graph
 
 Run = Callable[[Sequence[torch.Tensor]], list[torch.Tensor]]

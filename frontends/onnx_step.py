@@ -11,8 +11,8 @@ from torch import nn
 from snnc.frontends.onnx_module import OnnxModule
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.readings import FileInput, Reading
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_reading import unclashing
-from snnc.frontends.trace import Recipe
 
 
 class StepModule(nn.Module):

@@ -12,8 +12,10 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import fail
+from snnc.frontends.module_copy import HALF
+from snnc.frontends.recipe import Recipe, resize
 from snnc.frontends.step_sizes import with_tables
-from snnc.frontends.trace import HALF, Recipe, Unrolled, resize
+from snnc.frontends.whole_loop import Unrolled
 
 #: Attributes and keywords of ``forward`` that hold the number of steps.
 STEP_NAMES = (

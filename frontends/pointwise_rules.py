@@ -10,7 +10,8 @@ import torch
 from snnc.frontends.dag import CONSTANT
 from snnc.frontends.feature_terms import spread
 from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner, timed
-from snnc.frontends.scalarize import Call, Refusal, Rule, SampleNumbers, Scalarizer, Traced, refuses
+from snnc.frontends.scalarize import Rule, Scalarizer, refuses
+from snnc.frontends.traced import Call, Refusal, SampleNumbers, Traced
 
 
 def broadcast(s: Scalarizer, operands: list[Traced]) -> Axes:

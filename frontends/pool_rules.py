@@ -14,7 +14,8 @@ from snnc.frontends.feature_terms import joined as joined_features
 from snnc.frontends.layer_rules import image, tuple_of
 from snnc.frontends.layout import Axes, inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
+from snnc.frontends.traced import Call, Refusal, Traced
 from snnc.windows import Sizes, pooled
 
 _AVERAGES: dict[int, Callable[..., torch.Tensor]] = {

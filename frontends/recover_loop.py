@@ -18,14 +18,16 @@ from snnc.frontends.dag import CONSTANT, TIMED, Dag
 from snnc.frontends.layout import Axes, Extents
 from snnc.frontends.one_trace import SHORTEST, recover_single
 from snnc.frontends.peel import Simplifier
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram
 from snnc.frontends.step_tables import max_steps
 from snnc.frontends.totals import with_totals
-from snnc.frontends.trace import Recipe, Unrolled, trace
+from snnc.frontends.trace import trace
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
 from snnc.frontends.warm_up import collecting
+from snnc.frontends.whole_loop import Unrolled
 from snnc.progress import stage
 
 #: Steps of the trace in which a step is found that reads what was some steps before.

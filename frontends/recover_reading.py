@@ -18,9 +18,9 @@ from snnc.frontends.numeric_check import compare
 from snnc.frontends.one_trace import recover_single
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.readings import FileInput, Reading, assumptions
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_loop import Recovered, Tracer, recover_proven
 from snnc.frontends.to_graph import InputFacts, to_graph
-from snnc.frontends.trace import Recipe
 from snnc.graph import Graph
 from snnc.types import Clock
 

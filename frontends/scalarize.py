@@ -8,9 +8,7 @@ collected and reported together.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,100 +18,22 @@ from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.built_matrices import built_matrices
 from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import TIME, Axes, Extents, first_step, inner, timed
+from snnc.frontends.parameter_calls import Operand, frozen
 from snnc.frontends.trace import NAMES, memory_of
-from snnc.frontends.user_code import display, is_user_file
+from snnc.frontends.traced import Call, Random, Refusal, Traced, Unknown
+from snnc.frontends.user_code import source_of
 
 _ALTERNATIVES = (
     "write it with operators that `snnc ops` lists, or keep it out of the exported module: "
     "what comes before the first or after the last layer can run outside"
 )
 
-
-class Refusal(Exception):  # noqa: N818  it is collected, and becomes a diagnostic
-    """A rule cannot handle a call; carries code, message and help."""
-
-    def __init__(self, code: str, message: str, help: str | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.help = code, message, help
-
-
-class Unknown:
-    """The result of a refused call; everything computed from it is unknown too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Random:
-    """Drawn numbers: no part of a network, unless they are multiplied by zero."""
-
-    refusal: Refusal
-    source: Source
-
-
-class SampleNumbers:
-    """``torch.arange(batch)``: every sample's own place, which only an assignment may read."""
-
-
 #: Operators that only rearrange what was drawn.
 _CARRIES = frozenset(
     ("view", "reshape", "expand", "detach", "_to_copy", "to", "clone", "select", "unsqueeze")
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """A tensor of the program.
-
-    Attributes:
-        axes: Factors of every axis.
-        terms: One per step if time is among the axes, else one.  A term has the shape
-            ``inner(axes)``, or ``()`` for a tensor with one value everywhere ("soft").
-        dtype: Of the tensor; comparisons are bool, as terms they are the numbers 0 and 1.
-    """
-
-    axes: Axes
-    terms: tuple[int, ...]
-    dtype: torch.dtype
-
-    @property
-    def timed(self) -> bool:
-        """Whether time is among the axes."""
-        return timed(self.axes)
-
-    def at(self, step: int) -> int:
-        """The term of a step."""
-        return self.terms[step] if self.timed else self.terms[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call in the program."""
-
-    name: str
-    target: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any
-
-    def arg(self, index: int, name: str, default: Any = None) -> Any:
-        """Positional or keyword argument."""
-        if index < len(self.args):
-            return self.args[index]
-        return self.kwargs.get(name, default)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the result."""
-        return tuple(int(n) for n in self.result.shape)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the result."""
-        dtype: torch.dtype = self.result.dtype
-        return dtype
-
-
 Rule = Callable[["Scalarizer", Call], Any]
-
 
 #: Rules that refuse whatever the operands are.
 _REFUSING: set[Rule] = set()
@@ -347,7 +267,7 @@ class Scalarizer:
         args, kwargs = pytree.tree_map(strip, (call.args, call.kwargs))
         found = []
         for i, y in enumerate(results):
-            attrs = (str(call.target), _frozen(args), _frozen(kwargs), *((i,) if several else ()))
+            attrs = (str(call.target), frozen(args), frozen(kwargs), *((i,) if several else ()))
             shape = tuple(int(n) for n in y.shape)
             term = self.dag.make(Form("aten", attrs), tuple(operands), shape)
             found.append(Traced(tuple((n,) for n in shape), (term,), y.dtype))
@@ -412,54 +332,3 @@ def _used(program: torch.export.ExportedProgram) -> set[Any]:
             used.add(node)
             stack += node.all_input_nodes
     return used
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """Place of a tensor among the arguments of a call on parameters."""
-
-    index: int
-
-
-def _frozen(x: Any) -> Any:
-    if isinstance(x, list | tuple):
-        return tuple(_frozen(y) for y in x)
-    if isinstance(x, dict):
-        return tuple(sorted((k, _frozen(v)) for k, v in x.items()))
-    return x
-
-
-def call_with(form: Form, operands: list[Any]) -> Any:
-    """Execute an ``aten`` form on tensors; a fourth attribute picks one of several results."""
-    target, args, kwargs, *pick = form.attrs
-    namespace, name, overload = target.split(".")
-    op = getattr(getattr(getattr(torch.ops, namespace), name), overload)
-
-    def fill(x: Any) -> Any:
-        if isinstance(x, Operand):
-            return operands[x.index]
-        return [fill(y) for y in x] if isinstance(x, tuple) else x
-
-    value = op(*(fill(a) for a in args), **{k: fill(v) for k, v in kwargs})
-    return value[pick[0]] if pick else value
-
-
-_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
-
-
-def source_of(meta: dict[str, Any]) -> Source:
-    """Module path and line of the innermost user frame of a traced call."""
-    stack = list((meta.get("nn_module_stack") or {}).values())
-    path, owned = "", False
-    if stack:
-        raw, kind = stack[-1][0], str(stack[-1][1])
-        path = re.sub(r"@\d+", "", raw).removeprefix("model").removeprefix(".")
-        owned = bool(path) and (
-            kind.startswith("torch.nn.modules.")
-            or (kind.startswith("spikingjelly.") and ".layer" in kind.rpartition(".")[0])
-        )
-    frames = _FRAME.findall(meta.get("stack_trace") or "")
-    for file, line in reversed(frames):
-        if is_user_file(file):
-            return Source(Loc(path, display(file), int(line)), owned)
-    return Source(Loc(path), owned)

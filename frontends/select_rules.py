@@ -19,8 +19,9 @@ from snnc.frontends.feature_terms import (
 from snnc.frontends.fold import Folder
 from snnc.frontends.integer_rules import staircase
 from snnc.frontends.layout import BATCH, TIME, Axes, Axis, Late, inner, over_steps
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.shape_rules import expanded, reshaped
+from snnc.frontends.traced import Call, Refusal, Traced
 from snnc.frontends.warm_up import warm_up, without_warm_up
 
 _MIXES = "reorders or joins values of different steps or samples"

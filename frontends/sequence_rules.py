@@ -18,11 +18,12 @@ from snnc.frontends.fold import Folder
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import TIME, Axes, inner
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.sequences import elements, table_key
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
+from snnc.frontends.traced import Call, Refusal, Traced
 
 
 def _time_axis(x: Any) -> int | None:

@@ -7,7 +7,8 @@ import torch
 from snnc.frontends.dag import CONSTANT
 from snnc.frontends.feature_terms import feature_axis, permuted, spread
 from snnc.frontends.layout import BATCH, TIME, Axes, Axis, inner, timed
-from snnc.frontends.scalarize import Call, Refusal, Rule, SampleNumbers, Scalarizer, Traced
+from snnc.frontends.scalarize import Rule, Scalarizer
+from snnc.frontends.traced import Call, Refusal, SampleNumbers, Traced
 
 
 def _soft(s: Scalarizer, x: Traced, shape: tuple[int, ...], dtype: torch.dtype) -> Traced:

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from snnc.frontends.trace import Recipe, Unrolled, resize
+from snnc.frontends.recipe import Recipe, resize
+from snnc.frontends.whole_loop import Unrolled
 
 #: Lengths and numbers of samples with which a module has to run.
 _TRIALS = ((3, 5), (5, 2))

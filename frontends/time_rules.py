@@ -8,8 +8,9 @@ from snnc.frontends.dag import Form
 from snnc.frontends.feature_terms import reduced_features
 from snnc.frontends.layout import BATCH, TIME, inner, over_steps
 from snnc.frontends.pointwise_rules import apply
-from snnc.frontends.scalarize import Call, Refusal, Rule, Scalarizer, Traced, refuses
+from snnc.frontends.scalarize import Rule, Scalarizer, refuses
 from snnc.frontends.shape_rules import reshaped
+from snnc.frontends.traced import Call, Refusal, Traced
 from snnc.frontends.warm_up import collecting
 
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from snnc import ops
 from snnc.diagnostics import Loc, fail
-from snnc.frontends.dag import CONSTANT, Dag, Form
+from snnc.frontends.dag import CONSTANT, Dag
+from snnc.frontends.delay_lines import moved_from, shared_initial
 from snnc.frontends.fold import Folder
+from snnc.frontends.means import computed_behind, mean_over_steps
 from snnc.frontends.phases import joined
 from snnc.frontends.sequences import sequence_op
 from snnc.frontends.step import StepProgram
@@ -207,7 +209,10 @@ class _Builder:
         if term.form.kind == "input" and term.form.attrs[0] in self.program.handed:
             _, source = self.program.handed[term.form.attrs[0]]
             return (source,) if term.form.attrs[1] is None else self.dag[source].args[:1]
-        if term.form.kind == "pointwise" and (mean := self._mean(x)) is not None:
+        if (
+            term.form.kind == "pointwise"
+            and (mean := mean_over_steps(self.dag, self.program, x)) is not None
+        ):
             return (mean,)
         return term.args
 
@@ -240,10 +245,10 @@ class _Builder:
                 value = ratio * steps if power > 0 else ratio / steps
                 return self._declare("steps", ops.Constant(Param(np.array(value))), [], loc)
             case "pointwise":
-                mean = self._mean(x)
+                mean = mean_over_steps(self.dag, self.program, x)
                 if mean is not None:
                     summed = term.args[dag.kind(term.args[0]) == "steps"]
-                    phase = self._collecting[self._computed(summed)]
+                    phase = self._collecting[computed_behind(self.dag, self.program, summed)]
                     return self._declare(wanted, ops.TimeMean(), [mean], loc, phase)
                 return self._declare(wanted, ops.Pointwise(form.attrs[0]), list(term.args), loc)
             case kind if kind in _COLLECT_OPS:
@@ -273,14 +278,6 @@ class _Builder:
             lo, hi, step = 0.0, float(rows - 1), 1.0
         self._reserved.discard(facts.name)
         return self._declare(facts.name, ops.Input(kind, lo, hi, step), [], Loc(facts.name))
-
-    def _computed(self, x: int) -> int:
-        """The term behind what an earlier loop hands on."""
-        while self.dag.kind(x) == "input" and self.dag[x].form.attrs[0] in self.program.handed:
-            if self.dag[x].form.attrs[1] is not None:
-                break
-            _, x = self.program.handed[self.dag[x].form.attrs[0]]
-        return x
 
     def _handed(self, x: int) -> str:
         """What an earlier loop has computed: a value, or the element of a sequence."""
@@ -326,38 +323,6 @@ class _Builder:
         op = ops.StepTable(Param(np.stack(rows)), *self.dag[x].form.attrs)
         return self._declare(path, op, [], Loc(path, loc.file, loc.line))
 
-    def _mean(self, x: int) -> int | None:
-        """The summand, if ``x`` is a sum over the steps divided by their number."""
-        dag, term = self.dag, self.dag[x]
-        (fn,), args = term.form.attrs, list(term.args)
-        if fn == "mul" and dag.kind(args[0]) == "steps":
-            args.reverse()
-        expected = {"div": (1.0, 1), "mul": (1.0, -1)}.get(fn)
-        if len(args) != 2 or dag.kind(args[1]) != "steps" or expected is None:
-            return None
-        ratio, power = dag[args[1]].form.attrs
-        if abs(ratio - expected[0]) > 1e-12 or power != expected[1]:
-            return None
-        total = dag[self._computed(args[0])]
-        if total.form == Form("time_sum"):
-            return total.args[0]
-        if total.form.kind == "time_last":
-            return self._summand(total.args[0])
-        return None
-
-    def _summand(self, x: int) -> int | None:
-        """``s``, if ``x`` is ``acc + s`` and ``acc`` is the state with this value, from zero."""
-        term = self.dag[x]
-        if term.form.kind != "pointwise" or term.form.attrs != ("add",):
-            return None
-        for acc, s in (term.args, term.args[::-1]):
-            form = self.dag[acc].form
-            if form.kind == "slot" and form.attrs[1] == 1:
-                state = self.program.states[form.attrs[0]]
-                if state.next == x and self.dag.value(state.initial) == 0:
-                    return s
-        return None
-
     # ---- outputs and loops
 
     def output(self, root: int, name: str) -> None:
@@ -373,7 +338,7 @@ class _Builder:
             target = self.program.states[index].next
             if self.dag.kind(target) != "slot":
                 self._step_node(target, index)
-            elif target not in self._pending and self._moved(target) is None:
+            elif target not in self._pending and moved_from(self.dag, self.program, target) is None:
                 loc = self.dag[target].source.loc
                 raise fail("E133", "a state is only ever its own older value", loc)
 
@@ -381,17 +346,6 @@ class _Builder:
         name = self.node(x)
         steady = self._types[name].clock.kind is not Clock.STEP
         return self._repeat(name, self.program.phases[state]) if steady else name
-
-    def _moved(self, x: int) -> tuple[int, int] | None:
-        """(term that is computed, steps ago) behind a slot, following states that move values."""
-        delay = 0
-        for _ in range(len(self.program.states) + 1):
-            if self.dag.kind(x) != "slot":
-                return x, delay
-            index, own = self.dag[x].form.attrs
-            delay += own
-            x = self.program.states[index].next
-        return None
 
     def finish(self) -> Graph:
         """Connect the edges."""
@@ -406,20 +360,10 @@ class _Builder:
 
     def _delayed(self, slot: int) -> Value:
         index, _ = self.dag[slot].form.attrs
-        moved = self._moved(slot)
+        moved = moved_from(self.dag, self.program, slot)
         assert moved is not None, "close_loops refuses such states"
         target, delay = moved
-        initial = self.program.states[index].initial
-        loc = self.dag[slot].source.loc
-        if self.dag[initial].reach != CONSTANT:
-            text = "the initial state depends on the input"
-            raise fail("E133", text, loc, help="start from zeros or from a parameter")
-        x: int = slot
-        while self.dag.kind(x) == "slot":
-            k = self.dag[x].form.attrs[0]
-            if self.program.states[k].initial != initial:
-                raise fail("E133", "a delay line starts from different values", loc)
-            x = self.program.states[k].next
+        initial = shared_initial(self.dag, self.program, slot)
         return Value(self._step_node(target, index), 0, delay, self._initial(initial))
 
     def _initial(self, x: int) -> Param:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from snnc.diagnostics import Loc
+from snnc.frontends.dag import Source
 
 #: Files that are never the user's: torch, installed packages, the standard library, and snnc.
 _FOREIGN = (
@@ -44,3 +47,24 @@ def display(path: str) -> str:
         return Path(path).resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
         return Path(path).name
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def source_of(meta: dict[str, Any]) -> Source:
+    """Module path and line of the innermost user frame of a traced call."""
+    stack = list((meta.get("nn_module_stack") or {}).values())
+    path, owned = "", False
+    if stack:
+        raw, kind = stack[-1][0], str(stack[-1][1])
+        path = re.sub(r"@\d+", "", raw).removeprefix("model").removeprefix(".")
+        owned = bool(path) and (
+            kind.startswith("torch.nn.modules.")
+            or (kind.startswith("spikingjelly.") and ".layer" in kind.rpartition(".")[0])
+        )
+    frames = _FRAME.findall(meta.get("stack_trace") or "")
+    for file, line in reversed(frames):
+        if is_user_file(file):
+            return Source(Loc(path, display(file), int(line)), owned)
+    return Source(Loc(path), owned)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from snnc.frontends.dag import Dag, Form
 from snnc.frontends.layout import Axes, Late, first_step
-from snnc.frontends.scalarize import Call, Refusal, Scalarizer, Traced
+from snnc.frontends.scalarize import Scalarizer
+from snnc.frontends.traced import Call, Refusal, Traced
 
 
 def collecting(kind: str, axes: Axes) -> Form:

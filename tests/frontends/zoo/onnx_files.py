@@ -25,7 +25,8 @@ from snnc.frontends.evaluate import Evaluator
 from snnc.frontends.from_onnx import read_bytes
 from snnc.frontends.layout import Axes, Special
 from snnc.frontends.numeric_check import arrange, sequence_first
-from snnc.frontends.trace import Recipe, Unrolled
+from snnc.frontends.recipe import Recipe
+from snnc.frontends.whole_loop import Unrolled
 from tests.frontends.zoo.case import Case
 from tests.frontends.zoo.catalogue import cases
 from tests.frontends.zoo.examine import examine
