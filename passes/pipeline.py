@@ -5,6 +5,7 @@ from __future__ import annotations
 from snnc.passes.base import Pass
 from snnc.passes.drop_clamps import DropClamps
 from snnc.passes.fit_loihi import FitLoihi
+from snnc.passes.fold_constants import FoldConstants
 from snnc.passes.fold_norm import FoldNorm
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
@@ -18,6 +19,7 @@ def real_pipeline() -> tuple[Pass, ...]:
     """From a traced graph to layers and neurons, still in real numbers."""
     return (
         PruneDead(),  # what no output needs must not make the model unsupported
+        FoldConstants(),
         FoldNorm(),  # before raising: what cannot be folded is taken in by the neurons
         SinkMean(),  # a bias behind a mean would need the number of steps
         RaiseNeurons(),

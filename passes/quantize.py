@@ -86,7 +86,11 @@ class Quantize(Pass):
             operands = [
                 low.sole(v) for e in dynamic if (v := past_values.arriving(low, e)) is not None
             ]
-            if len(operands) == len(dynamic):  # else an operand failed and is reported
+            if not dynamic and not isinstance(node.op, ops.Neuron):
+                text = f"operator {type(node.op).__name__} of parameters alone has no integer form"
+                hint = "compute it once and keep the result as a parameter"
+                low.problems.append(error("E210", text, node.loc, help=hint))
+            elif len(operands) == len(dynamic):  # else an operand failed and is reported
                 try:
                     rules[type(node.op)](low, node, operands)
                 except (ZeroDivisionError, OverflowError, ConstantError) as e:
