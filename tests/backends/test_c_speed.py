@@ -32,7 +32,12 @@ def per_operation(folder: Path, level: str, top: int, sizes: tuple[int, ...], st
 
 @pytest.mark.parametrize(
     ("level", "top", "most"),
-    [("-O2", 7, 0.59), ("-O2", 63, 0.63), ("-O3", 63, 0.63), ("-O2", 127, 0.75)],
+    [
+        pytest.param("-O2", 7, 0.59, marks=pytest.mark.slow),
+        ("-O2", 63, 0.63),
+        ("-O3", 63, 0.63),
+        pytest.param("-O2", 127, 0.75, marks=pytest.mark.slow),
+    ],
 )
 def test_loops_are_vectorised(tmp_path: Path, level: str, top: int, most: float) -> None:
     """Limits are 7 % above what gcc 12 gives; neurons weigh more than in a larger network."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnc.exporting import export
+from tests.marks import quick_first
 
 DEPTH = 4
 
@@ -74,7 +75,7 @@ NETS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Tensor]]] 
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", quick_first(NETS, "cat, gather", "list, mask"))
 def test_spikes_arrive_when_they_do_in_the_module(name: str) -> None:
     net = Net(*NETS[name]).eval()
     x = torch.randn(3, 9, 5, generator=torch.Generator().manual_seed(0))

@@ -13,7 +13,6 @@ import pytest
 
 from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError, Severity
-from snnc.frontends.from_nir import read_nir
 from tests.hostile.attacks import Stopwatch
 from tests.nirfiles import library_reads, read
 from tests.realdata import real_files
@@ -39,12 +38,12 @@ def test_every_valid_file_is_read_and_every_broken_one_refused_with_a_reason() -
         if path.name in BROKEN:
             code, text = BROKEN[path.name]
             with pytest.raises(CompileError) as caught:
-                read_nir(path)
+                read(path)
             errors = [d for d in caught.value.diagnostics if d.severity is Severity.ERROR]
             assert code in {d.code for d in errors}
             assert text in str(caught.value)
         else:
-            read_nir(path).graph.verify()
+            read(path).graph.verify()
             read_ones.append(path.name)
         assert watch.in_time()
     assert len(read_ones) == 17  # nir 1.0.8 reads 10 of the 21 files, one of them broken

@@ -198,7 +198,7 @@ def test_many_changed_networks(tmp_path: Path) -> None:
 
 
 def test_mutants(tmp_path: Path) -> None:
-    check(campaign(samples(tmp_path), 200), 200)
+    check(campaign(samples(tmp_path), 60), 60)
 
 
 @pytest.mark.slow

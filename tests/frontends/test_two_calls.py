@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snnc.exporting import export
 from snnc.frontends.evaluate import Evaluator
+from tests.marks import quick_first
 
 # the libraries' own deprecation warnings are not ours
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -121,7 +122,9 @@ def called(net: nn.Module, x: Tensor, step: bool) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name", quick_first(NETS, "attribute", "buffer", "snnTorch", "SpikingJelly")
+)
 def test_two_calls_of_the_module_are_two_runs_of_the_program(name: str) -> None:
     torch.manual_seed(4)
     make, step = NETS[name]
