@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
-from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag
+from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form
 
 #: Place of a number that depends on the number of steps: (term, operand).
 Place = tuple[int, int]
@@ -31,6 +31,7 @@ class Match:
             of 1 or a summand of 0 there.
         fixed: Terms that read the same input step in both traces, counted from the start.
         peeled: Values of step 0 whose place in the general step is known by other means.
+        sums: Whether a sum of the longer trace may be the start of a running sum.
     """
 
     image: dict[int, int] = field(default_factory=dict)
@@ -40,10 +41,16 @@ class Match:
     elided: set[int] = field(default_factory=set)
     fixed: list[int] = field(default_factory=list)
     peeled: set[int] = field(default_factory=set)
+    sums: bool = False
 
 
 def antiunify(
-    dag: Dag, longer: list[int], shorter: list[int], steps: int, elided: bool = False
+    dag: Dag,
+    longer: list[int],
+    shorter: list[int],
+    steps: int,
+    elided: bool = False,
+    sums: bool = False,
 ) -> Match:
     """Match the outputs of a trace of ``steps + 1`` with those of a trace of ``steps``.
 
@@ -53,11 +60,12 @@ def antiunify(
         shorter: Outputs of ``steps`` steps.
         steps: Of the shorter trace.
         elided: Whether a factor or summand may be missing in the first steps.
+        sums: Whether running sums may start from their first summand, itself a sum.
 
     Raises:
         CompileError: E131, E132, E133 or E136, all that are found.
     """
-    match = Match()
+    match = Match(sums=sums)
     found = _match(dag, match, list(zip(longer, shorter, longer, strict=True)), steps, elided)
     if found:
         worst = sorted(found.values(), key=lambda d: d.code)
@@ -125,6 +133,9 @@ def _step(
     if kinds[0] == "literal" and kinds[1] in ("literal", "fill"):
         values = f"{y.form.attrs[0]!r} becomes {x.form.attrs[0]!r}"
         return _changes(f"a number changes from step to step: {values}", loc)
+    if match.sums and (item := _first_summand(dag, a, b, steps)) is not None:
+        todo.append((item, b, a))
+        return _start(dag, match, a, b)
     if x.form == y.form and len(x.args) == len(y.args) and x.args:
         for i, (p, q) in enumerate(zip(x.args, y.args, strict=True)):
             scale = _scale(dag, p, q, steps)
@@ -143,6 +154,23 @@ def _step(
     if x.args or kinds[0] == "input":
         return _start(dag, match, a, b)
     return error("E133", "the loop body is not the same at every step", loc)
+
+
+def _first_summand(dag: Dag, a: int, b: int, steps: int) -> int | None:
+    """The summand of step 1, if ``a`` adds it to ``b``, the summand of step 0.
+
+    ``total = total + (left + right)`` from the number 0 is ``left + right`` after step 0: a sum,
+    as the totals of all steps are, and yet no total of an earlier step and a summand.
+    """
+    add = Form("pointwise", ("add",))
+    if not dag[a].form == dag[b].form == add or b not in dag[a].args:
+        return None
+    (item,) = (p for i, p in enumerate(dag[a].args) if i != dag[a].args.index(b))
+    if dag[item].form != add:
+        return None
+    trial = Match()
+    apart = not _match(dag, trial, [(item, b, a)], steps, elided=False)
+    return item if apart and all(dag[s].reach < TIMED for s in trial.initial.values()) else None
 
 
 def _changing(dag: Dag, user: int, p: int, q: int, steps: int) -> bool:

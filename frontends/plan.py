@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from snnc.diagnostics import fail
 from snnc.frontends.module_copy import HALF
 from snnc.frontends.recipe import Recipe, resize
-from snnc.frontends.step_sizes import with_tables
+from snnc.frontends.step_sizes import runs_resized, with_tables
 from snnc.frontends.whole_loop import Unrolled
 
 #: Attributes and keywords of ``forward`` that hold the number of steps.
@@ -220,16 +220,11 @@ def _plausible(candidates: list[Recipe], steps: int, wish: Wish) -> Recipe:
 
 
 def _runs_resized(recipe: Recipe, wish: Wish) -> bool:
-    """Whether the module takes 3 steps of 5 samples, as a whole or step by step."""
-    for loop in (False, True) if wish.loop is None else (wish.loop,):
-        attempt = replace(recipe, loop=loop or recipe.explicit_state)
-        try:
-            with torch.no_grad():
-                Unrolled(attempt, 3)(*resize(attempt, 3, 5))
-        except Exception:
-            continue
-        return True
-    return False
+    """Whether the module takes other numbers of steps and samples, whole or step by step."""
+    options = (False, True) if wish.loop is None else (wish.loop,)
+    return any(
+        runs_resized(replace(recipe, loop=loop or recipe.explicit_state)) for loop in options
+    )
 
 
 def _batch_axis(wish: Wish, time: int | None) -> int | None:

@@ -16,19 +16,19 @@ from torch import nn
 from snnc.frontends.recipe import Recipe, resize
 from snnc.frontends.whole_loop import Unrolled
 
-#: Lengths and numbers of samples with which a module has to run.
+#: Numbers of steps and samples with which a module has to run.
 _TRIALS = ((3, 5), (5, 2))
 
 
 def with_tables(recipes: list[Recipe], chosen: Recipe, steps: int) -> Recipe:
     """The recipe that runs for other numbers of steps as well; ``chosen`` if there is none."""
     names = _candidates(chosen.module, steps)
-    if not names or _runs(chosen):
+    if not names or runs_resized(chosen):
         return chosen
     for recipe in (chosen, *recipes):
         for tables in names:
             attempt = replace(recipe, tables=tables, table_steps=steps)
-            if _runs(attempt):
+            if runs_resized(attempt):
                 return attempt
     return chosen
 
@@ -60,7 +60,11 @@ def _own(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from module.named_buffers(recurse=False)
 
 
-def _runs(recipe: Recipe) -> bool:
+def runs_resized(recipe: Recipe) -> bool:
+    """Whether the module runs with several numbers of steps and samples.
+
+    One trial alone says little: its sizes may be the example's, or those of the layers.
+    """
     for steps, batch in _TRIALS:
         try:
             with torch.no_grad():

@@ -11,6 +11,10 @@ from snnc.frontends.phases import split
 from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.unroll import unroll
 
+#: Ways to read the first steps, the plain one first: whether a factor or summand may be missing,
+#: and whether a running sum may start from a summand that is a sum.
+_READINGS = ((False, False), (True, False), (False, True))
+
 
 def recover(
     dag: Dag, longer: list[int], shorter: list[int], length: int
@@ -26,13 +30,14 @@ def recover(
     simplify = Simplifier(dag)
 
     def one_loop(longer: list[int], shorter: list[int]) -> StepProgram:
-        try:
-            return _recover(dag, longer, shorter, length, simplify, elided=False)
-        except CompileError as first:
+        failed: CompileError | None = None
+        for elided, sums in _READINGS:
             try:
-                return _recover(dag, longer, shorter, length, simplify, elided=True)
-            except CompileError:
-                raise first from None
+                return _recover(dag, longer, shorter, length, simplify, elided, sums)
+            except CompileError as e:
+                failed = failed or e
+        assert failed is not None, "there is a reading"
+        raise failed
 
     return split(dag, longer, shorter, length, one_loop, unroll), simplify
 
@@ -44,8 +49,9 @@ def _recover(
     length: int,
     simplify: Simplifier,
     elided: bool,
+    sums: bool,
 ) -> StepProgram:
-    match = antiunify(dag, longer, shorter, length, elided)
+    match = antiunify(dag, longer, shorter, length, elided, sums)
     unpeel(dag, match, simplify)
     program = build_step(dag, longer, match, length + 1)
     if found := inadmissible(dag, program):
