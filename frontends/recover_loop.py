@@ -25,6 +25,7 @@ from snnc.frontends.step_tables import max_steps
 from snnc.frontends.totals import with_totals
 from snnc.frontends.trace import trace
 from snnc.frontends.two_traces import recover
+from snnc.frontends.unlike_steps import named_reason
 from snnc.frontends.unroll import proves
 from snnc.frontends.warm_up import collecting
 from snnc.frontends.whole_loop import Unrolled
@@ -201,12 +202,12 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
         # a running sum that drives another loop
         sums = with_totals(dag, longer, length + 1), with_totals(dag, shorter, length)
         if sums == (longer, shorter):
-            raise
+            raise _named(dag, longer, e) from None
         totals, (longer, shorter) = True, sums
         try:
             program, simplify = recover(dag, longer, shorter, length)
         except CompileError:
-            raise e from None
+            raise _named(dag, longer, e) from None
     traces = {length: shorter, length + 1: longer}
     if 1 < another <= (max_steps(dag, program) or another):
         traces[another], _ = tracer.roots(another)
@@ -219,6 +220,13 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
     stage("prove the loop")
     proof = {str(t): _proved(dag, program, t, traces[t], simplify) for t in sorted(traces)}
     return Recovered(dag, program, proof, layouts)
+
+
+def _named(dag: Dag, roots: list[int], e: CompileError) -> CompileError:
+    """The same refusal with a reason that has a name, if there is one."""
+    code = e.diagnostics[0].code
+    reason = named_reason(dag, roots, code) if code in ("E131", "E133") else None
+    return e if reason is None else CompileError([reason])
 
 
 def _depends_on_input(dag: Dag, roots: list[int], length: int) -> None:

@@ -93,7 +93,12 @@ def test_parameter_that_changes_with_the_step() -> None:
 
 def test_every_other_step_differs() -> None:
     net = Base(lambda net, x: lif(net, x, lambda t, i: torch.relu(i) if t % 2 else i))
-    assert {d.code for d in refused(net)} == {"E133"}
+    assert "step t is like step t-2" in located(refused(net), "E133").message
+
+
+def test_every_third_step_differs() -> None:
+    net = Base(lambda net, x: lif(net, x, lambda t, i: i if t % 3 else torch.relu(i)).sum(1))
+    assert "step t is like step t-3" in located(refused(net), "E133").message
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_mixing_time_is_inadmissible(mix: Callable[[torch.Tensor], torch.Tensor]
     assert {d.code for d in refused(Base(forward))} <= {"E133", "E210"}
 
 
-def test_second_loop_fed_by_the_first() -> None:
+def test_second_loop_that_goes_on_with_the_state_of_the_first() -> None:
     def forward(net: Any, x: torch.Tensor) -> torch.Tensor:
         v, out = torch.zeros(x.shape[0], 8), []
         for t in range(x.shape[1]):
@@ -123,7 +128,8 @@ def test_second_loop_fed_by_the_first() -> None:
             out.append((v >= 0.3).float())
         return torch.stack(out, 1)
 
-    assert {d.code for d in refused(Base(forward))} <= {"E131", "E132", "E133"}
+    found = located(refused(Base(forward)), "E131")
+    assert found.message == "the second loop starts from the state that the first one ends with"
 
 
 def test_random_encoder() -> None:
