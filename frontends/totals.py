@@ -45,6 +45,8 @@ def _summands(dag: Dag, x: int, steps: int, users: Counter[int]) -> list[int] | 
             return None
         found.append(item)
         x = before
+        if len(found) == steps - 1 and _is_add(dag, item) and not _from_zero(dag, x):
+            break  # what is left is the first summand: a sum, as the others are
     if dag.value(x) != 0:
         found.append(x)
     alike = len(found) == steps > 2 and dag.shape(found[-1]) == dag.shape(top)
@@ -53,3 +55,7 @@ def _summands(dag: Dag, x: int, steps: int, users: Counter[int]) -> list[int] | 
 
 def _is_add(dag: Dag, x: int) -> bool:
     return dag[x].form == Form("pointwise", ("add",))
+
+
+def _from_zero(dag: Dag, x: int) -> bool:
+    return _is_add(dag, x) and any(dag.value(a) == 0 for a in dag[x].args)
