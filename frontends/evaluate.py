@@ -18,6 +18,8 @@ from snnc.params import Param
 from snnc.types import Clock
 
 Tensor = torch.Tensor
+#: Functions whose value is a graded emission, a whole number.
+ROUNDED = frozenset({"round", "floor", "ceil", "trunc"})
 #: A tensor, or a number written in the model's source: torch rounds it to its partner's type.
 Value = Any
 
@@ -105,6 +107,8 @@ class Evaluator:
         states: By neuron and state: its value after the last step.
         rates: Per comparison: for every element, how often it was true, averaged over batch and
             steps.
+        ranges: Per comparison and rounding inside a loop: the lowest and highest value that every
+            element took, over batch and steps.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class Evaluator:
         self.steps = lengths.pop() if lengths else (steps or graph.steps)
         self.outputs: dict[str, Tensor] = {}
         self.rates: dict[str, Tensor] = {}
+        self.ranges: dict[str, tuple[Tensor, Tensor]] = {}
         self._values: dict[tuple[str, int], Value] = {}
         self.past: dict[tuple[str, int], list[Value]] = {} if after is None else dict(after.past)
         self._collected: dict[str, Any] = {}
@@ -214,9 +219,8 @@ class Evaluator:
                 y = apply(op.fn, *self._aligned(args, shapes, len(node.type.shape)))
                 if op.fn in PREDICATES:
                     y = y.to(self.dtype)
-                if op.fn in PREDICATES and node.type.clock.kind is Clock.STEP:
-                    rate = torch.as_tensor(y).expand(self.batch, *node.type.shape).mean(0)
-                    self.rates[name] = self.rates.get(name, 0) + rate / self.steps_of(node)
+                if op.fn in PREDICATES | ROUNDED and node.type.clock.kind is Clock.STEP:
+                    self._observe(node, op.fn, torch.as_tensor(y))
             case ops.Neuron():
                 self._neuron(node, args)
                 return
@@ -227,6 +231,14 @@ class Evaluator:
             case _:
                 y = layer(op, *(self._batched(a, e) for a, e in zip(args, edges, strict=True)))
         self._values[name, 0] = y
+
+    def _observe(self, node: Node, fn: str, y: Tensor) -> None:
+        """Note what a comparison or rounding gives at this step."""
+        y, name = y.expand(self.batch, *node.type.shape), node.name
+        if fn in PREDICATES:
+            self.rates[name] = self.rates.get(name, 0) + y.mean(0) / self.steps_of(node)
+        low, high = self.ranges.get(name, (y[0], y[0]))
+        self.ranges[name] = torch.minimum(low, y.amin(0)), torch.maximum(high, y.amax(0))
 
     def _number(self, param: Param) -> Value:
         value = number(param)

@@ -6,11 +6,11 @@ import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from snnc.diagnostics import Diagnostic, error, fail, remark, warning
+from snnc.diagnostics import Diagnostic, error, fail, remark
+from snnc.frontends.activity import active_shares, report_activity, saturated, varying_shares
 from snnc.frontends.evaluate import Evaluator
 from snnc.frontends.layout import BATCH, TIME, Axes, Extents, Factor, Late
 from snnc.frontends.recipe import Recipe
@@ -32,7 +32,11 @@ class NumericCheck:
     Attributes:
         exact: Whether every output is equal bit for bit.
         difference: Largest absolute difference.
-        active: Per comparison, the fraction of its elements that were true at least once.
+        active: Per comparison and rounding, the fraction of its elements that were true at least
+            once, or took at least two values.
+        saturated: Comparisons that were true for every element, sample and step.
+        outputs: Per output with several values, the fraction of its elements that are not the
+            same at all steps of all samples.
         arithmetic: Type in which both were run: ``float32``, or ``float64`` for a module in that
             type, and for one that differs in float32 because sums in another order move a spike.
         calls: ``fresh`` if the module starts every call from its initial state, ``kept`` if it
@@ -42,6 +46,8 @@ class NumericCheck:
     exact: bool
     difference: float
     active: dict[str, float]
+    saturated: list[str]
+    outputs: dict[str, float]
     arithmetic: str = "float32"
     calls: str = "fresh"
 
@@ -92,13 +98,15 @@ def compare(
             again.worst = max(first.worst, again.worst)
             again.exact = False
             first = again
-    active = {n: float((r > 0).float().mean()) for n, r in sorted(first.rates.items())}
+    active, outputs = active_shares(first.evaluator), varying_shares(first.evaluator)
     found = first.found or sides.second_call(first)
     kept = any(d.code == "R137" for d in found)
-    found += _activity(graph, first.rates, active)
+    found += report_activity(graph, first.evaluator, active, outputs)
     arithmetic = str(first.dtype).removeprefix("torch.")
     calls = "kept" if kept else "fresh"
-    return NumericCheck(first.exact, first.worst, active, arithmetic, calls), found
+    constant = saturated(first.evaluator)
+    check = NumericCheck(first.exact, first.worst, active, constant, outputs, arithmetic, calls)
+    return check, found
 
 
 def agrees(
@@ -127,10 +135,6 @@ class _Run:
     exact: bool
     worst: float
     found: list[Diagnostic]
-
-    @property
-    def rates(self) -> dict[str, torch.Tensor]:
-        return self.evaluator.rates
 
 
 @dataclass(frozen=True)
@@ -246,19 +250,3 @@ def _unlike(text: str) -> Diagnostic:
         "the exported network starts every sample from the same state",
         help="set every state that is kept between calls at the beginning of forward",
     )
-
-
-def _activity(graph: Graph, rates: dict[str, Any], active: dict[str, float]) -> list[Diagnostic]:
-    found: list[Diagnostic] = []
-    for name, share in active.items():
-        loc, total = graph[name].loc, rates[name].numel()
-        if share == 0:
-            text = f"{name}: none of {total} neurons fires on the example"
-            found.append(
-                warning("W138", text, loc, "the numeric check says nothing about silent neurons")
-            )
-        elif share < 1:
-            silent = round(total * (1 - share))
-            text = f"{name}: {silent} of {total} neurons never fire on the example"
-            found.append(remark("R138", text, loc))
-    return found

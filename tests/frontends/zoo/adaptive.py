@@ -139,8 +139,8 @@ CASES = [
         lambda: (loud(ASNSNN(NormalizedASN, [5, 9, 7], 3, STEPS)), sequence(5)),
     ),
     Case("adaptive/ConvASN", lambda: (loud(ConvASN(4, STEPS)), _image())),
-    Case("adaptive/Vision-ASN", lambda: (loud(VisionASN(ASN, STEPS)), _image())),
-    Case("adaptive/Vision-NASN", lambda: (loud(VisionASN(NormalizedASN, STEPS)), _image())),
+    Case("adaptive/Vision-ASN", lambda: (loud(VisionASN(ASN, STEPS), 8.0), _image())),
+    Case("adaptive/Vision-NASN", lambda: (loud(VisionASN(NormalizedASN, STEPS), 8.0), _image())),
     Case(
         "adaptive/Language-ASN",
         lambda: (loud(LanguageASN(STEPS)), torch.randint(20, (BATCH, STEPS))),

@@ -6,25 +6,22 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 import snnc
+from snnc.artifact import Artifact
+from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError
 from snnc.exporting import Report, export
 from snnc.frontends import from_torch
-from snnc.frontends.dag import Dag
 from snnc.frontends.numeric_check import sequence_first
-from snnc.frontends.peel import Simplifier
-from snnc.frontends.step import State, StepProgram
-from snnc.frontends.unroll import proves, unroll
 from tests.frontends.zoo.case import Case
-
-#: What stands in for a function in a step that was tampered with.
-_OTHER = {"add": "sub", "sub": "add", "mul": "add", "div": "mul", "ge": "lt", "gt": "le"}
+from tests.frontends.zoo.tampering import tampering_is_rejected
 
 
 @dataclass
@@ -40,7 +37,9 @@ class Outcome:
         tampered: Whether the proof rejected a step with another operator in it.
         compiled: Code of the refusal by the passes; empty if it was compiled.
         agreement: Smallest share of spikes that the integers have in common with the model,
-            and with the model with quantized weights.
+            and with the model with quantized weights; NaN without spikes.
+        errors: Share of the outputs that differ by less than 1 % of the largest value from the
+            same two models, and the largest difference as a fraction of that value.
         seconds: Time of the export.
     """
 
@@ -49,11 +48,28 @@ class Outcome:
     message: str = ""
     wrong: str = ""
     report: Report | None = None
-    tampered: bool | None = None
+    tampered: bool = False
     compiled: str = "-"
     agreement: tuple[float, float] = (math.nan, math.nan)
+    errors: tuple[tuple[float, float], ...] = ()
     seconds: float = 0.0
     traced: list[Any] = field(default_factory=list)
+
+    @property
+    def active(self) -> list[bool]:
+        """By comparison and rounding (by output, without any), whether something happens there.
+
+        A comparison has to be true somewhere and false somewhere.
+        """
+        assert self.report is not None
+        numeric = self.report.checks["numeric"]
+        shares: dict[str, float] = numeric["active"] or numeric["outputs"]
+        return [share > 0 and name not in numeric["saturated"] for name, share in shares.items()]
+
+    @property
+    def inactive(self) -> bool:
+        """Whether the numeric comparison says nothing about some part of a recovered network."""
+        return self.report is not None and not (self.active and all(self.active))
 
     @property
     def as_expected(self) -> bool:
@@ -73,16 +89,21 @@ class Outcome:
             f"{t}:{'=' if p == 'identical' else '~'}" for t, p in checks["proof"].items()
         )
         same = "exact" if numeric["exact"] else f"{numeric['difference']:.1e}"
-        active = [share > 0 for share in numeric["active"].values()]
+        active, outputs = self.active, "" if numeric["active"] else " outputs"
         integers = self.compiled
-        if not integers:
+        if not integers and not math.isnan(self.agreement[0]):
             float_share, own_share = self.agreement
             integers = f"compiled, spikes {float_share:.2%} of float, {own_share:.2%} of quantized"
+        elif not integers:
+            sides = zip(("float", "quantized"), self.errors, strict=True)
+            parts = (f"{share:.2%} of {k} (off by {worst:.1e})" for k, (share, worst) in sides)
+            integers = f"compiled, outputs {', '.join(parts)}"
         flag = "" if self.as_expected else " (unexpected)"
         return (
             f"{head} recovered{flag} proof {proof} admissible {same} "
-            f"active {sum(active)}/{len(active)} states {checks['states']} "
-            f"{'tampering rejected' if self.tampered else '-'} {self.seconds:.1f} s | {integers}"
+            f"active {sum(active)}/{len(active)}{outputs} states {checks['states']} "
+            f"tampering {'rejected' if self.tampered else 'passed'} {self.seconds:.1f} s "
+            f"| {integers}"
         )
 
 
@@ -130,47 +151,10 @@ def _check(outcome: Outcome) -> None:
     if set(checks["proof"].values()) - {"identical", "up to zeros"} or not checks["admissible"]:
         outcome.wrong = f"proof {checks['proof']}"
     outcome.tampered = tampering_is_rejected(dag, program, max(map(int, proof)))
-    if outcome.tampered is False:
+    if not outcome.tampered:
         outcome.wrong = "a step with another operator in it was proven"
-    if not any(checks["numeric"]["active"].values()) and checks["numeric"]["active"]:
+    if not any(outcome.active):
         outcome.wrong = "nothing fires: the comparison says nothing"
-
-
-def tampering_is_rejected(dag: Dag, program: StepProgram, steps: int) -> bool | None:
-    """Put another function in the place of the first one, in one loop after the other.
-
-    None if there is no function to replace.
-    """
-    traced = unroll(dag, program, steps)
-    found = [
-        proves(dag, wrong, steps, traced, Simplifier(dag)) is None
-        for wrong in _tampered(dag, program)
-    ]
-    return all(found) if found else None
-
-
-def _tampered(dag: Dag, program: StepProgram) -> Iterator[StepProgram]:
-    for k, loop in enumerate(program.loops):
-        roots = [s.next for s in loop.states] + list(loop.outputs)
-        target = next(
-            (
-                x
-                for x in dag.sorted_cone(roots)
-                if dag.kind(x) == "pointwise" and dag[x].form.attrs[0] in _OTHER and dag[x].reach
-            ),
-            None,
-        )
-        if target is None:
-            continue
-        memo = {target: dag.pointwise(_OTHER[dag[target].form.attrs[0]], *dag[target].args)}
-        states = tuple(
-            State(s.initial, dag.rewrite(s.next, memo, lambda _: None)) for s in loop.states
-        )
-        outputs = tuple(dag.rewrite(x, memo, lambda _: None) for x in loop.outputs)
-        loops = list(program.loops)
-        loops[k] = StepProgram(states, outputs)
-        last = loops.pop()
-        yield StepProgram(last.states, last.outputs, tuple(loops), program.links)
 
 
 def _compile(outcome: Outcome, folder: Path) -> None:
@@ -184,6 +168,7 @@ def _compile(outcome: Outcome, folder: Path) -> None:
         known = {e.name for e in artifact.manifest.inputs}
         data = {n: x for n, x in data.items() if n in known}
         found = artifact.verify(next(iter(data.values())) if len(data) == 1 else data)
+        outcome.errors = _errors(artifact, data)
     except CompileError as e:
         first = e.diagnostics[0]
         outcome.compiled = f"{first.code} {first.message.splitlines()[0]}"
@@ -197,3 +182,21 @@ def _compile(outcome: Outcome, folder: Path) -> None:
         min(agreement.get("spikes", {}).values(), default=math.nan),
         min(agreement.get("quantized_spikes", {}).values(), default=math.nan),
     )
+
+
+def _errors(artifact: Artifact, data: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    """How far the integer outputs are from the float model's and from the quantized model's."""
+    run = artifact.run(data)
+    grid = {e.name: artifact.encode(data)[e.name] * e.scale for e in artifact.manifest.inputs}
+    found = []
+    for graph, given in ((artifact.model(), data), (artifact.fakequant(), grid)):
+        assert graph is not None, "compile keeps the quantized model"
+        expected = FloatSimulator(graph).run(given, run.steps)[0]
+        errors = np.concatenate(
+            [
+                (np.abs(run.outputs[n] - y) / (np.abs(y).max() or 1.0)).ravel()
+                for n, y in expected.items()
+            ]
+        )
+        found.append((float((errors < 0.01).mean()), float(errors.max())))
+    return tuple(found)

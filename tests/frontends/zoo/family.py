@@ -209,9 +209,9 @@ class Network(nn.Module):
         return torch.stack(out, 1).mean(1)
 
 
-def _network(cell: type[Cell], refused: str = "") -> Case:
+def _network(cell: type[Cell], refused: str = "", gain: float = 2.0) -> Case:
     def make() -> tuple[nn.Module, Tensor]:
-        return loud(Network(cell), 2.0), sequence(6)
+        return loud(Network(cell), gain), sequence(6)
 
     return Case(f"family/{cell.__name__}", make, refused=refused)
 
@@ -227,7 +227,8 @@ def _step(cell: type[Cell]) -> Case:
 
 CASES = [
     *map(_network, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),
-    *map(_network, (FixedDelay, TwoCompartments, Resonator, Gated)),
+    *map(_network, (FixedDelay, TwoCompartments, Gated)),
+    _network(Resonator, gain=4.0),
     _network(Delayed),
     _network(ComplexNumber),
     *map(_step, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),

@@ -230,7 +230,7 @@ def _static(name: str, body: Any, options: dict[str, Any], refused: str = "") ->
 
 def _image_case() -> tuple[nn.Module, Tensor]:
     parts = {"conv": nn.Conv2d(1, 3, 3), "bn": nn.BatchNorm2d(3), "head": nn.Linear(27, 4)}
-    return loud(Loop(repeated_image, **parts)), torch.rand(BATCH, 1, 8, 8) * 3
+    return loud(Loop(repeated_image, **parts), 12.0), torch.rand(BATCH, 1, 8, 8) * 3
 
 
 CASES = [
