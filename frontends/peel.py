@@ -80,15 +80,17 @@ def unpeel(dag: Dag, match: Match, simplify: Simplifier) -> None:
     for a1, b0 in list(match.initial.items()):
         if dag.value(b0) is not None or a1 not in later:
             continue
-        carried: dict[int, int] = {}
-        moved = peel.step_zero(later[a1], a1, carried)
-        if carried and len({*simplify([moved, b0])}) == 1:
-            del match.initial[a1]
-            match.image[a1] = b0
-            match.peeled.add(b0)
-            for value, zero in carried.items():
-                match.initial.setdefault(value, zero)
-                match.peeled.add(value)
+        for through in (True, False):
+            carried: dict[int, int] = {}
+            moved = peel.step_zero(later[a1], a1, carried, through)
+            if carried and len({*simplify([moved, b0])}) == 1:
+                del match.initial[a1]
+                match.image[a1] = b0
+                match.peeled.add(b0)
+                for value, zero in carried.items():
+                    match.initial.setdefault(value, zero)
+                    match.peeled.add(value)
+                break
 
 
 class _Peel:
@@ -107,12 +109,22 @@ class _Peel:
         self._latest: dict[int, int] = {}
         self._known: dict[tuple[int, int], bool] = {}
 
-    def step_zero(self, p: int, q: int, carried: dict[int, int]) -> int:
-        """The value at step 0 behind ``p`` of step 2 and ``q`` of step 1; notes the zeros."""
-        return self._build(p, q, carried, {})
+    def step_zero(self, p: int, q: int, carried: dict[int, int], through: bool) -> int:
+        """The value at step 0 behind ``p`` of step 2 and ``q`` of step 1; notes the zeros.
+
+        With ``through``, a value of step 0 that is only scaled, reshaped or weighted is not a
+        state itself: what it is computed from is.  Weights with a bias do not give zeros for
+        zeros, so that their result has to be the state.
+        """
+        return self._build(p, q, carried, {}, through)
 
     def _build(
-        self, p: int, q: int, carried: dict[int, int], memo: dict[tuple[int, int], int]
+        self,
+        p: int,
+        q: int,
+        carried: dict[int, int],
+        memo: dict[tuple[int, int], int],
+        through: bool,
     ) -> int:
         if p == q:
             return q
@@ -126,9 +138,8 @@ class _Peel:
             elif same and not pairs and term.form.attrs[1] > 0:
                 index, step = term.form.attrs
                 memo[p, q] = dag.input(index, step - 1, term.shape)
-            elif pairs and (differ == 1 or self._of_step_one(p, q)):
-                # a value of step 0 that is only scaled or reshaped: the state lies behind it
-                args = tuple(self._build(a, b, carried, memo) for a, b in pairs)
+            elif pairs and ((through and differ == 1) or self._of_step_one(p, q)):
+                args = tuple(self._build(a, b, carried, memo, through) for a, b in pairs)
                 memo[p, q] = dag.rebuild(q, args)
             else:
                 memo[p, q] = carried[q] = dag.fill(0.0, term.shape)

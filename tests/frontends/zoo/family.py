@@ -228,7 +228,7 @@ def _step(cell: type[Cell]) -> Case:
 CASES = [
     *map(_network, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),
     *map(_network, (FixedDelay, TwoCompartments, Gated)),
-    _network(Resonator, gain=4.0),
+    _network(Resonator, gain=12.0),
     _network(Delayed),
     _network(ComplexNumber),
     *map(_step, (LIF, Adaptive, Recurrent, Synaptic, AlphaSynapse, Refractory)),

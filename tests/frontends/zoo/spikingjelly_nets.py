@@ -175,7 +175,7 @@ CASES = [
     *_nodes({k: v for k, v in PLAIN.items() if k in BOTH}, mode="m"),
     *_nodes({"DSRLIFNode": {"T": STEPS}, "DSRIFNode": {"T": STEPS}}, mode="m"),
     *_nodes(WHOLE, mode="all"),
-    *_nodes(CONNECTED, "E133", "all"),
+    *_nodes(CONNECTED, mode="all"),
     *_nodes({"GatedLIFNode": {"T": STEPS}}, mode="m"),
     *_nodes({"PSN": {"T": STEPS}}, mode="m"),
     *_nodes({"MaskedPSN": {"T": STEPS, "k": 2}}, mode="m"),
