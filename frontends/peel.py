@@ -114,7 +114,8 @@ class _Peel:
 
         With ``through``, a value of step 0 that is only scaled, reshaped or weighted is not a
         state itself: what it is computed from is.  Weights with a bias do not give zeros for
-        zeros, so that their result has to be the state.
+        zeros; without ``through``, what step 1 receives from step 0 is cut where the first input
+        of step 1 meets it, so that the result of such a layer is the state.
         """
         return self._build(p, q, carried, {}, through)
 
@@ -138,12 +139,15 @@ class _Peel:
             elif same and not pairs and term.form.attrs[1] > 0:
                 index, step = term.form.attrs
                 memo[p, q] = dag.input(index, step - 1, term.shape)
-            elif pairs and ((through and differ == 1) or self._of_step_one(p, q)):
+            elif pairs and (self._inside(p, q, differ) if through else self._last_input(q) >= 1):
                 args = tuple(self._build(a, b, carried, memo, through) for a, b in pairs)
                 memo[p, q] = dag.rebuild(q, args)
             else:
                 memo[p, q] = carried[q] = dag.fill(0.0, term.shape)
         return memo[p, q]
+
+    def _inside(self, p: int, q: int, differ: int) -> bool:
+        return differ == 1 or self._of_step_one(p, q)
 
     def _alike(self, p: int, q: int) -> bool:
         x, y = self.dag[p], self.dag[q]

@@ -91,3 +91,34 @@ def test_a_sum_from_zero_over_a_state_of_zeros(static: bool) -> None:
     report = checked(export(Net(), torch.rand(3, 6) if static else torch.rand(3, 7, 6)))
     assert report.checks["states"] == 2
     assert len(kinds(report, ops.TimeLast)) == 1
+
+
+class FeedbackWithBias(nn.Module):
+    """Spikes come back through a layer with a bias, from the second step on."""
+
+    def __init__(self, decay: float | None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.decay, self.fc, self.back = decay, nn.Linear(4, 5), nn.Linear(5, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, c, out = torch.zeros(len(x), 5), torch.zeros(len(x), 5), []
+        feedback: Any = None
+        for t in range(x.shape[1]):
+            i = self.fc(x[:, t]) * 3
+            i = i if feedback is None else i + feedback
+            c = i if self.decay is None else self.decay * c + i
+            v = 0.5 * v + c
+            s = (v >= 0.5).float()
+            v = v - s
+            feedback = self.back(s)
+            out.append(s)
+        return torch.stack(out, 1)
+
+
+@pytest.mark.parametrize("decay", [None, 0.5])
+def test_a_layer_with_a_bias_that_the_first_step_lacks(decay: float | None) -> None:
+    report = checked(export(FeedbackWithBias(decay), torch.randn(3, 7, 4), time_axis=1))
+    assert set(report.checks["proof"].values()) == {"up to zeros"}
+    assert report.checks["numeric"]["exact"]
+    assert all(report.checks["numeric"]["active"].values())

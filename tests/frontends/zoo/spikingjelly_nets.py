@@ -105,7 +105,7 @@ def _flex(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return s, v * (1 - s)
 
 
-#: Their connection has a bias, which acts from the second step on: the first step is another one.
+#: Their connection has a bias, which acts from the second step on.
 CONNECTED: dict[str, dict[str, Any]] = {
     "ILCIFNode": {"act_dim": 3, "dec_pop_dim": 2},
     "ILCLIFNode": {"act_dim": 3, "dec_pop_dim": 2},
