@@ -147,7 +147,7 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
     batch, sizes = _batch_and_sizes(recipe, steps)
     try:
         found = _any_length(recipe, batch, sizes)
-        if max_steps(found.dag, found.program):
+        if max_steps(found.dag, found.program) or _mixes_steps(found):
             found = _recover_at(Tracer(recipe, batch), steps - 1, steps - 2)
         elif _ignores_steps(found):
             found = _one_trace(Tracer(recipe, batch), steps) or found
@@ -163,6 +163,12 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
             raise CompileError(_in_forward(d) for d in e.diagnostics) from None
         found = own
     return found
+
+
+def _mixes_steps(found: Recovered) -> bool:
+    """Whether the module computes a matrix over the steps, of the size that it is run with."""
+    dag, loops = found.dag, found.program.loops
+    return any(dag.kind(x) == "time_mix" for p in loops for x in dag.cone(list(p.outputs)))
 
 
 #: What a module shows that runs with its own number of steps only.

@@ -12,18 +12,19 @@ from typing import Any
 import torch
 
 from snnc.frontends.attention_rules import ATTENTION_RULES
-from snnc.frontends.dag import Form
+from snnc.frontends.dag import CONSTANT, Form
 from snnc.frontends.einsum import einsum
 from snnc.frontends.fold import Folder
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import TIME, Axes, inner
 from snnc.frontends.pointwise_rules import apply
+from snnc.frontends.pool_rules import POOL_RULES
 from snnc.frontends.scalarize import Rule, Scalarizer
 from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.sequences import elements, table_key
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
-from snnc.frontends.traced import Call, Refusal, Traced
+from snnc.frontends.traced import AfterZeros, Call, Refusal, Traced
 
 
 def _time_axis(x: Any) -> int | None:
@@ -169,6 +170,79 @@ def _einsum(s: Scalarizer, call: Call) -> Any:
     return einsum(s, call)
 
 
+def _pad(s: Scalarizer, call: Call) -> Any:
+    """Zeros before the first step, for a causal convolution; everything else is padding."""
+    x, sides = call.args[0], list(call.args[1])
+    if not isinstance(x, Traced) or not sides or _time_axis(x) != len(x.axes) - 1:
+        return POOL_RULES[call.name](s, call)
+    zeros = call.arg(2, "value", 0.0) in (0, None)
+    if call.name == "pad":
+        constant = call.arg(2, "mode", "constant") == "constant"
+        zeros = constant and call.arg(3, "value") in (0, None)
+    if not zeros or sides[0] < 1 or any(sides[1:]):
+        return POOL_RULES[call.name](s, call)
+    return AfterZeros(x, sides[0])
+
+
+def _conv1d(s: Scalarizer, call: Call) -> Any:
+    """``y[t] = sum_j w[K-1-j] x[t-j]``: a causal convolution along the steps, channel by channel.
+
+    The kernel, which may be as long as the sequence, has to be the same for all channels.
+    """
+    padded = call.args[0]
+    if not isinstance(padded, AfterZeros):
+        return LAYER_RULES["conv1d"](s, call)
+    x, bias, (stride, padding, dilation, groups) = padded.sequence, *_convolution(call)
+    term, taps = _kernel(s, s.solid(s.operand(call.args[1])))
+    channels = inner(x.axes)
+    causal = len(x.axes) == 3 and (stride, padding, dilation) == (1, 0, 1) and bias is None
+    if not causal or taps.shape != (*channels, 1, padded.count + 1) or groups != channels[0]:
+        hint = "write it as a loop with a state"
+        raise Refusal("E133", "this convolution along time is not one of a causal filter", hint)
+    taps = taps[:, 0]
+    if not torch.equal(taps, taps[:1].expand_as(taps)):
+        text = "a convolution along time whose kernel is not the same for all channels"
+        raise Refusal("E210", text, "write it as a loop with a state")
+    return Traced(x.axes, _convolved(s, s.solid(x), term, taps[0].flip(0)), call.dtype)
+
+
+def _convolution(call: Call) -> tuple[Any, tuple[Any, ...]]:
+    """Bias, and stride, padding, dilation and groups of a convolution along one axis."""
+    names = (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1))
+    found = [call.arg(i, name, value) for i, (name, value) in enumerate(names, 3)]
+    return call.arg(2, "bias"), tuple(v[0] if isinstance(v, list | tuple) else v for v in found)
+
+
+def _kernel(s: Scalarizer, weight: Traced) -> tuple[int, torch.Tensor]:
+    """A term that tells the kernel from others, and its values (channels, 1, K)."""
+    dag, fold = s.dag, Folder(s.dag).fold
+    if not weight.timed:
+        if not s.constant(weight):
+            raise Refusal("E210", "the weights of a layer depend on its inputs")
+        return weight.terms[0], torch.as_tensor(fold(weight.terms[0])).detach()
+    # a kernel as long as the sequence, computed from the number of every step
+    terms, whole = weight.terms, {a for t in weight.terms for a in dag[t].args}
+    if len(whole) == 1 and dag.kind(next(iter(whole))) == "time_flip":
+        terms = dag[whole.pop()].args[::-1]
+    if any(dag[t].reach != CONSTANT for t in terms) or _time_axis(weight) != len(weight.axes) - 1:
+        raise Refusal("E133", "the kernel of a convolution along time depends on the input")
+    shape = inner(weight.axes)
+    values = [torch.as_tensor(fold(t)).detach().broadcast_to(shape) for t in terms]
+    return terms[-1], torch.stack(values, -1)
+
+
+def _convolved(s: Scalarizer, x: Traced, term: int, taps: torch.Tensor) -> tuple[int, ...]:
+    """A causal filter: of a few steps, or a matrix over all of them."""
+    steps = s.extents.steps
+    if len(taps) < steps:
+        return _filtered(s, x, taps.tolist())
+    matrix = torch.zeros(steps, steps, dtype=taps.dtype)
+    for j in range(steps):
+        matrix += torch.diag(taps[j].expand(steps - j), -j)
+    key = table_key(s.dag, term, matrix, steps)
+    return elements(s.dag, Form("time_mix", (key, "")), x.terms)
+
+
 def _weighted(s: Scalarizer, x: Traced, time: int, weight: Any, call: Call) -> Traced:
     """``sum_t weight[t] x[t]``: a readout with a weight of its own for every step."""
     if not isinstance(weight, Traced) or not s.constant(weight):
@@ -230,6 +304,8 @@ SEQUENCE_RULES: dict[str, Rule] = {
     **{name: _product(name) for name in ("addmm", "mm", "matmul")},
     "linear": _linear,
     "einsum": _einsum,
+    "conv1d": _conv1d,
+    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "rnn_relu": _rnn("relu"),
     "rnn_tanh": _rnn("tanh"),
 }

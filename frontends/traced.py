@@ -31,6 +31,14 @@ class Random:
     source: Source
 
 
+@dataclass(frozen=True, slots=True)
+class AfterZeros:
+    """A sequence behind ``count`` steps of zeros, which only a causal convolution may read."""
+
+    sequence: Traced
+    count: int
+
+
 class SampleNumbers:
     """``torch.arange(batch)``: every sample's own place, which only an assignment may read."""
 

@@ -232,8 +232,8 @@ CASES = [
         }.items()
     ),
     _all("LeakyParallel", lambda: snn.LeakyParallel(SIZE, SIZE)),
-    _all("StateLeaky", lambda: snn.StateLeaky(0.9, SIZE), "E133"),
-    _all("LinearLeaky", lambda: snn.LinearLeaky(0.9, SIZE, SIZE), "E133"),
+    _all("StateLeaky", lambda: snn.StateLeaky(0.9, SIZE)),
+    _all("LinearLeaky", lambda: snn.LinearLeaky(0.9, SIZE, SIZE)),
     _all(
         "AssociativeLeaky",
         lambda: snn.AssociativeLeaky(SIZE, 2, 3, SIZE, use_q_projection=False),

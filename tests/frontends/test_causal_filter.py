@@ -1,0 +1,58 @@
+"""Convolutions along time with a kernel as long as the sequence: a matrix over the steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from snnc import ops
+from snnc.diagnostics import CompileError
+from snnc.exporting import export
+from tests.frontends.test_plain_loops import kinds
+
+
+class Decay(nn.Module):
+    """(T, B, C): spikes where the decaying sum of all inputs so far is above one."""
+
+    def __init__(self, tau: torch.Tensor, window: int | None = None) -> None:
+        super().__init__()
+        self.register_buffer("tau", tau)
+        self.window = window
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, _, channels = x.shape
+        count = steps if self.window is None else min(self.window, steps)
+        tau = self.tau.view(-1, 1, 1)
+        kernel = torch.exp(-torch.arange(count).view(1, 1, count) / tau)
+        kernel = kernel.expand(channels, 1, count)
+        y = functional.pad(x.permute(1, 2, 0), (count - 1, 0))
+        y = functional.conv1d(y, kernel.flip(-1), groups=channels).permute(2, 0, 1)
+        return (y >= 1).float()
+
+
+def test_a_kernel_over_all_steps_is_a_matrix() -> None:
+    torch.manual_seed(0)
+    report = export(Decay(torch.tensor([3.0])), torch.randn(9, 3, 4), time_axis=0)
+    (mix,) = kinds(report, ops.TimeMix)
+    assert isinstance(mix.op, ops.TimeMix)
+    weight = torch.from_numpy(mix.op.weight.data)
+    lag = torch.arange(9)[:, None] - torch.arange(9)
+    expected = torch.where(lag >= 0, torch.exp(-lag.clamp(min=0) / 3.0), 0.0)
+    assert torch.allclose(weight, expected, atol=1e-6)
+    assert set(report.checks["proof"]) == {"7", "8", "9"}
+    assert all(report.checks["numeric"]["active"].values())
+
+
+def test_a_short_kernel_is_a_filter() -> None:
+    torch.manual_seed(0)
+    report = export(Decay(torch.tensor([3.0]), window=2), torch.randn(9, 3, 4), time_axis=0)
+    assert not kinds(report, ops.TimeMix)
+    assert all(report.checks["numeric"]["active"].values())
+
+
+def test_kernels_of_their_own_are_refused() -> None:
+    tau = torch.tensor([2.0, 3.0, 4.0, 5.0])
+    with pytest.raises(CompileError, match="E210"):
+        export(Decay(tau), torch.randn(9, 3, 4), time_axis=0)
