@@ -20,7 +20,7 @@ from snnc.frontends.dag import CONSTANT, Dag, Form, Source
 from snnc.frontends.layout import TIME, Axes, Extents, first_step, inner, timed
 from snnc.frontends.parameter_calls import Operand, frozen
 from snnc.frontends.trace import NAMES, memory_of
-from snnc.frontends.traced import Call, Random, Refusal, Traced, Unknown
+from snnc.frontends.traced import AfterZeros, Call, Random, Refusal, Traced, Unknown
 from snnc.frontends.user_code import source_of
 
 _ALTERNATIVES = (
@@ -199,7 +199,8 @@ class Scalarizer:
 
         leaves = pytree.tree_leaves((call.args, call.kwargs))
         tensors = [x for x in leaves if isinstance(x, Traced)]
-        constant = bool(tensors) and not any(map(is_pair, leaves))
+        padded = any(isinstance(x, AfterZeros) for x in leaves)
+        constant = bool(tensors) and not any(map(is_pair, leaves)) and not padded
         complex_numbers = any(map(is_complex, (*leaves, *pytree.tree_leaves(call.result))))
         rule = complex_call if complex_numbers else RULES.get(call.name)
         drawn = next((x for x in leaves if isinstance(x, Random)), None)
@@ -208,6 +209,8 @@ class Scalarizer:
         try:
             if rule is None:
                 raise self._unsupported(call)
+            if padded and call.name != "conv1d":
+                raise self._no_operand()
             moves = complex_numbers or call.name in MOVES
             if moves and constant and all(self._weights(x) for x in tensors):
                 return self._parameter_call(call)
@@ -245,6 +248,11 @@ class Scalarizer:
             hint = "move the random encoder out of the model"
             return Refusal("E134", f"operator {call.target} draws random numbers", hint)
         return Refusal("E210", f"operator {call.target} is not supported")
+
+    def _no_operand(self) -> Refusal:
+        """Steps of zeros that something else than a convolution reads."""
+        text = "padding reorders or joins values of different steps or samples"
+        return Refusal("E133", text)
 
     def _weights(self, x: Traced) -> bool:
         """Whether the tensor is made of parameters, not of numbers that could be a state."""

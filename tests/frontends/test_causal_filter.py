@@ -35,9 +35,9 @@ class Decay(nn.Module):
 def test_a_kernel_over_all_steps_is_a_matrix() -> None:
     torch.manual_seed(0)
     report = export(Decay(torch.tensor([3.0])), torch.randn(9, 3, 4), time_axis=0)
-    (mix,) = kinds(report, ops.TimeMix)
+    mix = report.graph[kinds(report, ops.TimeMix)[0]]
     assert isinstance(mix.op, ops.TimeMix)
-    weight = torch.from_numpy(mix.op.weight.data)
+    weight = torch.from_numpy(mix.op.weight.data.copy())
     lag = torch.arange(9)[:, None] - torch.arange(9)
     expected = torch.where(lag >= 0, torch.exp(-lag.clamp(min=0) / 3.0), 0.0)
     assert torch.allclose(weight, expected, atol=1e-6)
@@ -56,3 +56,12 @@ def test_kernels_of_their_own_are_refused() -> None:
     tau = torch.tensor([2.0, 3.0, 4.0, 5.0])
     with pytest.raises(CompileError, match="E210"):
         export(Decay(tau), torch.randn(9, 3, 4), time_axis=0)
+
+
+def test_zeros_before_the_sequence_are_for_convolutions_only() -> None:
+    class Padded(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.pad(x.permute(1, 2, 0), (2, 0)).relu().mean(-1)
+
+    with pytest.raises(CompileError, match="E133"):
+        export(Padded(), torch.randn(9, 3, 4), time_axis=0)
