@@ -27,6 +27,7 @@ from snnc.kernel import Kernel, Line, State
 from snnc.params import Param, compact
 from snnc.passes.fixed_values import Fixed, FixedWriter, NoIntegerFormError, Operand, power
 from snnc.passes.function_tables import interpolated
+from snnc.passes.kernel_units import floor_log2, lost, with_small
 from snnc.passes.kernel_writer import Ints, live
 from snnc.profile import Profile
 
@@ -37,14 +38,18 @@ _FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "n
 
 @dataclass(frozen=True)
 class AbsoluteKernel:
-    """The integer kernel and the unit of each output."""
+    """The integer kernel, the unit of each output, and constants that rounding changes visibly."""
 
     kernel: Kernel
     units: list[Expr]
+    losses: list[str]
 
 
 def fraction_bits(kernel: Kernel, profile: Profile) -> int:
-    """``F``, so that the median of the constants compared with is at least ``2**16`` steps."""
+    """``F``, so that the median of the constants compared with is at least ``2**16`` steps.
+
+    Up to 8 bits more are spent so that the smallest constant is at least ``2**4`` steps.
+    """
     consts = {c.name: c.values.data for c in kernel.consts}
     found = [
         np.abs(consts[a]).reshape(-1).astype(np.float64)
@@ -56,10 +61,16 @@ def fraction_bits(kernel: Kernel, profile: Profile) -> int:
     values = np.concatenate(found) if found else np.zeros(0)
     values = np.sort(values[values > 0])
     wanted = profile.threshold_bits + 2
-    if not len(values):
-        return wanted
-    exponent = int(np.frexp(values[(len(values) - 1) // 2])[1]) - 1
-    return min(max(8, wanted - exponent), profile.max_guard)
+    if len(values):
+        wanted = max(8, wanted - floor_log2(float(values[(len(values) - 1) // 2])))
+    small = [
+        np.abs(consts[a]).reshape(-1).astype(np.float64)
+        for line in kernel.body
+        if line.fn in ("add", "sub", "mul", "where")
+        for a in line.args
+        if a in consts
+    ]
+    return min(with_small(wanted, small), profile.max_guard)
 
 
 def absolute_kernel(
@@ -122,7 +133,7 @@ class _Lowering(FixedWriter):
             tuple(outputs),
             self.w.tables,
         )
-        return AbsoluteKernel(live(kernel), units)
+        return AbsoluteKernel(live(kernel), units, self.losses)
 
     def _state(self, state: State) -> State:
         own = self.values[state.name]
@@ -222,6 +233,7 @@ class _Lowering(FixedWriter):
         if not x.bits:  # a count: exact but for the rounding of the constant
             p = min(p, self.full)
         k = nearest(c * power(p))
+        self.losses += lost(c, k, ONE / power(p))
         self._check_factor(c, k)
         excess = max(0, x.bits + p - self.full)
         return self._rounded(name, ("mul", x.name, self.w.const("a", k)), x.bits + p, excess)

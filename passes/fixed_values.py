@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnc.exact import Expr, leaf, nearest, signs
+from snnc.exact import ONE, Expr, leaf, nearest, signs
 from snnc.kernel import Kernel, Line
+from snnc.passes.kernel_units import lost
 from snnc.passes.kernel_writer import KernelWriter
 from snnc.profile import Profile
 
@@ -46,6 +47,7 @@ class FixedWriter:
         self.real, self.full, self.profile = real, bits, profile
         self.w = KernelWriter(real, profile.rounding)
         self.values: dict[str, Operand] = {c.name: leaf(c.values.data) for c in real.consts}
+        self.losses: list[str] = []  # constants that rounding changes visibly
         self.now: Line | None = None
 
     def bits(self, name: str) -> int:
@@ -64,7 +66,9 @@ class FixedWriter:
     def fixed(self, x: Operand, bits: int) -> Fixed:
         """The operand with ``bits`` fractional bits, at least those that it has."""
         if isinstance(x, Expr):
-            return Fixed(self.w.const("k", nearest(x * power(bits))), bits)
+            k = nearest(x * power(bits))
+            self.losses += lost(x, k, ONE / power(bits))
+            return Fixed(self.w.const("k", k), bits)
         if x.bits == bits:
             return x
         shifted = self.w.emit(self.w.fresh("_l0"), "shl", x.name, shift=bits - x.bits)

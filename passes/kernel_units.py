@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.exact import ONE, ZERO, Expr, apply, floats, leaf, signs
 from snnc.passes.kernel_form import Analysis, Compare, leaves
 from snnc.profile import Profile
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
@@ -28,15 +32,46 @@ def thresholds(analysis: Analysis) -> list[Expr]:
 
 
 def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
-    """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14."""
+    """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14.
+
+    Up to 8 bits more are spent so that every constant that is added is at least 2**4 steps.
+    """
     found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
     values = np.concatenate(found) if found else np.zeros(0)
     values = np.sort(values[values > 0])
-    if not len(values):
-        return 8 if _has_decay(analysis) else 0
-    median = float(values[(len(values) - 1) // 2])
-    exponent = int(np.frexp(median)[1]) - 1  # floor(log2(median)), exactly
-    return min(max(0, profile.threshold_bits - exponent), profile.max_guard)
+    if len(values):
+        median = float(values[(len(values) - 1) // 2])
+        wanted = max(0, profile.threshold_bits - floor_log2(median))
+    else:
+        wanted = 8 if _has_decay(analysis) else 0
+    small = [np.abs(floats(c / unit)).reshape(-1) for c in _added(analysis)]
+    return min(with_small(wanted, small), profile.max_guard)
+
+
+def with_small(bits: int, values: list[Floats]) -> int:
+    """``bits``, or up to 8 more so that the smallest value that is not zero has 2**4 steps."""
+    nonzero = [v[v > 0] for v in values]
+    least = min((float(v.min()) for v in nonzero if len(v)), default=0.0)
+    return bits if least == 0 else max(bits, min(bits + 8, 4 - floor_log2(least)))
+
+
+def floor_log2(x: float) -> int:
+    """``floor(log2(x))``, exactly."""
+    return int(np.frexp(x)[1]) - 1
+
+
+def lost(c: Expr, k: Ints, unit: Expr) -> list[str]:
+    """How rounding ``c`` to ``k`` units changes it, if that is by more than 5 % of its value."""
+    real, kept = np.broadcast_arrays(floats(c), k * floats(unit))
+    worse = np.argwhere(np.abs(kept - real) > 0.05 * np.abs(real))
+    return [f"{real[tuple(i)]:g} becomes {kept[tuple(i)]:g}" for i in worse[:1]]
+
+
+def _added(analysis: Analysis) -> list[Expr]:
+    """Constants that are added to something or that a value is set to."""
+    values = (*(s.value for s in analysis.steps), *analysis.values.values())
+    sums = [v for v in values if not isinstance(v, Compare)]
+    return [x.const for v in sums for x in leaves(v) if x.const != ZERO]
 
 
 def _has_decay(analysis: Analysis) -> bool:

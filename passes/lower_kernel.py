@@ -33,8 +33,9 @@ from snnc.passes.kernel_form import (
     NotScaleFreeError,
     leaves,
 )
-from snnc.passes.kernel_units import magnitude
+from snnc.passes.kernel_units import lost, magnitude
 from snnc.passes.kernel_writer import KernelWriter
+from snnc.passes.silence import first_step
 from snnc.profile import Profile
 
 Ints = npt.NDArray[np.int64]
@@ -48,6 +49,7 @@ class LoweredKernel:
     kernel: Kernel
     units: list[Expr]
     problems: list[tuple[str, str, str]] = field(default_factory=list)  # code, message, help
+    losses: list[str] = field(default_factory=list)  # constants that rounding changes visibly
 
 
 def lower_kernel(
@@ -69,6 +71,8 @@ class _Lowering:
         self.gain, self.unit = gain, unit
         self.w = KernelWriter(real, profile.rounding)
         self.problems: list[tuple[str, str, str]] = []
+        self.losses: list[str] = []
+        self.silent = first_step(real)
         self.numeric = {s.name for s in real.states} - analysis.predicates
 
     def go(self) -> LoweredKernel:
@@ -97,7 +101,7 @@ class _Lowering:
             tuple(self.w.lines),
             tuple(outputs),
         )
-        return LoweredKernel(kernel, units, self.problems)
+        return LoweredKernel(kernel, units, self.problems, self.losses)
 
     # -- forms --------------------------------------------------------------------------------
 
@@ -131,6 +135,7 @@ class _Lowering:
                 total = self.w.emit(self.w.fresh("_a0"), "sub" if minus else "add", total, term)
         if x.const != ZERO or total is None:
             k = nearest(x.const / self.unit)
+            self.losses += lost(x.const, k, self.unit)
             if total is None:
                 return self.w.const("k", k)
             if k.any():
@@ -217,12 +222,12 @@ class _Lowering:
     def _check_threshold(self, name: str, bound: Expr) -> None:
         if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
             return
-        low = np.argwhere(signs(bound) <= 0)
+        shape = np.broadcast_shapes(bound.shape, self.silent[name].shape)
+        fires = np.broadcast_to(self.silent[name] != 0, shape)  # a membrane may rest below it
+        low = np.argwhere(fires & np.broadcast_to(signs(bound) <= 0, shape))
         if not len(low):
             return
-        real = floats(bound * self.unit)
-        shape = np.broadcast_shapes(real.shape, bound.shape)
-        real = np.broadcast_to(real, shape)
+        real = np.broadcast_to(floats(bound * self.unit), shape)
         some = ", ".join(f"{_index(i)}: {real[tuple(i)]:g}" for i in low[:5])
         text = f"threshold is not positive for {len(low)} of {bound_size(bound)} neurons ({some})"
         self.problems.append(

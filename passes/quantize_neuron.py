@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc import ops
-from snnc.diagnostics import error
+from snnc.diagnostics import error, warning
 from snnc.exact import ONE, ConstantError, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
@@ -49,6 +49,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         return
     for code, text, hint in lowered.problems:
         low.problems.append(error(code, f"{node.name}: {text}", node.loc, help=hint))
+    _report(low, node, lowered.losses)
     low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
@@ -77,10 +78,18 @@ def _lower_absolute(low: Lowered, node: Node, x: list[QValue], why: str) -> None
         v if exact else low.rescaled(node, v, target)
         for v, exact in zip(settled, whole, strict=True)
     ]
+    _report(low, node, lowered.losses)
     low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
     low.ctx.note(node.name, fraction_bits=bits, formula=op.kernel.text)
+
+
+def _report(low: Lowered, node: Node, losses: list[str]) -> None:
+    if losses:
+        text = f"a constant of {node.name} is small for its fixed-point format"
+        hint = "compare with `snnc verify`, or scale the neuron's numbers up"
+        low.ctx.emit(warning("W314", text, node.loc, *dict.fromkeys(losses), help=hint))
 
 
 def _check_units(kernel: Kernel, analysis: Analysis) -> None:

@@ -254,6 +254,37 @@ def test_arithmetic_between_spikes_outside_of_neurons() -> None:
         np.testing.assert_allclose(integers, fake, atol=2e-3)
 
 
+@pytest.mark.parametrize("increment", [1e-5, 2e-5, 1e-4])
+def test_a_slow_adaptation_keeps_its_speed(increment: float) -> None:
+    text = "v1 = 0.9*v + x\ns = v1 >= 1.0 + a\nv' = where(s, 0.0, v1)\na' = a + k * s"
+    g = start()
+    g.add("fc", Linear(param(np.abs(W))), "x")
+    g.add("n", Neuron(kernel(text, "s a", k=increment), (5,)), "fc")
+    g.add("a.last", TimeLast(), Value("n", 1))
+    g.add("a", Output(), "a.last")
+    integers, fake, _ = results(sequence(g, "n"), np.ones((1, 32, 6), int))["a"]
+    assert (fake > 0).all()
+    np.testing.assert_allclose(integers, fake, rtol=0.05)
+
+
+def test_a_constant_that_vanishes_is_reported() -> None:
+    g = start()
+    g.add("fc", Linear(param(W)), "x")
+    k = kernel("v1 = 0.9*v + x + tiny\ns = v1 >= 1.0\nv' = where(s, 0.0, v1)", tiny=1e-12)
+    g.add("n", Neuron(k, (5,)), "fc")
+    ctx = Context()
+    run_passes(sequence(g, "n"), integer_pipeline(), ctx)
+    assert [(d.code, d.notes) for d in ctx.diagnostics] == [("W314", ("1e-12 becomes 0",))]
+
+
+def test_a_membrane_that_rests_below_a_negative_threshold() -> None:
+    text = "v1 = v + 0.1 * (x - (v + 65.0))\ns = v1 >= -50.0\nv' = where(s, -70.0, v1)"
+    g = start()
+    g.add("fc", Linear(param(100 * np.abs(W))), "x")
+    g.add("n", Neuron(kernel(text, init_v=-65.0), (5,)), "fc")
+    assert wrong(sequence(g, "n")) < 1e-3
+
+
 def test_a_pacemaker_without_inputs_fires() -> None:
     g = start()
     k = kernel("v1 = 0.9 * v + i\ns = v1 >= 0.55\nv' = where(s, 0.0, v1)", i=0.1)
