@@ -1,7 +1,7 @@
 """Rearranged parameters are parameters: compute reshapes, slices and joins of constants at once.
 
-Nothing is rounded: every element of the result is an element of a constant, or their number is a
-scalar that is broadcast.
+Nothing is rounded: every element of the result is an element of a constant.  A linear layer of
+zeros, such as the recurrent weights of a first step that starts from zeros, is its bias.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from snnc.backends.float_layers import layer
 from snnc.graph import Graph, Node
-from snnc.ops import Concat, Constant, Expand, Reshape, Slice, Take, Transpose
+from snnc.ops import Concat, Constant, Expand, Linear, Reshape, Slice, Take, Transpose
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
 
@@ -28,7 +28,7 @@ class FoldConstants(Pass):
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         for node in graph:
-            if isinstance(node.op, _MOVES) and (value := _value(graph, node)) is not None:
+            if (value := _value(graph, node)) is not None:
                 for edge in graph.in_edges(node.name):
                     graph.disconnect(edge)
                 op = Constant(value)
@@ -37,11 +37,18 @@ class FoldConstants(Pass):
 
 
 def _value(graph: Graph, node: Node) -> Param | None:
+    if not isinstance(node.op, (*_MOVES, Linear)):
+        return None
     operands = []
     for edge in graph.in_edges(node.name):
         op = graph[edge.src].op
         if edge.delay or not isinstance(op, Constant):
             return None
         operands.append(op.value.data[None])  # of one sample
+    if isinstance(node.op, Linear):
+        if operands[0].any():
+            return None  # a matrix product would be rounded by floats
+        bias = np.zeros(node.type.shape) if node.op.bias is None else node.op.bias.data
+        return Param(np.broadcast_to(bias, node.type.shape).copy())
     data = layer(node.op, operands)[0]
     return Param(np.ascontiguousarray(data, operands[0].dtype))

@@ -88,7 +88,7 @@ class Quantize(Pass):
             ]
             if not dynamic and not isinstance(node.op, ops.Neuron):
                 text = f"operator {type(node.op).__name__} of parameters alone has no integer form"
-                hint = "compute it once and keep the result as a parameter"
+                hint = "start states from zeros, or keep its result as a parameter of the model"
                 low.problems.append(error("E210", text, node.loc, help=hint))
             elif len(operands) == len(dynamic):  # else an operand failed and is reported
                 try:

@@ -5,7 +5,18 @@ import pytest
 
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
-from snnc.ops import Constant, Input, Output, Pointwise, Reshape, Slice, Softmax, TimeSum, Transpose
+from snnc.ops import (
+    Constant,
+    Input,
+    Linear,
+    Output,
+    Pointwise,
+    Reshape,
+    Slice,
+    Softmax,
+    TimeSum,
+    Transpose,
+)
 from snnc.params import Param
 from snnc.passes import run_passes
 from snnc.passes.fold_constants import FoldConstants
@@ -45,3 +56,18 @@ def test_moves_of_a_parameter_are_computed() -> None:
 def test_what_rounds_is_not_computed_in_floats() -> None:
     with pytest.raises(CompileError, match="Softmax"):
         run_passes(scaled(Softmax(1), *MOVES), integer_pipeline())
+
+
+def test_a_layer_of_zeros_is_its_bias() -> None:
+    g = Graph("g", 8)
+    g.add("x", Input(TensorType((3,)), 0.0, 1.0, 1.0))
+    g.add("start", Constant(Param(np.zeros(4))))
+    layer = Linear(Param(np.ones((3, 4))), Param(np.array([0.5, 0.25, -1.0])))
+    g.add("recurrent", layer, "start")
+    g.add("y", Pointwise("add"), "x", "recurrent")
+    g.add("y.sum", TimeSum(), "y")
+    g.add("out", Output(), "y.sum")
+    op = run_passes(g, [FoldConstants()])["recurrent"].op
+    assert isinstance(op, Constant)
+    assert op.value.data.tolist() == [0.5, 0.25, -1.0]
+    run_passes(g, integer_pipeline())
