@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 
 from snnc.backends.numpy.simulator import Simulator
@@ -75,3 +76,8 @@ def simulator(graph: Graph) -> Simulator:
 def compiled(path: Path, options: str = "") -> Simulator:
     """Read and compile in this process."""
     return simulator(program(read(path, options).graph))
+
+
+def dense(weight: Any, neuron: Layer | None = None, **more: Any) -> Layer:
+    found = {"type": "dense", "weight": np.asarray(weight, np.float32), **more}
+    return found if neuron is None else {**found, "neuron": neuron}
