@@ -207,7 +207,10 @@ class _Sides:
         return {n: sequence_first(x, t, b) for n, x, t, b in sides if n in self.graph}
 
     def _call(self, module: Unrolled, dtype: torch.dtype) -> list[torch.Tensor]:
-        inputs = [x.to(dtype) if x.is_floating_point() else x for x in self.recipe.inputs]
+        # copies: forward may write into them
+        kinds = [dtype if x.is_floating_point() else x.dtype for x in self.recipe.inputs]
+        pairs = zip(self.recipe.inputs, kinds, strict=True)
+        inputs = [x.to(kind, copy=True) for x, kind in pairs]
         default = torch.get_default_dtype()
         try:
             torch.set_default_dtype(dtype)  # tensors that forward makes

@@ -76,7 +76,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
             module,
             inputs,
             times,
-            tuple(_batch_axis(wish, t) for t in times),
+            tuple(_batch_axis(wish, t, x.dim()) for t, x in zip(times, inputs, strict=True)),
             tuple(chosen),
             keyword.name if keyword is not None and not wish.loop else None,
             state=wish.state,
@@ -192,7 +192,7 @@ def _time_axes(
         axis = wish.time_axis
         alone = len(inputs) == 1  # of several inputs, those of another length are static
         varies = (
-            x.dim() > abs(axis) and (alone or steps is None or x.shape[axis] == steps)
+            -x.dim() <= axis < x.dim() and (alone or steps is None or x.shape[axis] == steps)
             for x in inputs
         )
         return [tuple(axis % x.dim() if f else None for x, f in zip(inputs, varies, strict=True))]
@@ -227,9 +227,10 @@ def _runs_resized(recipe: Recipe, wish: Wish) -> bool:
     )
 
 
-def _batch_axis(wish: Wish, time: int | None) -> int | None:
+def _batch_axis(wish: Wish, time: int | None, dims: int) -> int | None:
     if wish.batch_axis != "auto":
-        return wish.batch_axis
+        axis = wish.batch_axis
+        return axis if axis is None or not -dims <= axis < 0 else axis + dims
     return 1 if time == 0 else 0
 
 
@@ -310,12 +311,11 @@ def _state_after(recipe: Recipe, steps: int) -> dict[str, torch.Tensor] | None:
 def _keeps_state(recipe: Recipe, steps: int) -> bool:
     """Whether a second call sees what the first one left."""
     unrolled = Unrolled(recipe, steps)
-    example = resize(recipe, steps, None)
     try:
         with torch.no_grad():
-            unrolled(*example)
+            unrolled(*resize(recipe, steps, None))
             first = _hidden(unrolled.model)
-            unrolled(*example)
+            unrolled(*resize(recipe, steps, None))
             second = _hidden(unrolled.model)
     except Exception:
         return False

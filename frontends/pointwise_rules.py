@@ -306,11 +306,10 @@ def _cast(s: Scalarizer, call: Call) -> Traced:
 
 @refuses
 def _stochastic(s: Scalarizer, call: Call) -> Traced:
-    raise Refusal(
-        "E134",
-        f"operator {call.target} draws random numbers",
-        "move the random encoder out of the model and export the network behind it",
-    )
+    hint = "move the random encoder out of the model and export the network behind it"
+    if "dropout" in call.name:
+        hint = "write training=self.training: F.dropout is on by default, also in eval mode"
+    raise Refusal("E134", f"operator {call.target} draws random numbers", hint)
 
 
 POINTWISE_RULES: dict[str, Rule] = {

@@ -63,11 +63,14 @@ class Recipe:
 
 
 def resize(recipe: Recipe, steps: int, batch: int | None) -> tuple[torch.Tensor, ...]:
-    """The example with other extents, by repeating or dropping steps and samples."""
+    """The example with other extents, by repeating or dropping steps and samples.
+
+    A copy: a module that writes into its input does not change the user's tensors.
+    """
     out = []
     for x, time, samples in zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True):
         for axis, size in ((time, steps), (samples, batch)):
             if axis is not None and size is not None:
                 x = x.index_select(axis, torch.arange(size) % x.shape[axis])
-        out.append(x)
+        out.append(x.clone())
     return tuple(out)

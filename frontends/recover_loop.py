@@ -96,7 +96,7 @@ def _extents(recipe: Recipe) -> set[int]:
     hooks += [m.register_forward_hook(remember) for m in unrolled.modules()]
     try:
         with torch.no_grad():
-            unrolled(*recipe.inputs)
+            unrolled(*(x.clone() for x in recipe.inputs))
     except Exception:
         return found
     finally:

@@ -246,6 +246,8 @@ class Scalarizer:
         random = torch.Tag.nondeterministic_seeded in getattr(call.target, "tags", ())
         if random and "rnn" not in call.name and call.name not in ("lstm", "gru"):
             hint = "move the random encoder out of the model"
+            if "dropout" in call.name:
+                hint = "write training=self.training"
             return Refusal("E134", f"operator {call.target} draws random numbers", hint)
         return Refusal("E210", f"operator {call.target} is not supported")
 

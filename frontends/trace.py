@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -72,13 +73,33 @@ def _attributes(model: nn.Module) -> dict[tuple[Any, ...], str]:
     return found
 
 
+class _WithoutTorch:
+    """A stream without the whole graph that torch.export prints of what it cannot trace.
+
+    What the user's own code prints is passed on.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001
+        if caller != "torch.export._trace":
+            self.stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without torch's own account of what it cannot trace; ours follows."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with contextlib.redirect_stderr(_WithoutTorch(sys.stderr)):
+            yield
     finally:
         logging.disable(before)
 

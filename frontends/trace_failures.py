@@ -39,7 +39,8 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
                 ),
                 "E139": (
                     "the model runs with one batch size only",
-                    "create states from the input's shape: torch.zeros(x.shape[0], …)",
+                    "create states from the input's shape, torch.zeros(x.shape[0], …), or "
+                    "say which axis of the example is the batch: batch_axis=",
                 ),
             }[code]
             return fail(code, what, loc, first, help=hint)

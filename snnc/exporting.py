@@ -110,12 +110,14 @@ def export(
         traced network; it runs as a stream; it computes what the module computes.
 
     Raises:
-        CompileError: Everything that stands in the way: E130-E139, E210, E301.
+        CompileError: Everything that stands in the way: E116, E117, E130-E139, E210, E301.
     """
+    from snnc.frontends.arguments import check_arguments, check_calibration
     from snnc.frontends.from_torch import export_module
     from snnc.frontends.plan import Wish, resolve
     from snnc.frontends.ranges import observed
 
+    check_arguments(module, example, steps, time_axis=time_axis, batch_axis=batch_axis)
     explicit = state is not _NO_STATE
     wish = Wish(
         steps=steps,
@@ -130,6 +132,8 @@ def export(
         outputs=tuple(outputs),
     )
     recipe, names, count = resolve(module, example, wish)
+    if calibration is not None:
+        check_calibration(calibration, example, recipe)
     data = example if calibration is None else calibration
     parts = data if isinstance(data, tuple | list) else (data,)
     wide = (x.detach().float().cpu() if hasattr(x, "detach") else x for x in parts)

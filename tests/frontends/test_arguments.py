@@ -1,0 +1,113 @@
+"""Arguments of export that cannot be meant; inputs that the module writes into."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from snnc.diagnostics import CompileError
+from snnc.exporting import export
+
+
+class Net(nn.Module):
+    """(B, 5), eight steps."""
+
+    def __init__(self, change: str = "") -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.num_steps, self.fc, self.change = 8, nn.Linear(5, 6), change
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.change == "write":
+            x.mul_(2)
+        if self.change == "dropout":
+            x = nn.functional.dropout(x, 0.2)
+        v, total = torch.zeros(x.shape[0], 6), torch.zeros(x.shape[0], 6)
+        for _ in range(self.num_steps):
+            v = 0.8 * v + self.fc(x)
+            s = (v > 0.3).float()
+            if self.change == "branch":
+                sys.stderr.write("of the user\n")
+                if s.sum() > 0:
+                    v = v * 0.5
+            v, total = v - s * 0.3, total + s
+        return total
+
+
+def example() -> torch.Tensor:
+    return torch.rand(6, 5, generator=torch.Generator().manual_seed(1))
+
+
+def refused(code: str, net: Any, x: Any, **options: Any) -> str:
+    with pytest.raises(CompileError) as caught:
+        export(net, x, **options)
+    (one,) = caught.value.diagnostics
+    assert one.code == code
+    assert one.help
+    return str(one)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"steps": n} for n in (0, -3, "8", 2.0, True)),
+        *({"time_axis": a} for a in (7, -3, "T", 1.0)),
+        *({"batch_axis": a} for a in (2, "N")),
+        {"calibration": torch.rand(3, 7)},
+        {"calibration": torch.rand(0, 5)},
+        {"calibration": (torch.rand(3, 5), torch.rand(3, 5))},
+    ],
+    ids=str,
+)
+def test_arguments_that_do_not_fit(options: dict[str, Any]) -> None:
+    refused("E116", Net(), example(), **options)
+
+
+def test_example_without_samples() -> None:
+    assert "no samples" in refused("E116", Net(), torch.rand(0, 5))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_is_no_module() -> None:
+    assert "nn.Module" in refused("E116", lambda x: x, example())
+    assert "instance" in refused("E116", Net, example())
+    assert "before torch.jit" in refused("E116", torch.jit.script(nn.Linear(5, 6)), example())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite(value: float) -> None:
+    x = example()
+    x[0, 0] = value
+    refused("E117", Net(), x)
+    refused("E117", Net(), example(), calibration=x)
+
+
+def test_calibration_with_other_samples_counts() -> None:
+    export(Net(), example(), calibration=torch.rand(9, 5))
+
+
+def test_negative_batch_axis_is_counted_from_the_end() -> None:
+    report = export(Net(), example(), batch_axis=-2)
+    assert report.model.meta["inputs"][0]["batch_axis"] == 0
+    assert "batch_axis" in refused("E139", Net(), example(), batch_axis=-1)
+
+
+def test_module_that_writes_into_its_input() -> None:
+    x = example()
+    report = export(Net("write"), x)
+    assert torch.equal(x, example())
+    assert report.checks["numeric"]["exact"]
+    assert report.checks["numeric"]["calls"] == "fresh"
+
+
+def test_dropout_that_is_always_on() -> None:
+    assert "training=self.training" in refused("E134", Net("dropout"), example())
+
+
+def test_data_dependent_branch_prints_nothing_of_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    refused("E130", Net("branch"), example())
+    assert set(capsys.readouterr().err.splitlines()) == {"of the user"}
