@@ -142,7 +142,9 @@ class _Builder:
         def replace(x: int) -> int | None:
             term = dag[x]
             if x in self._slots:
-                return dag.slot(*self._slots[x], term.shape)
+                # early values may be small constants: the last one has the state's shape
+                index, delay = self._slots[x]
+                return dag.slot(index, delay, dag.shape(self.chains[index].values[-1]))
             if any((x, i) in self._places for i in range(len(term.args))):
                 args = (
                     self._table(x, i) if (x, i) in self._places else self._inside(a)

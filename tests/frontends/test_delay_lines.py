@@ -84,3 +84,30 @@ def test_spikes_arrive_when_they_do_in_the_module(name: str) -> None:
     assert report.checks["numeric"]["difference"] <= 1e-6
     assert min(report.checks["numeric"]["active"].values()) > 0
     assert any(e.delay for e in report.graph.edges)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_delay_of_variables_that_start_from_zeros(steps: int) -> None:
+    """In the first steps, nothing has arrived: the membrane is one number there."""
+
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.fc = nn.Linear(5, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            v, out = torch.zeros(len(x), 6), []
+            waiting = [torch.zeros(len(x), 6)] * steps
+            for t in range(x.shape[1]):
+                v = v * 0.8 + waiting[0]
+                waiting = [*waiting[1:], self.fc(x[:, t])]
+                s = (v > 0.3).float()
+                v = v - s
+                out.append(s)
+            return torch.stack(out, 1)
+
+    report = export(Late(), torch.rand(8, 12, 5), time_axis=1)
+    assert report.checks["numeric"]["exact"]
+    assert min(report.checks["numeric"]["active"].values()) > 0
+    assert max(e.delay for e in report.graph.edges) == steps
