@@ -15,7 +15,7 @@ from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import NumericCheck, compare
 from snnc.frontends.own_steps import steps_of_loops
 from snnc.frontends.recipe import Recipe
-from snnc.frontends.recover_loop import recover_proven
+from snnc.frontends.recover_loop import recover_proven, uncompared
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.progress import stage
 from snnc.types import Clock
@@ -61,8 +61,10 @@ def export_module(
     if half := widened(recipe.module):
         text = f"weights of type {' and '.join(half)} are computed with in float32"
         found.append(warning("W139", text, help="compare with module.float()"))
+    found += uncompared(found_loop, max([steps, *loops]))
     checks = {
         "proof": found_loop.proof,
+        "proven_steps": min(steps, max(map(int, found_loop.proof))),
         "admissible": True,
         "numeric": _as_json(numeric),
         "states": len({(e.src, e.out) for e in graph.edges if e.delay}),

@@ -1,8 +1,9 @@
 """Find the loop over time in a module: traces, comparison, proof.
 
-Traces of two short lengths are compared, and a third length proves what was found.  Two kinds of
-modules need their own number of steps T: with parameters of their own at every step, T - 1 and T
-are compared; with T written into the code or into a size, the one trace there is.
+Traces of two short lengths are compared, and the trace of the module's own number of steps T
+proves what was found: code such as ``if t >= 10`` shows in no shorter one.  Two kinds of modules
+are recovered at T as well: with parameters of their own at every step, T - 1 and T are compared;
+with T written into the code or into a size, the one trace there is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail, remark
 from snnc.frontends.dag import CONSTANT, TIMED, Dag
 from snnc.frontends.layout import Axes, Extents
 from snnc.frontends.one_trace import SHORTEST, recover_single
@@ -26,14 +27,15 @@ from snnc.frontends.totals import with_totals
 from snnc.frontends.trace import trace
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unlike_steps import named_reason
-from snnc.frontends.unroll import proves
+from snnc.frontends.unroll import proves, unroll
 from snnc.frontends.warm_up import collecting
 from snnc.frontends.whole_loop import Unrolled
 from snnc.progress import stage
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
 LONG = 10
-#: Steps of the longest trace that is made because shorter ones do not show enough.
+#: Steps of the longest trace that is made because shorter ones do not show enough.  Later steps
+#: of a network with more are not compared, and R133 says so.
 LONGEST = 128
 
 #: Sizes that serve as batch while tracing.
@@ -110,8 +112,11 @@ def _batch_and_sizes(recipe: Recipe, steps: int) -> tuple[int | None, set[int]]:
     sizes = _extents(recipe)
     if all(a is None for a in recipe.batch_axes):
         return None, sizes
-    own = {steps, steps - 1, steps - 2}
-    batch = next((p for p in _PRIMES if all(n % p for n in sizes | own if n)), _PRIMES[-1])
+    near = {steps, steps - 1, steps - 2}
+    for own in (set(range(1, steps + 1)), near):  # any shorter trace may be needed, too
+        batch = next((p for p in _PRIMES if all(n % p for n in sizes | own if n)), _PRIMES[-1])
+        if batch not in own:
+            break
     return batch, sizes | {batch}
 
 
@@ -134,6 +139,67 @@ class Recovered:
     fixed: bool = False
 
 
+class UnlikeError(CompileError):
+    """A loop that is the network at few steps and is not at its own number of steps."""
+
+    def __init__(self, tracer: Tracer, candidate: Candidate, good: int, bad: int) -> None:
+        super().__init__([_not_reproduced(bad)])
+        self.tracer, self.candidate, self.good, self.bad = tracer, candidate, good, bad
+
+    def named(self) -> Diagnostic:
+        """The refusal, with the step at which the network becomes unlike the loop."""
+        good, bad = self.good, self.bad
+        while bad - good > 1:
+            steps = (good + bad) // 2
+            try:
+                proof = self.candidate.proof(self.tracer, steps)
+            except CompileError:  # a size of the model that time cannot be told from
+                break
+            good, bad = (good, steps) if proof is None else (steps, bad)
+        which = f"step {good}" if bad == good + 1 else f"one of the steps {good} to {bad - 1}"
+        return error(
+            "E133",
+            f"{which} (the first is 0) computes something else than the steps before it",
+            self._place(bad),
+            f"the loop found in {self.good} steps is the network up to {good} steps, "
+            f"and is not at {bad} or at its own {self.bad}",
+            help="compute the same at every step; what changes on the way can be an input, as in "
+            "torch.where(late > 0, a, b)",
+        )
+
+    def _place(self, steps: int) -> Loc | None:
+        """Where the first term stands that the unrolled loop does not have."""
+        dag, found = self.tracer.dag, self.candidate
+        have = dag.cone(found.simplify(unroll(dag, found.program, steps)))
+        traced = found.simplify(found.traced(self.tracer, steps))
+        new = (x for x in dag.sorted_cone(traced) if x not in have and dag[x].args)
+        return next((loc for x in new if (loc := dag[x].source.loc) and loc.line), None)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loop that is yet to be proven.
+
+    Attributes:
+        program: One step and what follows the last one.
+        simplify: What the two sides of the proof are brought to before they are compared.
+        totals: Whether running sums were replaced before the comparison.
+    """
+
+    program: StepProgram
+    simplify: Simplifier
+    totals: bool
+
+    def traced(self, tracer: Tracer, steps: int) -> list[int]:
+        """The outputs of the network, in the form in which the loop was found."""
+        roots, _ = tracer.roots(steps)
+        return with_totals(tracer.dag, roots, steps) if self.totals else roots
+
+    def proof(self, tracer: Tracer, steps: int) -> str | None:
+        """How the loop equals the network at a number of steps, or None."""
+        return proves(tracer.dag, self.program, steps, self.traced(tracer, steps), self.simplify)
+
+
 def recover_proven(recipe: Recipe, steps: int) -> Recovered:
     """The loop of the module, proven at the lengths that it can be traced with.
 
@@ -146,7 +212,8 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
     """
     batch, sizes = _batch_and_sizes(recipe, steps)
     try:
-        found = _any_length(recipe, batch, sizes)
+        longest = max([steps, *recipe.own_counts.values()])
+        found = _any_length(recipe, batch, sizes, longest)
         if max_steps(found.dag, found.program) or _mixes_steps(found):
             found = _recover_at(Tracer(recipe, batch), steps - 1, steps - 2)
         elif _ignores_steps(found):
@@ -160,7 +227,8 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
         if own is None and codes <= _OWN_LENGTH and steps >= SHORTEST:
             own = _one_trace(Tracer(recipe, batch), steps)
         if own is None:
-            raise CompileError(_in_forward(d) for d in e.diagnostics) from None
+            found_at = [e.named()] if isinstance(e, UnlikeError) else e.diagnostics
+            raise CompileError(_in_forward(d) for d in found_at) from None
         found = own
     return found
 
@@ -175,27 +243,45 @@ def _mixes_steps(found: Recovered) -> bool:
 _OWN_LENGTH = {"E131", "E132", "E133", "E136"}
 
 
-def _any_length(recipe: Recipe, batch: int | None, sizes: set[int]) -> Recovered:
-    """Recover from traces of three lengths.
+def _any_length(recipe: Recipe, batch: int | None, sizes: set[int], steps: int) -> Recovered:
+    """Recover from traces of two short lengths and of the module's own, ``steps``.
 
     Short traces come first; if one of the lengths happens to be another size of the model and
     that is in the way, lengths that are not are used.
     """
     safe = next(t for t in itertools.count(4) if not {t, t + 1, t + 3} & sizes)
     long = next(t for t in itertools.count(LONG) if not {t, t + 1, t + 3} & sizes)
+    unlike: UnlikeError | None = None
     for length in dict.fromkeys((4, safe, long)):
+        others = _lengths_of_proof(length, steps, sizes)
         try:
-            return _recover_at(Tracer(recipe, batch), length, length + 3)
+            return _recover_at(Tracer(recipe, batch), length, *others)
         except CompileError as e:
+            if isinstance(e, UnlikeError):
+                unlike = unlike or e
             # a queue of several steps needs a longer trace
             longer = {d.code for d in e.diagnostics} <= {"E131", "E133"} and length != long
             if length >= safe and not longer:
-                raise
+                raise unlike or e from None
     raise AssertionError("the last length returns or raises")
 
 
-def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
-    """Compare ``length`` and ``length + 1`` steps; prove the result at ``another`` length, too."""
+def _lengths_of_proof(length: int, steps: int, sizes: set[int]) -> tuple[int, ...]:
+    """Where to prove a loop found in ``length`` and ``length + 1`` steps: the first that serves.
+
+    The module's own number of steps may be another size of the model, so that time cannot be
+    told apart; a longer trace has all of its steps, too.
+    """
+    if steps <= length + 1:
+        return (length + 3,)
+    own = min(steps, LONGEST)
+    if own not in sizes:
+        return (own,)
+    return own, next(t for t in itertools.count(own + 1) if t not in sizes)
+
+
+def _recover_at(tracer: Tracer, length: int, *others: int) -> Recovered:
+    """Compare ``length`` and ``length + 1`` steps; prove the result at one of ``others``, too."""
     dag = tracer.dag
     shorter, _ = tracer.roots(length)
     longer, layouts = tracer.roots(length + 1)
@@ -214,18 +300,34 @@ def _recover_at(tracer: Tracer, length: int, another: int) -> Recovered:
             program, simplify = recover(dag, longer, shorter, length)
         except CompileError:
             raise _named(dag, longer, e) from None
-    traces = {length: shorter, length + 1: longer}
-    if 1 < another <= (max_steps(dag, program) or another):
-        traces[another], _ = tracer.roots(another)
-    if tracer.recipe.tables:
-        own = tracer.recipe.table_steps
-        traces[own] = traces.get(own) or tracer.roots(own)[0]
-    if totals:
-        made = {length, length + 1}
-        traces |= {t: with_totals(dag, traces[t], t) for t in traces.keys() - made}
+    candidate = Candidate(program, simplify, totals)
     stage("prove the loop")
-    proof = {str(t): _proved(dag, program, t, traces[t], simplify) for t in sorted(traces)}
-    return Recovered(dag, program, proof, layouts)
+    proof: dict[int, str | None] = {}
+    for steps, roots in ((length, shorter), (length + 1, longer)):
+        proof[steps] = proves(dag, program, steps, roots, simplify)
+    if tracer.recipe.tables and (own := tracer.recipe.table_steps) not in proof:
+        proof[own] = candidate.proof(tracer, own)
+    for steps, how in proof.items():
+        if how is None:
+            raise CompileError([_not_reproduced(steps)])
+    possible = [t for t in others if 1 < t <= (max_steps(dag, program) or t) and t not in proof]
+    for another in possible:
+        try:
+            proof[another] = candidate.proof(tracer, another)
+        except CompileError:
+            if another == possible[-1]:
+                raise
+            continue
+        if proof[another] is not None:
+            break
+        del proof[another]
+        if another == possible[-1]:
+            if another > length:
+                raise UnlikeError(tracer, candidate, length + 1, another)
+            raise CompileError([_not_reproduced(another)])
+    return Recovered(
+        dag, program, {str(t): how for t, how in sorted(proof.items()) if how}, layouts
+    )
 
 
 def _named(dag: Dag, roots: list[int], e: CompileError) -> CompileError:
@@ -274,19 +376,20 @@ def _in_forward(d: Diagnostic) -> Diagnostic:
     return replace(d, loc=replace(d.loc, path="forward"))
 
 
-def _proved(
-    dag: Dag, program: StepProgram, steps: int, traced: list[int], simplify: Simplifier
-) -> str:
-    proof = proves(dag, program, steps, traced, simplify)
-    if proof is None:
-        raise CompileError(
-            [
-                error(
-                    "E133",
-                    f"the recovered step does not reproduce the network at {steps} steps",
-                    None,
-                    "the loop does something at some steps that it does not do at others",
-                )
-            ]
-        )
-    return proof
+def _not_reproduced(steps: int) -> Diagnostic:
+    return error(
+        "E133",
+        f"the recovered step does not reproduce the network at {steps} steps",
+        None,
+        "the loop does something at some steps that it does not do at others",
+    )
+
+
+def uncompared(found: Recovered, steps: int) -> list[Diagnostic]:
+    """R133 if the network has later steps than the longest trace of the proof."""
+    compared = max(map(int, found.proof))
+    if steps <= compared:
+        return []
+    text = f"the proof covers {compared} of {steps} steps"
+    note = "no trace is made of more; later steps are compared on the example only"
+    return [remark("R133", text, None, note)]

@@ -19,7 +19,7 @@ from snnc.frontends.one_trace import recover_single
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.readings import FileInput, Reading, assumptions
 from snnc.frontends.recipe import Recipe
-from snnc.frontends.recover_loop import Recovered, Tracer, recover_proven
+from snnc.frontends.recover_loop import Recovered, Tracer, recover_proven, uncompared
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.graph import Graph
 from snnc.types import Clock
@@ -127,11 +127,13 @@ def finished(
         found += more
     if errors := [d for d in found if d.severity is Severity.ERROR]:
         raise CompileError(errors)
+    found += uncompared(found_loop, steps)
     sides = zip(names, reading.times, reading.batches, strict=True)
     meta = {
         "format": kind,
         "checks": {
             "proof": found_loop.proof,
+            "proven_steps": min(steps, max(map(int, found_loop.proof))),
             "admissible": True,
             "numeric": result,
             "states": len({(e.src, e.out) for e in graph.edges if e.delay}),
