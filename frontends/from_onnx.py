@@ -18,16 +18,16 @@ import numpy as np
 
 from snnc.container import LoadedModel
 from snnc.diagnostics import CompileError, fail
+from snnc.frontends.best_reading import best_reading
 from snnc.frontends.from_pt2 import no_temporary_files
 from snnc.frontends.isolated import Limits, read_isolated
 from snnc.frontends.onnx_axes import STEPS, Usage, file_inputs, usage
 from snnc.frontends.onnx_file import OnnxModel, parse_onnx
 from snnc.frontends.onnx_fold import Const, fold, foldable
-from snnc.frontends.onnx_options import OnnxOptions
+from snnc.frontends.onnx_options import NO_AXIS, OnnxOptions
 from snnc.frontends.onnx_states import Pair, no_pairs, state_pairs
 from snnc.frontends.readings import (
     SHORTEST,
-    TRIES,
     FileInput,
     Reading,
     batched,
@@ -84,19 +84,26 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         return recovery.from_step(pairs, wish.steps or STEPS)
     if pairs:
         recovery = recovery.with_states_at_zero(pairs)
-    best: CompileError | None = None
-    for reading in possible[:TRIES]:
+
+    def recover(reading: Reading) -> LoadedModel:
         looped = bool(used.scanned or used.rounds) or recovery.varied(reading)
-        for two in (True, False) if looped else (False,):
+        if looped:
             try:
-                return recovery.from_trace(reading, two)
+                return recovery.from_trace(reading, True)
             except CompileError as e:
-                best = e if best is None or rank(e) > rank(best) else best
-    assert best is not None, "there is a reading, and it raised"
-    guessed = not (used.selected or used.rounds or used.repetitions)
-    if guessed and len(inputs) > 1 and len(model.graph.outputs) > 1:
-        raise no_pairs(model, name, SHORTEST)
-    raise best
+                first = e
+        try:
+            return recovery.from_trace(reading, False)
+        except CompileError as e:
+            raise first if looped and rank(first) >= rank(e) else e from None
+
+    try:
+        return best_reading(possible, recover)
+    except CompileError:
+        guessed = not (used.selected or used.rounds or used.repetitions)
+        if guessed and len(inputs) > 1 and len(model.graph.outputs) > 1:
+            raise no_pairs(model, name, SHORTEST) from None
+        raise
 
 
 def _possible(
@@ -108,8 +115,13 @@ def _possible(
     data = [inputs[i] for i in places]
     selected = {(places.index(i), a) for i, a in used.selected if i in places}
     counts = [*used.rounds, *used.repetitions]
-    if wish.steps is not None and wish.time_axis is None and not selected:
+    alone = wish.time_axis is None and not selected
+    if wish.steps is not None and (alone or wish.time_axis == NO_AXIS):
         yield from batched(data, wish.steps, (None,) * len(data))
+        return
+    if wish.time_axis == NO_AXIS:
+        for steps in counts:
+            yield from batched(data, steps, (None,) * len(data))
         return
     if wish.time_axis is not None:
         axis = wish.time_axis

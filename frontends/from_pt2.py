@@ -14,18 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, fail
+from snnc.diagnostics import fail
+from snnc.frontends.best_reading import best_reading, with_steps
 from snnc.frontends.isolated import Limits, read_isolated
 from snnc.frontends.pt2_archive import read_archive
 from snnc.frontends.pt2_program import PtProgram, Ref, parse_program
-from snnc.frontends.readings import SHORTEST, TRIES, rank, readings
+from snnc.frontends.readings import SHORTEST, Reading, readings
 from snnc.untrusted import UnsafeError
 
 _MIB = 1 << 20
 
 
-def read_pt2(path: str | Path) -> LoadedModel:
+def read_pt2(path: str | Path, steps: int | None = None) -> LoadedModel:
     """Read a ``.pt2`` file; nothing in it is unpickled, evaluated or loaded as code.
+
+    Args:
+        path: The file.
+        steps: Of the loop in it; None: found from what repeats.
 
     Raises:
         CompileError: E10x, E110, E111 for files that cannot be read, E13x if no loop is found,
@@ -34,14 +39,21 @@ def read_pt2(path: str | Path) -> LoadedModel:
     path = Path(path)
     size = path.stat().st_size
     limits = Limits(8192 * _MIB + 16 * size, 60 + size // _MIB, 600.0, 256, 256 * _MIB + 8 * size)
-    return read_isolated("snnc.frontends.from_pt2:read_bytes", path, {}, limits)
+    return read_isolated("snnc.frontends.from_pt2:read_bytes", path, {"steps": steps}, limits)
 
 
 def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
     """Read the file from its bytes, in this process: for the child, and for tests."""
     archive = read_archive(data, name)
     program = parse_program(archive.program, name)
-    possible = list(readings(program.inputs, _selected_axes(program), _repetitions(program)))
+    selected, wish = _selected_axes(program), options.get("steps")
+    possible = list(readings(program.inputs, selected, _repetitions(program)))
+    if wish is not None:
+        found = sorted({r.steps for r in possible})
+        possible = list(with_steps(program.inputs, possible, wish, bool(selected)))
+        if not possible:
+            text = f"{name} is not a loop of {wish} steps: its inputs are read along an axis"
+            raise fail("E137", text, help=f"possible: --steps {', '.join(map(str, found))}")
     if not possible:
         raise fail(
             "E137",
@@ -51,6 +63,7 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
             help="export a module with the loop over time in its forward(), or use snnc.export",
         )
     no_temporary_files()
+    from snnc.frontends.independent import refuse_joined_samples
     from snnc.frontends.pt2_module import Exported
     from snnc.frontends.recover_reading import recovered
 
@@ -58,17 +71,13 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         module = Exported(archive, program, name)
     except (UnsafeError, KeyError) as e:
         raise fail("E103", f"{name} is damaged: {e}", help="export the model again") from e
-    best: CompileError | None = None
-    for reading in possible[:TRIES]:
-        try:
-            model = recovered(module, reading, name, "pt2")
-            return LoadedModel(
-                model.graph, {**model.meta, "torch": program.torch}, model.diagnostics
-            )
-        except CompileError as e:
-            best = e if best is None or rank(e) > rank(best) else best
-    assert best is not None, "there is a reading, and it raised"
-    raise best
+
+    def recover(reading: Reading) -> LoadedModel:
+        model = recovered(module, reading, name, "pt2")
+        refuse_joined_samples(module, reading, name)
+        return LoadedModel(model.graph, {**model.meta, "torch": program.torch}, model.diagnostics)
+
+    return best_reading(possible, recover)
 
 
 def no_temporary_files() -> None:

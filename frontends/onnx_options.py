@@ -8,6 +8,8 @@ from typing import Any
 
 from snnc.diagnostics import CompileError, Diagnostic, error
 
+#: The time axis of inputs that are the same at every step.
+NO_AXIS = -1
 _READOUTS = ("stack", "sum", "mean", "last", "max")
 
 
@@ -19,7 +21,8 @@ class OnnxOptions:
         state: (input, output) pairs: what a step leaves in the output, the next one finds in the
             input. Empty: pairs whose names say so, such as ``v`` and ``v_out``.
         steps: Steps of one sample, for a file that holds a single step.
-        time_axis: Of the inputs; None: found from what the graph does with them.
+        time_axis: Of the inputs; NO_AXIS, written ``none``: they have none, the loop is inside;
+            None: found from what the graph does with them.
         readout: For a file that holds a single step, what an output is: all steps, or their sum,
             mean, last or maximum.
         input_lo: Smallest value of the inputs.
@@ -63,6 +66,8 @@ class OnnxOptions:
                 values["state"] = (*values.get("state", ()), (first, last))
             elif key == "readout":
                 values[key] = value
+            elif key == "time_axis" and value == "none":
+                values[key] = NO_AXIS
             else:
                 kind = float if key.startswith("input_") else int
                 try:
@@ -94,8 +99,8 @@ class OnnxOptions:
             found.append(
                 error("E163", f"ONNX option steps is {self.steps}, possible are 1 and more")
             )
-        if self.time_axis is not None and self.time_axis not in (0, 1):
-            text = f"ONNX option time_axis is {self.time_axis}, possible are 0 and 1"
+        if self.time_axis is not None and self.time_axis not in (0, 1, NO_AXIS):
+            text = f"ONNX option time_axis is {self.time_axis}, possible are 0, 1 and none"
             found.append(error("E163", text))
         for side in (0, 1):
             names = [pair[side] for pair in self.state]

@@ -10,6 +10,7 @@ import torch
 
 from snnc.container import LoadedModel
 from snnc.diagnostics import Diagnostic, remark
+from snnc.frontends.independent import refuse_joined_samples
 from snnc.frontends.onnx_file import OnnxModel
 from snnc.frontends.onnx_fold import Const
 from snnc.frontends.onnx_module import OnnxModule, labels
@@ -104,6 +105,7 @@ class Recovery:
             reference=check,
             span=self.span,
         )
+        refuse_joined_samples(self._module(), reading, self.name)
         return self._described(found, module)
 
     def from_step(self, pairs: Sequence[Pair], steps: int) -> LoadedModel:

@@ -51,6 +51,9 @@ def readings(
     used = {(i, a) for i, a in selected if a < 2 and inputs[i].shape[a][0] >= SHORTEST}
     axes = [(i, a) for i, x in enumerate(inputs) for a in range(min(2, len(x.shape)))]
     chosen = [ia for ia in axes if ia in used] or axes
+    if not used:  # no axis is walked along: more likely a loop inside than a batch that is time
+        for steps in repetitions:
+            yield from batched(inputs, steps, (None,) * len(inputs))
     seen: set[tuple[int, tuple[int | None, ...]]] = set()
     for index, axis in chosen:
         steps, fixed = inputs[index].shape[axis]
@@ -62,9 +65,6 @@ def readings(
             continue
         seen.add((steps, times))
         yield from batched(inputs, steps, times)
-    if not used:
-        for steps in repetitions:
-            yield from batched(inputs, steps, (None,) * len(inputs))
 
 
 def _time_like(

@@ -153,7 +153,7 @@ def read_model(
         onnx: What ONNX leaves open, for an ONNX file: see ``snnc.frontends.onnx_options``.
         lava_dl: The same for a lava-dl network: see ``snnc.frontends.lava_dl_options``.
         shape: For a pickled module, of one sample at one step.
-        steps: For a pickled module, the number of steps.
+        steps: For a pickled module or a ``.pt2`` file, the number of steps.
 
     Raises:
         CompileError: E101 no such file, E102 not a model, E103 damaged, E110 code or weights
@@ -164,8 +164,9 @@ def read_model(
     head = _head(path)
     if _is_pickled_module(path, head):
         return _pickled_module(path, shape, steps)
-    if shape or steps:
-        hint = "every other file says itself what its input is"
+    program = head.startswith(b"PK") and not shape and _is_program(path)
+    if shape or (steps and not program):
+        hint = "every other file says itself what its input is; --steps is for .pt2 files, too"
         raise fail("E003", f"--input and --steps do not belong to {path.name}", help=hint)
     if head.startswith(b"\x89HDF\r\n"):
         from snnc.frontends.from_hdf5 import read_hdf5
@@ -186,7 +187,7 @@ def read_model(
         if is_pt2(names):
             from snnc.frontends.from_pt2 import read_pt2
 
-            return read_pt2(path)
+            return read_pt2(path, steps)
         if not {"snnc.json", "graph.json"} & set(names):
             raise _foreign_zip(path, names)
         with Archive(path) as archive:
@@ -198,6 +199,14 @@ def read_model(
     if found := check_finite(model.graph):
         raise CompileError(found)
     return model
+
+
+def _is_program(path: Path) -> bool:
+    """Whether it is a file of ``torch.export.save``."""
+    try:
+        return is_pt2(zip_names(path))
+    except (UnsafeError, OSError):
+        return False
 
 
 def _head(path: Path, size: int = _HEAD) -> bytes:

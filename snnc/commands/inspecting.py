@@ -24,7 +24,7 @@ from snnc.profile import PROFILES
 @click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
 @click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
 @click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
-@click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module.")
+@click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module or .pt2.")
 @common
 @pass_console
 def inspect_command(

@@ -1,0 +1,155 @@
+"""Files with a batch of fixed size: samples are not steps, and not features either."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from snnc.container import LoadedModel, read_model
+from snnc.diagnostics import CompileError
+from snnc.frontends import from_onnx, from_pt2
+from snnc.frontends.evaluate import Evaluator
+from snnc.frontends.numeric_check import sequence_first
+from snnc.frontends.onnx_options import OnnxOptions
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Static(nn.Module):
+    """Eight steps inside; the input is the same at every step."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        v, total = torch.zeros_like(self.layer(x)), torch.tensor(0.0)
+        for _ in range(8):
+            v = 0.8 * v + self.layer(x)
+            s = (v > 0.3).float()
+            v = v - 0.3 * s
+            total = total + s
+        return total
+
+
+class Sequence(Static):
+    """Time is axis 1."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        v, total = torch.zeros(x.shape[0], 6), torch.tensor(0.0)
+        for t in range(x.shape[1]):
+            v = 0.8 * v + self.layer(x[:, t])
+            s = (v > 0.3).float()
+            v = v - 0.3 * s
+            total = total + s
+        return total
+
+
+def linear(kind: type[Static] = Static) -> Static:
+    torch.manual_seed(0)
+    return kind(nn.Linear(5, 6)).eval()
+
+
+def pt2(module: nn.Module, x: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(module, (x,)), buffer)
+    return buffer.getvalue()
+
+
+def read(form: str, module: nn.Module, x: torch.Tensor, path: Path, **options: Any) -> LoadedModel:
+    if form == "pt2":
+        return from_pt2.read_bytes(pt2(module, x), "net.pt2", options)
+    pytest.importorskip("onnx")
+    if form == "dynamo":
+        pytest.importorskip("onnxscript")
+    file = str(path / "net.onnx")
+    more = {"external_data": False, "verbose": False} if form == "dynamo" else {}
+    opset = 18 if form == "dynamo" else 17
+    torch.onnx.export(module, (x,), file, dynamo=form == "dynamo", opset_version=opset, **more)
+    return from_onnx.read_bytes(Path(file).read_bytes(), "net.onnx", options)
+
+
+def check(model: LoadedModel, module: nn.Module, x: torch.Tensor) -> None:
+    """Eight steps with a state, and what the module computes on other data."""
+    (entry,) = model.meta["inputs"]
+    assert (entry["time_axis"], entry["batch_axis"]) == (None, 0)
+    assert model.graph.steps == 8
+    assert model.meta["checks"]["states"] > 0
+    given = torch.rand(x.shape, generator=torch.Generator().manual_seed(7))
+    run = Evaluator(model.graph, {entry["name"]: sequence_first(given, None, 0)}, 8)
+    (y,) = run.outputs.values()
+    with torch.no_grad():
+        want = module(given)
+    assert torch.equal(y.reshape(want.shape), want)
+    assert want.any()
+
+
+@pytest.mark.parametrize("batch", [4, 20])
+@pytest.mark.parametrize("form", ["pt2", "older", "dynamo"])
+def test_a_batch_is_not_time(form: str, batch: int, tmp_path: Path) -> None:
+    module, x = linear(), torch.rand(batch, 5)
+    check(read(form, module, x, tmp_path), module, x)
+
+
+def test_a_batch_of_images(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, x = Static(nn.Conv2d(1, 3, 3)).eval(), torch.rand(16, 1, 8, 8)
+    for form in ("pt2", "older"):
+        check(read(form, module, x, tmp_path), module, x)
+
+
+def test_as_many_samples_as_steps(tmp_path: Path) -> None:
+    module, x = linear(), torch.rand(8, 5)
+    check(read("pt2", module, x, tmp_path), module, x)
+
+
+class Written(Static):
+    """The number of samples is written into the program."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        v, total = torch.zeros(x.shape[0], 6), torch.tensor(0.0)
+        for _ in range(8):
+            v = 0.8 * v + self.layer(x)
+            s = (v > 0.3).float()
+            v = v - 0.3 * s
+            total = total + s
+        return total
+
+
+SQUARE = [(Sequence, (12, 12, 5), 1), (Written, (5, 5), None)]
+
+
+@pytest.mark.parametrize(("kind", "shape", "time"), SQUARE)
+def test_samples_are_not_features(
+    kind: type[Static], shape: tuple[int, ...], time: int | None, tmp_path: Path
+) -> None:
+    module, x = linear(kind), torch.rand(shape)
+    with pytest.raises(CompileError) as caught:
+        read("pt2", module, x, tmp_path)
+    assert [d.code for d in caught.value.diagnostics] == ["E164"]
+    (entry,) = read("older", module, x, tmp_path).meta["inputs"]
+    assert (entry["time_axis"], entry["batch_axis"]) == (time, 0)
+
+
+def test_a_square_input_without_a_written_batch(tmp_path: Path) -> None:
+    module, x = linear(), torch.rand(5, 5)
+    for form in ("pt2", "older"):
+        check(read(form, module, x, tmp_path), module, x)
+
+
+def test_the_user_names_the_steps(tmp_path: Path) -> None:
+    module, x = linear(), torch.rand(20, 5)
+    check(read("pt2", module, x, tmp_path, steps=8), module, x)
+    for text in ("time_axis=none", "time_axis=none,steps=8", "steps=8"):
+        check(read("older", module, x, tmp_path, **OnnxOptions.parse(text).document()), module, x)
+    with pytest.raises(CompileError) as caught:
+        read("pt2", linear(Sequence), torch.rand(3, 12, 5), tmp_path, steps=8)
+    assert caught.value.diagnostics[0].code == "E137"
+    path = tmp_path / "net.pt2"
+    path.write_bytes(pt2(module, x))
+    assert read_model(path, steps=8).graph.steps == 8
