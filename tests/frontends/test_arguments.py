@@ -57,11 +57,11 @@ def refused(code: str, net: Any, x: Any, **options: Any) -> str:
         *({"steps": n} for n in (0, -3, "8", 2.0, True)),
         *({"time_axis": a} for a in (7, -3, "T", 1.0)),
         *({"batch_axis": a} for a in (2, "N")),
-        {"calibration": torch.rand(3, 7)},
-        {"calibration": torch.rand(0, 5)},
-        {"calibration": (torch.rand(3, 5), torch.rand(3, 5))},
+        {"calibration": torch.zeros(3, 7)},
+        {"calibration": torch.zeros(0, 5)},
+        {"calibration": (torch.zeros(3, 5), torch.zeros(3, 5))},
     ],
-    ids=str,
+    ids=lambda options: repr(options).replace("\n", ""),
 )
 def test_arguments_that_do_not_fit(options: dict[str, Any]) -> None:
     refused("E116", Net(), example(), **options)
