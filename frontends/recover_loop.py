@@ -275,8 +275,6 @@ def _lengths_of_proof(length: int, steps: int, sizes: set[int]) -> tuple[int, ..
     if steps <= length + 1:
         return (length + 3,)
     own = min(steps, LONGEST)
-    if own not in sizes:
-        return (own,)
     return own, next(t for t in itertools.count(own + 1) if t not in sizes)
 
 
