@@ -14,18 +14,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Edge, Graph, Node
-from snnc.interval import Interval, RangeOverflowError, ZeroDivisorError, guard
+from snnc.interval import Interval, RangeOverflowError, ZeroDivisorError
 from snnc.kernel import PREDICATES, Kernel
 from snnc.ops import Op
-from snnc.params import Param
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_ranges import annotate, kernel_ranges
+from snnc.passes.layer_ranges import LAYER_RANGES
+from snnc.passes.range_rule import RangeRule
+from snnc.passes.tensor_ranges import TENSOR_RANGES
 from snnc.types import Clock, Int
 
 #: Steps for which sums over time are proven if the user names no number.
@@ -59,7 +58,7 @@ class ProveRanges(Pass):
                 if isinstance(node.op, intops.IntNeuron):
                     limit = self._neuron(graph, node, known, ranges, limit)
                 else:
-                    ranges[node.name, 0] = _evaluate(node, known, limit)
+                    ranges[node.name, 0] = RANGES[type(node.op)](node, known, limit)
             except ZeroDivisorError:
                 text = f"{node.name} divides by a value that may be zero"
                 hint = "add a positive constant to the divisor, or clamp it"
@@ -155,108 +154,5 @@ def _overflow(node: Node) -> Diagnostic:
     )
 
 
-def _evaluate(node: Node, x: list[Interval], steps: int) -> Interval:
-    op, shape = node.op, node.type.shape
-    match op:
-        case intops.IntInput():
-            return Interval.of(op.lo, op.hi).broadcast(shape)
-        case intops.IntLinear():
-            return _affine(_linear(op.weight, x[0]), op.shift, op.bias)
-        case intops.IntConv2d():
-            bias = None if op.bias is None else Param(op.bias.data[:, None, None])
-            return _affine(_conv2d(op, x[0]), op.shift, bias)
-        case intops.IntSumPool2d() | intops.IntMaxPool2d():
-            return _pool(op, x[0])
-        case intops.IntReshape():
-            return x[0].reshape(op.shape)
-        case intops.IntSum():
-            total = x[0]
-            for other in x[1:]:
-                total = total + other
-            return total
-        case intops.IntRescale():
-            y = (x[0] * Interval.exactly(op.multiplier)).rsh(op.shift, op.rounding)
-            return (y if op.bias is None else y + Interval.exactly(op.bias)).broadcast(shape)
-        case intops.IntTimeSum():
-            total = x[0] * Interval.of(steps, steps)
-            return total.join(Interval.of(0, 0).broadcast(shape))
-        case intops.IntTimeLast() | intops.IntTimeMax():
-            return x[0].join(Interval.of(0, 0).broadcast(shape))
-        case intops.IntRepeat() | intops.IntTimeStack() | intops.IntOutput():
-            return x[0]
-    return _unknown(op)
-
-
-def _unknown(op: Op) -> Interval:
-    raise AssertionError(f"no range rule for {type(op).__name__}")
-
-
-def _affine(acc: Interval, shift: int, bias: Param | None) -> Interval:
-    y = acc.shl(shift)
-    return y if bias is None else y + Interval.exactly(bias)
-
-
-def _split(weight: Param) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    w = weight.data.astype(np.int64).reshape(weight.shape[0], -1)
-    return np.maximum(w, 0), np.minimum(w, 0)
-
-
-def _product(w: npt.NDArray[np.int64], x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """``x @ w.T`` of integers, in float64 where that is exact."""
-    largest = float(np.abs(x.astype(np.float64)).max(initial=0))  # int64 has no -min
-    bound = float(np.abs(w).sum(1).max(initial=0)) * largest
-    guard(bound)
-    if bound < float(1 << 53):
-        return (x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.int64)
-    return x @ w.T
-
-
-def _linear(weight: Param, x: Interval) -> Interval:
-    plus, minus = _split(weight)
-    lo = _product(plus, x.lo) + _product(minus, x.hi)
-    return Interval(lo, _product(plus, x.hi) + _product(minus, x.lo))
-
-
-def _conv2d(op: intops.IntConv2d, x: Interval) -> Interval:
-    out, per_group, kh, kw = op.weight.shape
-    plus, minus = _split(op.weight)
-    windows = [_windows(v, (kh, kw), op.stride, op.padding, op.dilation, 0) for v in (x.lo, x.hi)]
-    height, width = windows[0].shape[1:3]
-    lo, hi = [
-        w.transpose(1, 2, 0, 3, 4).reshape(height * width, op.groups, per_group * kh * kw)
-        for w in windows
-    ]
-    parts_lo, parts_hi = [], []
-    each = out // op.groups
-    for g in range(op.groups):
-        p, m = plus[g * each : (g + 1) * each], minus[g * each : (g + 1) * each]
-        parts_lo.append(_product(p, lo[:, g]) + _product(m, hi[:, g]))
-        parts_hi.append(_product(p, hi[:, g]) + _product(m, lo[:, g]))
-    low, high = (np.concatenate(p, 1).T.reshape(out, height, width) for p in (parts_lo, parts_hi))
-    return Interval(low, high)
-
-
-def _windows(
-    x: npt.NDArray[np.int64],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    fill: int,
-) -> npt.NDArray[np.int64]:
-    """Windows of (C, H, W) as (C, H', W', kH, kW)."""
-    pad = ((0, 0), (padding[0], padding[0]), (padding[1], padding[1]))
-    x = np.pad(x, pad, constant_values=fill)
-    reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, (1, 2))
-    return view[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-
-
-def _pool(op: intops.IntSumPool2d | intops.IntMaxPool2d, x: Interval) -> Interval:
-    summing = isinstance(op, intops.IntSumPool2d)
-    fill = 0 if summing else int(np.iinfo(np.int64).min)
-    lo, hi = (_windows(v, op.kernel, op.stride, op.padding, (1, 1), fill) for v in (x.lo, x.hi))
-    if not summing:
-        return Interval(lo.max((3, 4)), hi.max((3, 4)))
-    guard(hi.astype(float).sum((3, 4)), lo.astype(float).sum((3, 4)))
-    return Interval(lo.sum((3, 4)), hi.sum((3, 4)))
+#: How every operator but IntNeuron maps intervals.
+RANGES: dict[type[Op], RangeRule] = {**LAYER_RANGES, **TENSOR_RANGES}

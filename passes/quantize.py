@@ -11,34 +11,26 @@ median threshold is at least ``2**14`` integer steps, and the accumulator is shi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from snnc import intops, ops
-from snnc.conv_ops import Pair
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
-from snnc.exact import ONE, ConstantError, Expr, floats, leaf, nearest, signs
+from snnc.exact import ONE, ConstantError, leaf
 from snnc.graph import Graph, Node, Value
-from snnc.intops import IntOutput, IntRescale
-from snnc.params import Param, compact
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
 from snnc.passes.quantize_exact import exact_neuron, exact_weights
-from snnc.passes.quantize_neuron import lower_neuron
-from snnc.passes.quantize_weights import fold_unit
-from snnc.passes.quantized_value import Lowered, QValue, Root
+from snnc.passes.quantize_layers import LAYER_RULES
+from snnc.passes.quantize_network import NETWORK_RULES, is_constant
+from snnc.passes.quantize_rule import Rule
+from snnc.passes.quantize_time import TIME_RULES
+from snnc.passes.quantized_value import Lowered, QValue
 from snnc.profile import PROFILES
 from snnc.types import SPIKE
 
 #: Steps of an input's grid, up to which it is kept.
 MOST_STEPS = 1 << 16
-#: Fractional bits of a sum of values in different units, and of a bias behind a pool.
-SUM_GUARD = 8
-#: Fractional bits of a value to which a constant is added outside a neuron.
-OFFSET_GUARD = 14
 
 
 @dataclass(frozen=True)
@@ -80,9 +72,9 @@ class Quantize(Pass):
             elif any(e.delay for e in graph.out_edges(node.name)):
                 past_values.announce(low, node)
         for node in graph:
-            if isinstance(node.op, ops.Input | ops.Constant) or _constant(graph, node.name):
+            if isinstance(node.op, ops.Input | ops.Constant) or is_constant(graph, node.name):
                 continue
-            dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
+            dynamic = [e for e in graph.in_edges(node.name) if not is_constant(graph, e.src)]
             operands = [
                 low.sole(v) for e in dynamic if (v := past_values.arriving(low, e)) is not None
             ]
@@ -140,18 +132,10 @@ def input_format(op: ops.Input, bits: int, most: int = MOST_STEPS) -> tuple[int,
     return (-top if op.lo < 0 else 0), top, peak / top
 
 
-def _constant(graph: Graph, name: str) -> bool:
-    op = graph[name].op
-    if isinstance(op, ops.Constant):
-        return True
-    edges = graph.in_edges(name)
-    return isinstance(op, ops.Pointwise) and all(_constant(graph, e.src) for e in edges)
-
-
 def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     """Why ``quantize`` cannot take a node; all nodes are asked before any work starts."""
     op, found = node.op, []
-    if _constant(graph, node.name):
+    if is_constant(graph, node.name):
         return []
     for e in graph.in_edges(node.name):
         source = graph[e.src]
@@ -160,14 +144,14 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             text = f"{node.name} reads spikes that start at fractions of one"
             found.append(error("E212", text, node.loc, help="start them at 0 or 1"))
     if isinstance(op, ops.Pointwise):
-        constants = [_constant(graph, e.src) for e in graph.in_edges(node.name)]
+        constants = [is_constant(graph, e.src) for e in graph.in_edges(node.name)]
         affine = {"mul": (1, 1), "add": (1, 1), "div": (0, 1), "sub": (1, 1)}
         allowed = op.fn in affine and sum(constants) == 1
         if op.fn == "div" and allowed and constants[0]:
             allowed = False
         if op.fn == "neg":
             allowed = True
-        dynamic = [e for e in graph.in_edges(node.name) if not _constant(graph, e.src)]
+        dynamic = [e for e in graph.in_edges(node.name) if not is_constant(graph, e.src)]
         same = all(graph[e.src].types[e.out].shape == node.type.shape for e in dynamic)
         allowed = allowed and same
         if not allowed:
@@ -183,173 +167,8 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     return found
 
 
-def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
-    op = node.op
-    assert isinstance(op, ops.Linear | ops.Conv2d), "called for weights only"
-    source = low.settled(x[0])
-    effective = fold_unit(op, source.unit, low.real.in_edges(node.name)[0], low.real)
-    if effective is None:
-        text = f"the input of {node.name} has a scale that changes within one channel"
-        low.problems.append(error("E223", text, node.loc))
-        return
-    if source.per_step and op.bias is not None:
-        text = f"{node.name} adds a bias to a mean over time"
-        hint = "average after the layer, or sum instead of averaging"
-        low.problems.append(error("E224", text, node.loc, help=hint))
-        return
-    weights, columns = effective
-    root = Root(node, op, weights, columns)
-    zero = Param(np.zeros(op.weight.shape, np.int8))
-    if isinstance(op, ops.Linear):
-        placeholder: ops.Op = intops.IntLinear(zero)
-    else:
-        placeholder = intops.IntConv2d(zero, None, 0, op.stride, op.padding, op.dilation, op.groups)
-    low.add(node, placeholder, source)
-    low.values[node.name, 0] = QValue(Value(node.name), ONE, source.per_step, root)
-
-
-def _pool(make: Callable[[Pair, Pair, Pair], ops.Op], mean: bool) -> Rule:
-    """A rule for pools: the unit stays, divided by the window for a mean."""
-
-    def rule(low: Lowered, node: Node, x: list[QValue]) -> None:
-        op, v = node.op, low.passed(node, x[0])
-        assert isinstance(op, ops.SumPool2d | ops.AvgPool2d | ops.MaxPool2d), "pools only"
-        (edge,) = low.real.in_edges(node.name)
-        if not _per_channel(v.unit, low.real[edge.src].types[edge.out].shape):
-            text = f"the input of {node.name} has a scale that changes within one channel"
-            low.problems.append(error("E223", text, node.loc))
-            return
-        low.add(node, make(op.kernel, op.stride, op.padding), v)
-        area = leaf(float(op.kernel[0] * op.kernel[1])) if mean else ONE
-        low.values[node.name, 0] = v.moved(Value(node.name), lambda unit: unit / area)
-
-    return rule
-
-
-def _per_channel(unit: Expr, shape: tuple[int, ...]) -> bool:
-    if unit.number is not None:
-        return True
-    full = np.broadcast_to(floats(unit), shape)
-    return bool((full == full[:, :1, :1]).all())
-
-
-def _reshape(low: Lowered, node: Node, x: list[QValue]) -> None:
-    op, v = node.op, low.passed(node, x[0])
-    assert isinstance(op, ops.Reshape), "called for reshapes only"
-    (edge,) = low.real.in_edges(node.name)
-    old = low.real[edge.src].types[edge.out].shape
-    low.add(node, intops.IntReshape(op.shape), v)
-
-    def unit(u: Expr) -> Expr:
-        if u.number is not None or u.shape == ():
-            return u
-        return leaf(np.broadcast_to(floats(u), old).reshape(op.shape))
-
-    low.values[node.name, 0] = v.moved(Value(node.name), unit)
-
-
-def _mean(low: Lowered, node: Node, x: list[QValue]) -> None:
-    v = low.settled(x[0])
-    low.add(node, intops.IntTimeSum(), v)
-    low.values[node.name, 0] = replace(v, value=Value(node.name), per_step=True)
-
-
-def _crossing(make: Callable[[], ops.Op]) -> Rule:
-    def rule(low: Lowered, node: Node, x: list[QValue]) -> None:
-        v = low.settled(x[0])
-        low.add(node, make(), v)
-        low.values[node.name, 0] = replace(v, value=Value(node.name))
-
-    return rule
-
-
-def _repeat(low: Lowered, node: Node, x: list[QValue]) -> None:
-    v = low.passed(node, x[0])
-    low.add(node, intops.IntRepeat(), v)
-    low.values[node.name, 0] = v.moved(Value(node.name), lambda unit: unit)
-
-
-def _sum(low: Lowered, node: Node, x: list[QValue]) -> None:
-    if len({v.per_step for v in x}) > 1:
-        text = f"{node.name} adds a mean over time and a value that is none"
-        low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
-        return
-    operands = [low.settled(v) for v in x]
-    first = operands[0].unit
-    if any(v.unit != first for v in operands):
-        sizes = np.broadcast_arrays(*(np.abs(floats(v.unit)) for v in operands))
-        target = leaf(np.maximum.reduce(sizes)) / leaf(float(1 << SUM_GUARD))
-        operands = [low.rescaled(node, v, target) for v in operands]
-    low.add(node, intops.IntSum(), *operands)
-    per_step = any(v.per_step for v in operands)
-    low.values[node.name, 0] = QValue(Value(node.name), operands[0].unit, per_step)
-
-
-def _affine(low: Lowered, node: Node, x: list[QValue]) -> None:
-    """A leftover ``c * x``, ``x / c``, ``x + c`` or ``c - x``."""
-    op, v = node.op, low.settled(x[0])
-    assert isinstance(op, ops.Pointwise), "called for pointwise operators only"
-    edges = low.real.in_edges(node.name)
-    constants = [low.constant(e.src) for e in edges if _constant(low.real, e.src)]
-    c = constants[0] if constants else -ONE
-    if op.fn in ("mul", "div", "neg"):
-        c = ONE / c if op.fn == "div" else c
-        if (signs(c) > 0).all():
-            low.values[node.name, 0] = replace(v, unit=v.unit * c)
-            return
-        magnitude = leaf(np.maximum(np.abs(floats(c)), np.finfo(np.float64).tiny))
-        low.add(node, IntRescale(Param(compact(signs(c)))), v)
-        low.values[node.name, 0] = QValue(Value(node.name), v.unit * magnitude, v.per_step)
-        return
-    if v.per_step:
-        low.problems.append(error("E224", f"{node.name} adds to a mean over time", node.loc))
-        return
-    minus = op.fn == "sub" and _constant(low.real, edges[0].src)
-    c = -c if op.fn == "sub" and not minus else c
-    unit = v.unit / leaf(float(1 << OFFSET_GUARD))
-    factor = Param(compact(np.array(-(1 << OFFSET_GUARD) if minus else 1 << OFFSET_GUARD)))
-    low.add(node, IntRescale(factor, 0, "half_away", Param(compact(nearest(c / unit)))), v)
-    low.values[node.name, 0] = QValue(Value(node.name), unit)
-
-
-def _output(low: Lowered, node: Node, x: list[QValue]) -> None:
-    v = low.settled(x[0])
-    (edge,) = low.real.in_edges(node.name)
-    stacked = isinstance(low.real[edge.src].op, ops.TimeStack)
-    scale = floats(v.unit)
-    if not stacked and scale.size > 1 and not (scale == scale.reshape(-1)[0]).all():
-        # Rows with scales of their own: one common unit, so that integers compare across rows.
-        largest = leaf(float(np.abs(scale).max()) / (1 << SUM_GUARD))
-        v = low.rescaled(node, v, largest)
-        scale = floats(v.unit)
-    if scale.size > 1 and (scale == scale.reshape(-1)[0]).all():
-        scale = scale.reshape(-1)[0]
-    low.add(node, IntOutput(Param(np.asarray(scale)), v.per_step), v)
-    low.values[node.name, 0] = replace(v, value=Value(node.name))
-
-
-Rule = Callable[[Lowered, Node, list[QValue]], None]
-
-
 #: How each real operator becomes integers.
-RULES: dict[type[ops.Op], Rule] = {
-    ops.Linear: _weights,
-    ops.Conv2d: _weights,
-    ops.SumPool2d: _pool(intops.IntSumPool2d, mean=False),
-    ops.AvgPool2d: _pool(intops.IntSumPool2d, mean=True),
-    ops.MaxPool2d: _pool(intops.IntMaxPool2d, mean=False),
-    ops.Reshape: _reshape,
-    ops.Sum: _sum,
-    ops.Pointwise: _affine,
-    ops.Neuron: lower_neuron,
-    ops.Repeat: _repeat,
-    ops.TimeSum: _crossing(intops.IntTimeSum),
-    ops.TimeMean: _mean,
-    ops.TimeLast: _crossing(intops.IntTimeLast),
-    ops.TimeMax: _crossing(intops.IntTimeMax),
-    ops.TimeStack: _crossing(intops.IntTimeStack),
-    ops.Output: _output,
-}
+RULES: dict[type[ops.Op], Rule] = {**LAYER_RULES, **TIME_RULES, **NETWORK_RULES}
 
 #: What exact profiles do otherwise.
 EXACT: dict[type[ops.Op], Rule] = {

@@ -55,6 +55,13 @@ def checked_axes(axes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ..
     return axes
 
 
+def integers(**params: Param | None) -> None:
+    """Check that parameters hold integers."""
+    for name, param in params.items():
+        if param is not None and not param.is_integer:
+            raise ValueError(f"{name} must be integers, got {param}")
+
+
 def broadcast(shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     """Common shape of values that are combined element by element."""
     try:

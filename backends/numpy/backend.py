@@ -15,6 +15,8 @@ from snnc.storage import dump_graph
 
 _HERE = Path(__file__).parent
 
+#: The files that make the simulator.
+SOURCES = ("simulator", "program", "arithmetic", "layers", "tensors", "arrays")
 #: What the simulator computes; anything else is not an integer program.
 SUPPORTED = frozenset({*OPERATORS, *PER_STEP, "IntInput", "IntNeuron"})
 
@@ -39,7 +41,7 @@ def program(graph: Graph) -> dict[str, str | bytes]:
     return {
         "graph.json": document,
         "tensors.safetensors": tensors,
-        **{name: _standalone(name) for name in ("simulator.py", "arithmetic.py", "arrays.py")},
+        **{f"{name}.py": _standalone(f"{name}.py") for name in SOURCES},
     }
 
 

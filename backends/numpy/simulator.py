@@ -1,8 +1,9 @@
 """The definition of the integer operators, as a bit-exact simulator that needs NumPy alone.
 
-This file and ``arithmetic.py`` are part of the compiler and are copied into every artifact: what
-runs there is what every other backend is compared with.  It reads the integer program that
-``snnc`` writes (``graph.json`` and ``tensors.safetensors``) and knows nothing else of ``snnc``.
+This file and those with the operators (``SOURCES`` in ``backend.py``) are part of the compiler and
+are copied into every artifact: what runs there is what every other backend is compared with.  It
+reads the integer program that ``snnc`` writes (``graph.json`` and ``tensors.safetensors``) and
+knows nothing else of ``snnc``.
 
 Values are int64 arrays with the batch first.  Matrix products run in floating point where the
 proven ranges make that exact (below 2**24 in float32, 2**53 in float64), else in int64.
@@ -11,17 +12,17 @@ proven ranges make that exact (below 2**24 in float32, 2**53 in float64), else i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from snnc.backends.numpy.arithmetic import evaluate, rsh
+from snnc.backends.numpy.arithmetic import evaluate
+from snnc.backends.numpy.layers import LAYERS
+from snnc.backends.numpy.program import Array, Operator, Record
+from snnc.backends.numpy.tensors import TENSORS
 
-Array = npt.NDArray[Any]
-Record = dict[str, Any]
 PER_STEP = ("IntTimeSum", "IntTimeMax", "IntTimeLast", "IntTimeStack")
 
 
@@ -268,81 +269,5 @@ class _Run:
         return self.state.get(f"{node['name']}.acc", np.zeros((self.batch, *shape), np.int64))
 
 
-def _finish(acc: Array, node: Record, sim: Simulator, spatial: bool) -> Array:
-    a = node["attributes"]
-    y: Array = acc.astype(np.int64) << a["shift"]
-    if a["bias"] is None:
-        return y
-    bias = sim.param(a["bias"])
-    return np.asarray(y + (bias[:, None, None] if spatial else bias))
-
-
-def linear(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """``((weight @ x) << shift) + bias``."""
-    w = sim.exact[node["name"]]
-    return _finish(operands[0].astype(w.dtype) @ w.T, node, sim, spatial=False)
-
-
-def _windows(x: Array, kernel: tuple[int, int], a: Record, fill: int) -> Array:
-    """Windows of (N, C, H, W) as (N, C, H', W', kH, kW)."""
-    (ph, pw), (sh, sw), (dh, dw) = a["padding"], a["stride"], a.get("dilation", (1, 1))
-    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=fill)
-    reach = (dh * (kernel[0] - 1) + 1, dw * (kernel[1] - 1) + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, (2, 3))
-    return view[:, :, ::sh, ::sw, ::dh, ::dw]
-
-
-def conv2d(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch."""
-    a, w = node["attributes"], sim.exact[node["name"]]
-    out, per_group, kh, kw = w.shape
-    groups = a["groups"]
-    x = _windows(operands[0].astype(w.dtype), (kh, kw), a, 0)
-    n, _, height, width = x.shape[:4]
-    x = x.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, groups, per_group * kh * kw)
-    parts = [x[:, g] @ part.reshape(len(part), -1).T for g, part in enumerate(np.split(w, groups))]
-    acc = np.concatenate(parts, 1).reshape(n, height, width, out).transpose(0, 3, 1, 2)
-    return _finish(acc, node, sim, spatial=True)
-
-
-def sum_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """Sum over windows."""
-    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], 0)
-    return np.asarray(windows.sum((4, 5)))
-
-
-def max_pool(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """Maximum over windows; the padding is smaller than any value."""
-    lowest = np.iinfo(np.int64).min
-    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], lowest)
-    peak: Array = windows.max((4, 5))
-    return peak
-
-
-def rescale(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """``rsh(x * multiplier, shift, rounding) + bias``."""
-    a = node["attributes"]
-    y = rsh(operands[0] * sim.param(a["multiplier"]), a["shift"], a["rounding"])
-    return y if a["bias"] is None else y + sim.param(a["bias"])
-
-
-def add(sim: Simulator, node: Record, operands: list[Array]) -> Array:
-    """Sum of the operands."""
-    total = operands[0]
-    for x in operands[1:]:
-        total = total + x
-    return total
-
-
 #: Operators without state, by name.
-OPERATORS: dict[str, Callable[[Simulator, Record, list[Array]], Array]] = {
-    "IntLinear": linear,
-    "IntConv2d": conv2d,
-    "IntSumPool2d": sum_pool,
-    "IntMaxPool2d": max_pool,
-    "IntRescale": rescale,
-    "IntSum": add,
-    "IntReshape": lambda sim, node, x: x[0].reshape(len(x[0]), *node["attributes"]["shape"]),
-    "IntRepeat": lambda sim, node, x: x[0],
-    "IntOutput": lambda sim, node, x: x[0],
-}
+OPERATORS: dict[str, Operator] = {**LAYERS, **TENSORS}

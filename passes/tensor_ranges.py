@@ -1,0 +1,79 @@
+"""Exact intervals of what rescales, adds, rearranges or collects."""
+
+from __future__ import annotations
+
+from snnc.graph import Node
+from snnc.interval import Interval
+from snnc.intops import (
+    IntInput,
+    IntOutput,
+    IntRepeat,
+    IntRescale,
+    IntReshape,
+    IntSum,
+    IntTimeLast,
+    IntTimeMax,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.passes.range_rule import RangeRule
+
+
+def source(node: Node, x: list[Interval], steps: int) -> Interval:
+    """What an input may hold; every backend checks it."""
+    op = node.op
+    assert isinstance(op, IntInput), "dispatched by type"
+    return Interval.of(op.lo, op.hi).broadcast(op.shape)
+
+
+def reshape(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The same intervals in another shape."""
+    return x[0].reshape(node.type.shape)
+
+
+def add(node: Node, x: list[Interval], steps: int) -> Interval:
+    """Sum of the operands."""
+    total = x[0]
+    for other in x[1:]:
+        total = total + other
+    return total
+
+
+def rescale(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The product, shifted and rounded, with its bias."""
+    op = node.op
+    assert isinstance(op, IntRescale), "dispatched by type"
+    y = (x[0] * Interval.exactly(op.multiplier)).rsh(op.shift, op.rounding)
+    total = y if op.bias is None else y + Interval.exactly(op.bias)
+    return total.broadcast(node.type.shape)
+
+
+def time_sum(node: Node, x: list[Interval], steps: int) -> Interval:
+    """Up to ``steps`` summands, also none."""
+    total = x[0] * Interval.of(steps, steps)
+    return total.join(Interval.of(0, 0).broadcast(node.type.shape))
+
+
+def kept(node: Node, x: list[Interval], steps: int) -> Interval:
+    """One of the steps' values, or 0 before the first step."""
+    return x[0].join(Interval.of(0, 0).broadcast(node.type.shape))
+
+
+def same(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The operand itself."""
+    return x[0]
+
+
+#: The rules.
+TENSOR_RANGES: dict[type, RangeRule] = {
+    IntInput: source,
+    IntReshape: reshape,
+    IntSum: add,
+    IntRescale: rescale,
+    IntTimeSum: time_sum,
+    IntTimeLast: kept,
+    IntTimeMax: kept,
+    IntRepeat: same,
+    IntTimeStack: same,
+    IntOutput: same,
+}
