@@ -9,7 +9,7 @@ import numpy as np
 from snnc import intops, ops
 from snnc.conv_ops import Pair
 from snnc.diagnostics import error
-from snnc.exact import ONE, Expr, floats, leaf
+from snnc.exact import ONE, Expr, floats, leaf, rearranged
 from snnc.graph import Node, Value
 from snnc.params import Param
 from snnc.passes.quantize_rule import Rule
@@ -75,9 +75,7 @@ def _reshape(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.add(node, intops.IntReshape(op.shape), v)
 
     def unit(u: Expr) -> Expr:
-        if u.number is not None or u.shape == ():
-            return u
-        return leaf(np.broadcast_to(floats(u), old).reshape(op.shape))
+        return rearranged(u, old, lambda x: x.reshape(op.shape))
 
     low.values[node.name, 0] = v.moved(Value(node.name), unit)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import Diagnostic
-from snnc.exact import Expr, apply, floats, leaf, nearest
+from snnc.exact import Expr, apply, floats, leaf, nearest, rearranged
 from snnc.graph import Edge, Graph, Node, Value
 from snnc.intops import IntRescale
 from snnc.params import Param, compact
@@ -20,6 +20,8 @@ from snnc.profile import Profile
 Transform = Callable[[Expr], Expr]
 Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
 Floats = npt.NDArray[np.float64]
+#: Fractional bits that a common unit of values in different units keeps of the largest.
+COMMON_GUARD = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,20 @@ class Lowered:
     def passed(self, node: Node, v: QValue) -> QValue:
         """The operand of ``node``; it may keep waiting if ``node`` alone decides about it."""
         return v if len(self.real.out_edges(node.name)) == 1 else self.settled(v)
+
+    def uniform(self, node: Node, v: QValue, axes: tuple[int, ...] | None = None) -> QValue:
+        """The value in a unit that does not change along ``axes`` (None: along none at all)."""
+        shape = self.out.type_of(v.value).shape
+        over = tuple(range(len(shape))) if axes is None else axes
+        if v.unit.number is not None:
+            return v
+        sizes = np.broadcast_to(np.abs(floats(v.unit)), shape)
+        largest = sizes.max(over, keepdims=axes is not None)
+        if (sizes == largest).all():
+            first = tuple(slice(1) if a in over else slice(None) for a in range(len(shape)))
+            unit = rearranged(v.unit, shape, lambda x: x[first] if axes else x.reshape(-1)[0])
+            return replace(v, unit=unit)
+        return self.rescaled(node, v, leaf(largest) / leaf(float(1 << COMMON_GUARD)))
 
     def rescaled(self, node: Node, v: QValue, target: Expr) -> QValue:
         """The value in units of ``target``, through an IntRescale unless they are equal."""

@@ -136,6 +136,19 @@ ZERO = leaf(0.0)
 ONE = leaf(1.0)
 
 
+def rearranged(expr: Expr, shape: tuple[int, ...], change: Callable[[Floats], Floats]) -> Expr:
+    """The elements of ``expr``, broadcast to ``shape`` and moved by ``change``.
+
+    >>> floats(rearranged(leaf([1.0, 2.0]) / leaf(4.0), (2,), lambda x: x[::-1])).tolist()
+    [0.5, 0.25]
+    """
+    if expr.value is None:
+        return Expr(expr.fn, tuple(rearranged(a, shape, change) for a in expr.args))
+    if not expr.shape:
+        return expr
+    return leaf(change(np.broadcast_to(expr.value.data, shape)))
+
+
 def nearest(expr: Expr) -> Ints:
     """Round to the nearest integer, ties away from zero.
 
