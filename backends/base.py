@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from snnc.diagnostics import CompileError, Diagnostic, Severity
+from snnc.diagnostics import Diagnostic, stop_on_errors
 from snnc.graph import Graph
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -56,6 +56,5 @@ class Backend(abc.ABC):
     def compile(self, graph: Graph) -> Artifacts:
         """Check, then emit."""
         found = self.check(graph)
-        if any(d.severity is Severity.ERROR for d in found):
-            raise CompileError(found)
+        stop_on_errors(found)
         return self.emit(graph)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, Diagnostic, error, remark, warning
+from snnc.diagnostics import Diagnostic, error, remark, stop_on_errors, warning
 from snnc.frontends.lava_dl_file import NetFile, RawLayer, read_file
 from snnc.frontends.lava_dl_graph import Builder
 from snnc.frontends.lava_dl_layers import LAYERS
@@ -33,7 +33,7 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
     chosen = LavaDlOptions.of(options)
     net = read_file(data, name)
     found = _check(net)
-    _stop(found)
+    stop_on_errors(found)
     builder = Builder(Path(name).stem, chosen, chosen.steps or net.steps or 1)
     for layer in net.layers:
         try:
@@ -44,16 +44,11 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         except ValueError as e:
             found.append(error("E202", f"{layer.title}: {e}", layer.loc))
             break
-    _stop(found)
+    stop_on_errors(found)
     graph = builder.finish()
     found.append(_assumptions(chosen, builder, net))
     meta = {"format": "lava-dl", "profile": "loihi", "options": asdict(chosen)}
     return LoadedModel(graph, meta, found)
-
-
-def _stop(found: list[Diagnostic]) -> None:
-    if any(d.severity == "error" for d in found):
-        raise CompileError(found)
 
 
 def _check(net: NetFile) -> list[Diagnostic]:

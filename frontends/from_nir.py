@@ -7,7 +7,6 @@ mean), and here the graph.  What NIR leaves open is ``NirOptions``.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,8 +17,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, Diagnostic, error, fail, remark, warning
-from snnc.frontends.isolated import read_isolated
+from snnc.diagnostics import CompileError, Diagnostic, error, remark, stop_on_errors, warning
 from snnc.frontends.nir_exporters import EXPORTERS
 from snnc.frontends.nir_file import RawNode, read_file
 from snnc.frontends.nir_graph import Network, flatten, order
@@ -34,61 +32,36 @@ from snnc.frontends.nir_neurons import NEURONS, neuron_kernel
 from snnc.frontends.nir_options import NirOptions
 from snnc.frontends.nir_shapes import Shapes, find_shapes
 from snnc.frontends.nir_time import choose_step
+from snnc.frontends.readouts import READOUTS
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
 from snnc.types import TensorType
 
-_READOUTS: dict[str, type[ops.Op]] = {
-    "stack": ops.TimeStack,
-    "sum": ops.TimeSum,
-    "mean": ops.TimeMean,
-    "last": ops.TimeLast,
-    "max": ops.TimeMax,
-}
 
-
-def read_nir(path: str | Path, options: NirOptions | None = None) -> LoadedModel:
-    """Read a NIR file; nothing in it is executed, and no other file is opened.
-
-    Args:
-        path: The file.
-        options: What NIR leaves open.
+def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
+    """Read a NIR file from its bytes, in this process: for the child, and for tests.
 
     Raises:
         CompileError: E10x and E14x for files that cannot be read, E148 for options, E2xx for
             networks that do not fit together or are not supported, E301 for NaN, E322 for time
-            constants, E641 without h5py.
+            constants.
     """
-    chosen = (options or NirOptions()).check()
-    if importlib.util.find_spec("h5py") is None:
-        hint = "pip install 'snnc[nir]'"
-        raise fail("E641", "reading NIR files needs h5py, which is not installed", help=hint)
-    return read_isolated("snnc.frontends.from_nir:read_bytes", Path(path), asdict(chosen))
-
-
-def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
-    """Read a NIR file from its bytes, in this process: for the child, and for tests."""
     chosen = NirOptions.of(options).resolved()
     root, version = read_file(data, name)
     net = flatten(root, chosen.loop or "spikes")
     found = net.diagnostics + _check_fields(net)
-    _stop(found)
+    stop_on_errors(found)
     neurons = [n for n in net.nodes.values() if n.kind in NEURONS]
     dt, why, said = choose_step([n for n in neurons if n.kind != "Threshold"], chosen)
     found += said
-    _stop(found)
+    stop_on_errors(found)
     shapes = find_shapes(net)
     found += shapes.diagnostics
-    _stop(found)
+    stop_on_errors(found)
     graph = _Builder(net, chosen, dt, shapes, Path(name).stem).build()
     found.append(_assumptions(chosen, dt, why, net))
     meta = {"format": "nir", "nir": version, "options": asdict(chosen) | {"dt": dt}}
     return LoadedModel(graph, meta, found)
-
-
-def _stop(found: list[Diagnostic]) -> None:
-    if any(d.severity == "error" for d in found):
-        raise CompileError(found)
 
 
 def _check_fields(net: Network) -> list[Diagnostic]:
@@ -243,7 +216,7 @@ class _Builder:
             operands = [(made, 0)]
         if name in self.net.outputs:
             read = self.fresh(f"{name}.{self.options.readout}")
-            self.emit(read, _READOUTS[self.options.readout](), name, operands, shape)
+            self.emit(read, READOUTS[self.options.readout](), name, operands, shape)
             self.graph.declare(name, ops.Output(), self.graph[read].types, node.loc)
             self.edges.append(Edge(read, name))
 

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 import snnc
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, Diagnostic, Loc, Severity, fail
+from snnc.diagnostics import CompileError, Diagnostic, Loc, Severity, fail, stop_on_errors
 from snnc.storage import dump_graph, load_graph
 
 _MIB = 1 << 20
@@ -172,8 +172,7 @@ def _decoded(answer: bytes, name: str) -> LoadedModel:
         if "crash" in header:
             raise _died(name, str(header["crash"]))
         found = [_diagnostic(d) for d in header["diagnostics"]]
-        if any(d.severity is Severity.ERROR for d in found):
-            raise CompileError(found)
+        stop_on_errors(found)
         size, meta = int(header["size"]), dict(header["meta"])
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise _died(name, f"the reader's answer is damaged ({type(e).__name__})") from e

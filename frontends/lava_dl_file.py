@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail
-from snnc.frontends.hdf5_walk import Walk, at, check_name
+from snnc.diagnostics import CompileError, Diagnostic, Loc, fail
+from snnc.finite import not_finite
+from snnc.frontends.hdf5_file import plain_text, read_walked
+from snnc.frontends.hdf5_walk import at
 
 Array = npt.NDArray[Any]
 Fields = dict[str, Array | str]
@@ -82,18 +84,11 @@ def read_file(data: bytes, name: str) -> NetFile:
             size can mean, E142 links in a circle, E143 too deep or too many objects, E144 an
             element type, E145 a name, E170 no network, E301 NaN or infinity.
     """
-    h5py = importlib.import_module("h5py")
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            Walk(h5py, len(data), _TEXT, _AGAIN).group(file, "", 0)
-            return _Reader(h5py).network(file, name)
-    except (CompileError, MemoryError):
-        raise
-    except RecursionError as e:
-        raise fail("E143", f"{name} is nested too deeply") from e
-    except Exception as e:  # h5py passes on what libhdf5 finds in damaged files as any of these
-        text = f"{name} is damaged: {type(e).__name__}: {e}"
-        raise fail("E103", text[:400], help="copy the file again, or export it again") from e
+
+    def read(h5py: Any, file: Any) -> NetFile:
+        return _Reader(h5py).network(file, name)
+
+    return read_walked(data, name, _TEXT, _AGAIN, read)
 
 
 class _Reader:
@@ -153,21 +148,9 @@ class _Reader:
         if data.dtype.kind in "OS":
             if data.size != 1:
                 raise fail("E170", f"{path} is not one text", at(path))
-            return _decoded(np.asarray(data[()]).reshape(-1)[0], path)
+            return plain_text(np.asarray(data[()]).reshape(-1)[0], path)
         value = np.asarray(data[()])
         if value.dtype.kind == "f":
             value = value.astype(np.float64)
-            bad = np.argwhere(~np.isfinite(value))
-            if len(bad):
-                index = [int(i) for i in bad[0]]
-                text = f"{path}{index if index else ''} is {value[tuple(index)]}"
-                note = f"{len(bad)} of {value.size} values are not finite"
-                hint = "training diverged or the file is damaged: train again or restore it"
-                self.problems.append(error("E301", text, Loc(path), note, help=hint))
+            self.problems += not_finite(value, path, Loc(path))
         return value
-
-
-def _decoded(value: object, path: str) -> str:
-    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-    check_name(text, path)
-    return text

@@ -17,6 +17,7 @@ from snnc import ops
 from snnc.frontends.lava_dl_file import Fields, RawLayer
 from snnc.frontends.lava_dl_neurons import Neuron, UnsupportedError, neuron_kernel, per_channel
 from snnc.frontends.lava_dl_options import LavaDlOptions
+from snnc.frontends.readouts import READOUTS
 from snnc.graph import Edge, Graph
 from snnc.params import Param
 from snnc.types import TensorType
@@ -27,13 +28,6 @@ Shape = tuple[int, ...]
 #: Longest delay of Loihi's synapses, and of lava-dl's axons.
 MAX_DELAY = 63
 MAX_SIZE = 1 << 27
-_READOUTS: dict[str, type[ops.Op]] = {
-    "stack": ops.TimeStack,
-    "sum": ops.TimeSum,
-    "mean": ops.TimeMean,
-    "last": ops.TimeLast,
-    "max": ops.TimeMax,
-}
 
 
 @dataclass(frozen=True)
@@ -157,7 +151,7 @@ class Builder:
             self.last = Signal(node, shape, np.zeros((), np.int64))
         operand = self.uniform(self.last, layer)
         readout = self.options.readout
-        read = self.emit(f"output.{readout}", _READOUTS[readout](), layer, operand)
+        read = self.emit(f"output.{readout}", READOUTS[readout](), layer, operand)
         self.emit("output", ops.Output(), layer, (read, 0))
         for edge in self._edges:
             self.graph.connect(edge)

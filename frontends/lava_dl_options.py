@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from snnc.diagnostics import CompileError, Diagnostic, error
+from snnc.frontends.file_options import OptionProblems, pairs_of
+from snnc.frontends.readouts import Readout
 
 Compare = Literal["gt", "ge"]
-Readout = Literal["stack", "sum", "mean", "last", "max"]
 
 _NUMBERS: dict[str, type[int | float]] = {
     **dict.fromkeys(("delay_shift", "steps"), int),
     **dict.fromkeys(("input_lo", "input_hi", "input_step"), float),
 }
+_FORMAT = ("lava-dl", "E178")
 _CHOICES = {"compare": get_args(Compare), "readout": get_args(Readout)}
 _MAX_SIDE = 1 << 24
 
@@ -56,52 +57,30 @@ class LavaDlOptions:
         Raises:
             CompileError: E178 with everything that is wrong.
         """
-        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        return cls.of({key.strip(): value.strip() for key, _, value in pairs})
+        return cls.of(pairs_of(text))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LavaDlOptions:
         """From names and values, which may be text; the inverse of ``dataclasses.asdict``."""
-        found: list[Diagnostic] = []
-        known = [f.name for f in fields(cls)]
-        kept: dict[str, Any] = {}
-        for key, value in values.items():
-            if key not in known:
-                hint = f"known: {', '.join(sorted(known))}"
-                found.append(error("E178", f"unknown lava-dl option {key!r}", help=hint))
-            elif value is not None:
-                try:
-                    kept[key] = _NUMBERS.get(key, str)(value)
-                except (TypeError, ValueError):
-                    text = f"lava-dl option {key} is {value!r}, which is not a number"
-                    found.append(error("E178", text))
-        if found:
-            raise CompileError(found)
+        problems = OptionProblems(*_FORMAT)
+        kept = problems.typed(values, [f.name for f in fields(cls)], _NUMBERS)
+        problems.stop()
         return cls(**kept).check()
 
     def check(self) -> LavaDlOptions:
         """Return the options, or raise CompileError E178 with all that is wrong."""
-        found: list[Diagnostic] = []
+        problems = OptionProblems(*_FORMAT)
         for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                hint = f"possible: {', '.join(choices)}"
-                text = f"lava-dl option {key} is {getattr(self, key)!r}"
-                found.append(error("E178", text, help=hint))
+            problems.one_of(key, getattr(self, key), choices)
         if self.delay_shift not in (0, 1):
-            found.append(
-                error("E178", f"lava-dl option delay_shift is {self.delay_shift}, not 0 or 1")
-            )
+            problems.wrong("delay_shift", self.delay_shift, ", not 0 or 1")
         if self.steps < 0:
-            found.append(error("E178", f"lava-dl option steps is {self.steps}"))
+            problems.wrong("steps", self.steps)
         if self.input and not self._sides():
             hint = "for example input=2x32x32: channels, height and width"
-            found.append(error("E178", f"lava-dl option input is {self.input!r}", help=hint))
-        lo, hi, step = self.grid(-1.0, 1.0)
-        finite = all(abs(x) < float("inf") for x in (lo, hi, step))
-        if not finite or lo > hi or step <= 0:
-            found.append(error("E178", f"the range of the inputs is {(lo, hi, step)}"))
-        if found:
-            raise CompileError(found)
+            problems.wrong("input", f"{self.input!a:.60}", help=hint)
+        problems.grid(*self.grid(-1.0, 1.0), needed=True)
+        problems.stop()
         return self
 
     @property

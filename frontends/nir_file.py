@@ -9,16 +9,16 @@ Reference: NIR 1.0, https://neuroir.org; layout of files: ``/version``, ``/node/
 
 from __future__ import annotations
 
-import importlib
-import io
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail
-from snnc.frontends.hdf5_walk import Walk, at, check_name
+from snnc.diagnostics import CompileError, Diagnostic, Loc, fail
+from snnc.finite import not_finite
+from snnc.frontends.hdf5_file import plain_text, read_walked
+from snnc.frontends.hdf5_walk import at
 
 Array = npt.NDArray[Any]
 
@@ -60,18 +60,11 @@ def read_file(data: bytes, name: str) -> tuple[RawNode, str]:
             deep or too many objects, E144 an element type, E145 a name, E146 no NIR graph, E301
             NaN or infinity.
     """
-    h5py = importlib.import_module("h5py")
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            Walk(h5py, len(data), _TEXT, _AGAIN).group(file, "", 0)
-            return _Reader(h5py).root(file, name)
-    except (CompileError, MemoryError):
-        raise
-    except RecursionError as e:
-        raise fail("E143", f"{name} is nested too deeply") from e
-    except Exception as e:  # h5py passes on what libhdf5 finds in damaged files as any of these
-        text = f"{name} is damaged: {type(e).__name__}: {e}"
-        raise fail("E103", text[:400], help="copy the file again, or export it again") from e
+
+    def read(h5py: Any, file: Any) -> tuple[RawNode, str]:
+        return _Reader(h5py).root(file, name)
+
+    return read_walked(data, name, _TEXT, _AGAIN, read)
 
 
 class _Reader:
@@ -126,13 +119,13 @@ class _Reader:
             return ()
         if len(data.shape) != 2 or data.shape[1] != 2 or data.dtype.kind not in "OS":
             raise fail("E146", f"the edges of {path or 'the graph'} are not pairs of names")
-        pairs = [tuple(_decoded(x, f"{path}/edges") for x in row) for row in data[()]]
+        pairs = [tuple(plain_text(x, f"{path}/edges") for x in row) for row in data[()]]
         return tuple((a, b) for a, b in pairs)
 
     def _text(self, data: Any, path: str) -> str:
         if data.shape != () or data.dtype.kind not in "OS":
             raise fail("E146", f"{path or 'node'}: a name is not one text", at(path))
-        return _decoded(data[()], path)
+        return plain_text(data[()], path)
 
     def _field(self, data: Any, path: str, name: str) -> Array | str:
         if data.dtype.kind in "OS":
@@ -141,17 +134,5 @@ class _Reader:
         if value.dtype.kind == "f":
             value = value if value.dtype.itemsize in (4, 8) else value.astype(np.float64)
             value = value.astype(value.dtype.newbyteorder("="))
-            bad = np.argwhere(~np.isfinite(value))
-            if len(bad):
-                index = [int(i) for i in bad[0]]
-                text = f"{path}: {name}{index if index else ''} is {value[tuple(index)]}"
-                note = f"{len(bad)} of {value.size} values are not finite"
-                hint = "training diverged or the file is damaged: train again or restore it"
-                self.problems.append(error("E301", text, Loc(path), note, help=hint))
+            self.problems += not_finite(value, f"{path}: {name}", Loc(path))
         return value
-
-
-def _decoded(value: object, path: str) -> str:
-    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-    check_name(text, path)
-    return text

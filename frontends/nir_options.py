@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 
-from snnc.diagnostics import CompileError, Diagnostic, error
+from snnc.diagnostics import CompileError, error
+from snnc.frontends.file_options import OptionProblems, pairs_of
 from snnc.frontends.nir_exporters import EXPORTERS
+from snnc.frontends.readouts import Readout
 
 Reset = Literal["zero", "subtract", "none"]
 Timing = Literal["same", "next", "drop", "snntorch"]
@@ -26,7 +28,12 @@ Initial = Literal["zero", "v_leak", "v_reset"]
 Spikes = Literal["one", "many"]
 Floor = Literal["none", "zero"]
 Loop = Literal["spikes", "current"]
-Readout = Literal["stack", "sum", "mean", "last", "max"]
+
+_FORMAT = ("NIR", "E148")
+_NUMBERS: dict[str, type[int | float]] = {
+    "steps": int,
+    **dict.fromkeys(("dt", "input_lo", "input_hi", "input_step"), float),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +98,30 @@ class NirOptions:
         Raises:
             CompileError: E148 with everything that is wrong.
         """
-        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        return cls.of({key.strip(): value.strip() for key, _, value in pairs})
+        return cls.of(pairs_of(text))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> NirOptions:
         """From names and values, which may be text; the inverse of ``dataclasses.asdict``."""
-        found: list[Diagnostic] = []
-        known = {f.name for f in fields(cls)}
-        kept = {}
-        for key, value in values.items():
-            if key not in known:
-                hint = f"known: {', '.join(sorted(known))}"
-                found.append(error("E148", f"unknown NIR option {key!r}", help=hint))
-            elif value is not None:
-                kept[key] = _converted(key, value, found)
-        if found:
-            raise CompileError(found)
+        problems = OptionProblems(*_FORMAT)
+        kept = problems.typed(values, [f.name for f in fields(cls)], _NUMBERS)
+        problems.stop()
         return cls(**kept).check()
 
     def check(self) -> NirOptions:
         """Return the options, or raise CompileError E148 with all that is wrong."""
-        found: list[Diagnostic] = []
-        for key in _CHOICES:
-            _one_of(key, getattr(self, key), found)
+        problems = OptionProblems(*_FORMAT)
+        for key, choices in _CHOICES.items():
+            if (value := getattr(self, key)) is not None:
+                problems.one_of(key, value, choices)
         if self.exporter not in EXPORTERS:
-            hint = f"known: {', '.join(EXPORTERS)}"
-            found.append(error("E148", f"unknown NIR exporter {self.exporter!r}", help=hint))
+            problems.unknown(self.exporter, EXPORTERS, "exporter")
         if self.dt is not None and not 0 < self.dt < float("inf"):
-            found.append(error("E148", f"NIR option dt is {self.dt}, possible are positive times"))
+            problems.wrong("dt", self.dt, ", possible are positive times")
         if self.steps < 1:
-            found.append(
-                error("E148", f"NIR option steps is {self.steps}, possible are 1 and more")
-            )
-        numbers = (self.input_lo, self.input_hi, self.input_step)
-        finite = all(abs(x) < float("inf") for x in numbers)
-        if not finite or self.input_lo > self.input_hi or self.input_step < 0:
-            found.append(error("E148", f"the range of the inputs is {numbers}"))
-        if found:
-            raise CompileError(found)
+            problems.wrong("steps", self.steps, ", possible are 1 and more")
+        problems.grid(self.input_lo, self.input_hi, self.input_step)
+        problems.stop()
         return self
 
     def resolved(self) -> NirOptions:
@@ -185,22 +177,3 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 def choices() -> dict[str, tuple[str, ...]]:
     """The values of every option that is a choice."""
     return dict(_CHOICES)
-
-
-def _one_of(key: str, value: str | None, found: list[Diagnostic]) -> None:
-    if value is not None and value not in _CHOICES[key]:
-        hint = f"possible: {', '.join(_CHOICES[key])}"
-        found.append(error("E148", f"NIR option {key} is {value!r}", help=hint))
-
-
-def _converted(key: str, value: Any, found: list[Diagnostic]) -> Any:
-    """A value of the type of the option; a problem is added to ``found``."""
-    hint = get_type_hints(NirOptions)[key]
-    kinds = [kind for kind in (int, float) if kind in (hint, *get_args(hint))]
-    if not kinds:
-        return str(value)
-    try:
-        return kinds[0](value)
-    except (TypeError, ValueError):
-        found.append(error("E148", f"NIR option {key} is {value!r}, which is not a number"))
-        return kinds[0](1)

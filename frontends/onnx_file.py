@@ -18,7 +18,7 @@ import numpy as np
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail
 from snnc.frontends.onnx_names import ATTRIBUTES, OPERATORS, RANDOM
 from snnc.frontends.onnx_tensor import ELEMENTS, read_tensor
-from snnc.frontends.pt2_program import user_frames
+from snnc.frontends.pt2_program import innermost, user_frames
 
 #: Nodes of the largest graph, those of bodies of loops included.
 _LARGEST = 500_000
@@ -66,8 +66,8 @@ class OnnxNode:
     @property
     def loc(self) -> Loc:
         """Where the user wrote it."""
-        file, line = self.frames[-1] if self.frames else (None, None)
-        return Loc(self.path or _plain(next(filter(None, self.outputs), self.op)), file, line)
+        path = self.path or _plain(next(filter(None, self.outputs), self.op))
+        return innermost(path, self.frames)
 
     def input(self, index: int) -> str:
         """Name of an operand; empty if it is left out."""

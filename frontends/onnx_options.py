@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from snnc.diagnostics import CompileError, Diagnostic, error
+from snnc.frontends.file_options import OptionProblems
+from snnc.frontends.readouts import READOUTS
 
 #: The time axis of inputs that are the same at every step.
 NO_AXIS = -1
-_READOUTS = ("stack", "sum", "mean", "last", "max")
+_FORMAT = ("ONNX", "E163")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class OnnxOptions:
         Raises:
             CompileError: E163 with everything that is wrong.
         """
-        found: list[Diagnostic] = []
+        problems = OptionProblems(*_FORMAT)
         values: dict[str, Any] = {}
         known = [f.name for f in fields(cls)]
         for part in text.split(","):
@@ -56,13 +57,12 @@ class OnnxOptions:
             if not part.strip():
                 continue
             if key not in known or not given:
-                hint = f"known: {', '.join(known)}"
-                found.append(error("E163", f"unknown ONNX option {part.strip()!a:.60}", help=hint))
+                problems.unknown(part.strip(), known)
             elif key == "state":
                 first, colon, last = (piece.strip() for piece in value.partition(":"))
                 if not (first and colon and last):
-                    text_ = f"ONNX option state is {value!a:.60}"
-                    found.append(error("E163", text_, help="give it as state=INPUT:OUTPUT"))
+                    hint = "give it as state=INPUT:OUTPUT"
+                    problems.wrong("state", f"{value!a:.60}", help=hint)
                 values["state"] = (*values.get("state", ()), (first, last))
             elif key == "readout":
                 values[key] = value
@@ -70,13 +70,8 @@ class OnnxOptions:
                 values[key] = NO_AXIS
             else:
                 kind = float if key.startswith("input_") else int
-                try:
-                    values[key] = kind(value)
-                except ValueError:
-                    text_ = f"ONNX option {key} is {value!a:.60}, not a number"
-                    found.append(error("E163", text_))
-        if found:
-            raise CompileError(found)
+                values[key] = problems.number(key, value, kind)
+        problems.stop()
         return cls(**values).check()
 
     @classmethod
@@ -91,26 +86,16 @@ class OnnxOptions:
 
     def check(self) -> OnnxOptions:
         """Return the options, or raise CompileError E163 with all that is wrong."""
-        found: list[Diagnostic] = []
-        if self.readout not in _READOUTS:
-            hint = f"known: {', '.join(_READOUTS)}"
-            found.append(error("E163", f"ONNX option readout is {self.readout!a:.60}", help=hint))
+        problems = OptionProblems(*_FORMAT)
+        problems.one_of("readout", self.readout, READOUTS)
         if self.steps is not None and not 1 <= self.steps <= 1_000_000:
-            found.append(
-                error("E163", f"ONNX option steps is {self.steps}, possible are 1 and more")
-            )
+            problems.wrong("steps", self.steps, ", possible are 1 and more")
         if self.time_axis is not None and self.time_axis not in (0, 1, NO_AXIS):
-            text = f"ONNX option time_axis is {self.time_axis}, possible are 0, 1 and none"
-            found.append(error("E163", text))
+            problems.wrong("time_axis", self.time_axis, ", possible are 0, 1 and none")
         for side in (0, 1):
             names = [pair[side] for pair in self.state]
             if len({*names}) < len(names):
-                text = "ONNX option state names an input or output twice"
-                found.append(error("E163", text))
-        numbers = (self.input_lo, self.input_hi, self.input_step)
-        finite = all(abs(x) < float("inf") for x in numbers)
-        if not finite or self.input_lo > self.input_hi or self.input_step < 0:
-            found.append(error("E163", f"the range of the inputs is {numbers}"))
-        if found:
-            raise CompileError(found)
+                problems.add("ONNX option state names an input or output twice")
+        problems.grid(self.input_lo, self.input_hi, self.input_step)
+        problems.stop()
         return self

@@ -35,6 +35,13 @@ def _with_indices(call: Call, y: Traced) -> Any:
     return y
 
 
+def _window(call: Call, rank: int) -> tuple[Sizes, Sizes, Sizes]:
+    """Kernel, stride and padding."""
+    kernel = tuple_of(call.args[1], rank)
+    stride = tuple_of(call.arg(2, "stride") or kernel, rank)
+    return kernel, stride, tuple_of(call.arg(3, "padding", 0), rank)
+
+
 def _windowed(s: Scalarizer, x: Traced, form: Form, shape: Sizes) -> Traced:
     rank = len(shape) - 1
     axes: Axes = (*x.axes[: -rank - 1], *((n,) for n in shape))
@@ -44,9 +51,7 @@ def _windowed(s: Scalarizer, x: Traced, form: Form, shape: Sizes) -> Traced:
 def _max_pool(rank: int) -> Rule:
     def rule(s: Scalarizer, call: Call) -> Any:
         x = image(s, call.args[0], rank)
-        kernel = tuple_of(call.args[1], rank)
-        stride = tuple_of(call.arg(2, "stride") or kernel, rank)
-        padding = tuple_of(call.arg(3, "padding", 0), rank)
+        kernel, stride, padding = _window(call, rank)
         if set(tuple_of(call.arg(4, "dilation", 1), rank)) != {1}:
             raise Refusal("E210", "max pooling with dilation is not supported")
         out = tuple(int(n) for n in _result(call).shape[-rank:])
@@ -80,9 +85,7 @@ def _repeat_edge(s: Scalarizer, x: Traced, extra: Sizes) -> Traced:
 def _avg_pool(rank: int) -> Rule:
     def rule(s: Scalarizer, call: Call) -> Traced:
         x = image(s, call.args[0], rank)
-        kernel = tuple_of(call.args[1], rank)
-        stride = tuple_of(call.arg(2, "stride") or kernel, rank)
-        padding = tuple_of(call.arg(3, "padding", 0), rank)
+        kernel, stride, padding = _window(call, rank)
         ceil, counted = call.arg(4, "ceil_mode", False), call.arg(5, "count_include_pad", True)
         divisor = call.arg(6, "divisor_override")
         shape = pooled(inner(x.axes), kernel, stride, padding)

@@ -7,7 +7,7 @@ argument is a plain value, a :class:`Ref`, or a list of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,8 +110,7 @@ class PtCall:
     @property
     def loc(self) -> Loc:
         """Where the user wrote it."""
-        file, line = self.frames[-1] if self.frames else (None, None)
-        return Loc(self.path, file, line)
+        return innermost(self.path, self.frames)
 
 
 @dataclass(frozen=True)
@@ -341,6 +340,12 @@ def _origin(metadata: Mapping[str, Any]) -> tuple[str, str, tuple[tuple[str, int
         if len(parts) >= 3:
             path, owner = parts[1], parts[-1]
     return path, owner, user_frames(_text(metadata.get("stack_trace", "")))
+
+
+def innermost(path: str, frames: Sequence[tuple[str, int]]) -> Loc:
+    """A place in the network, at the last of its frames."""
+    file, line = frames[-1] if frames else (None, None)
+    return Loc(path, file, line)
 
 
 def user_frames(text: str) -> tuple[tuple[str, int], ...]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-import torch
-
 from snnc.diagnostics import CompileError, fail
-from snnc.frontends.recipe import Recipe, resize
+from snnc.frontends.recipe import Recipe
 from snnc.frontends.user_code import user_frame
-from snnc.frontends.whole_loop import Unrolled
+from snnc.frontends.whole_loop import runs
 
 
 def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> CompileError:
@@ -25,11 +23,11 @@ def explain(e: Exception, recipe: Recipe, steps: int, batch: int | None) -> Comp
             help=_instead(e),
         )
     own_steps = recipe.own_steps(steps)
-    if _runs(recipe, steps, batch):
+    if runs(recipe, steps, batch):
         hint = "keep tensors in buffers and parameters, and take side effects out of forward"
         return fail("E139", f"torch.export cannot trace the module: {first}", loc, help=hint)
     for size, samples, code in ((own_steps, batch, "E136"), (steps, None, "E139")):
-        if (size, samples) != (steps, batch) and _runs(recipe, size, samples):
+        if (size, samples) != (steps, batch) and runs(recipe, size, samples):
             what, hint = {
                 "E136": (
                     f"the model runs with {size} steps, not with {steps}: a size depends on the "
@@ -54,12 +52,3 @@ def _instead(e: Exception) -> str:
     if any(f.endswith("snntorch/functional/quant.py") for f in files):
         return "set state_quant=False on the layers: snnc chooses and proves the states' formats"
     return "replace the `if` or `.item()` by torch.where, or take early exits outside"
-
-
-def _runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
-    try:
-        with torch.no_grad():
-            Unrolled(recipe, steps)(*resize(recipe, steps, batch))
-    except Exception:
-        return False
-    return True

@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from snnc.frontends.module_copy import freeze_numbers, fresh_copy, registered
 from snnc.frontends.outputs import flat_outputs, output_names
-from snnc.frontends.recipe import Recipe
+from snnc.frontends.recipe import Recipe, resize
 
 
 class Unrolled(nn.Module):
@@ -81,6 +81,16 @@ class Unrolled(nn.Module):
         keys, tensors = flat_outputs(out, self.steps, every_step=self.recipe.loop)
         self.recipe.names[:] = output_names(keys, self.recipe.output_names)
         return tensors
+
+
+def runs(recipe: Recipe, steps: int, batch: int | None) -> bool:
+    """Whether the module runs on its example with so many steps, and samples if it has such."""
+    try:
+        with torch.no_grad():
+            Unrolled(recipe, steps)(*resize(recipe, steps, batch))
+    except Exception:
+        return False
+    return True
 
 
 def read_out(outs: list[list[torch.Tensor]], readout: str) -> list[torch.Tensor]:

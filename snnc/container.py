@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, fail
+from snnc.finite import not_finite
 from snnc.graph import Graph
 from snnc.ops import Op
 from snnc.params import Param
@@ -72,16 +71,8 @@ def check_finite(graph: Graph) -> list[Diagnostic]:
         params = _params(node.op)
         params += [(f"initial value {e.port}", e.init) for e in graph.in_edges(node.name) if e.init]
         for name, param in params:
-            if param.data.dtype.kind != "f":
-                continue
-            bad = np.argwhere(~np.isfinite(param.data))
-            if len(bad):
-                index = tuple(int(i) for i in bad[0])
-                value = float(param.data[index])
-                text = f"{node.name}: {name}{list(index)} is {value}"
-                note = f"{len(bad)} of {param.data.size} values are not finite"
-                hint = "training diverged or the file is damaged: train again or restore it"
-                found.append(error("E301", text, node.loc, note, help=hint))
+            if param.data.dtype.kind == "f":
+                found += not_finite(param.data, f"{node.name}: {name}", node.loc)
     return found
 
 

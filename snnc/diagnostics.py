@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -89,3 +89,9 @@ def fail(
 ) -> CompileError:
     """Build the exception for a single error, to be raised by the caller."""
     return CompileError([error(code, message, loc, *notes, help=help)])
+
+
+def stop_on_errors(found: Sequence[Diagnostic]) -> None:
+    """Raise CompileError with all that was found, if an error is among it."""
+    if any(d.severity is Severity.ERROR for d in found):
+        raise CompileError(found)

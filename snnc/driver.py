@@ -12,7 +12,7 @@ from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import BACKENDS, check_names, load_backend
 from snnc.calibrate import calibrate
-from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, stop_on_errors
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
@@ -171,8 +171,7 @@ def emit(program: Graph, targets: Iterable[str], ctx: Context, report: Report) -
     """Emit all targets after all have checked the program, so that all problems show at once."""
     backends = {name: load_backend(name) for name in targets}
     found = [d for backend in backends.values() for d in backend.check(program)]
-    if any(d.severity is Severity.ERROR for d in found):
-        raise CompileError(found)
+    stop_on_errors(found)
     for diagnostic in found:
         ctx.emit(diagnostic)
     files: dict[str, bytes] = {}

@@ -12,7 +12,7 @@ import pytest
 from snnc.backends.float_sim import FloatSimulator
 from snnc.container import read_model
 from snnc.diagnostics import CompileError
-from snnc.frontends.from_nir import read_nir
+from snnc.frontends.from_hdf5 import read_hdf5
 from snnc.frontends.nir_options import NirOptions
 from snnc.ops import Conv2d, Input, Linear, TimeStack
 from snnc.storage import dump_graph
@@ -70,7 +70,7 @@ def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_reach_the_reader(tmp_path: Path) -> None:
     path = write_nir(tmp_path / "n.nir", *chain_of((4,), LIF, out=(4,)))
     options = NirOptions(reset="subtract", readout="sum", steps=7, input_hi=3.0)
-    graph = read_nir(path, options).graph
+    graph = read_hdf5(path, options).graph
     assert graph.steps == 7
     op = graph["input"].op
     assert isinstance(op, Input)
