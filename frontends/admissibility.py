@@ -7,8 +7,10 @@ states, and what follows the last step must see the sequence only through reduct
 
 from __future__ import annotations
 
+import math
+
 from snnc.diagnostics import Diagnostic, error
-from snnc.frontends.dag import COLLECTS, TIMED, Dag
+from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag
 from snnc.frontends.step import StepProgram
 from snnc.frontends.unroll import per_step_roots
 
@@ -42,3 +44,9 @@ def inadmissible(dag: Dag, program: StepProgram) -> list[Diagnostic]:
             found.append(error("E133", text, term.source.loc))
         stack += term.args
     return found
+
+
+def starts_from_constants(dag: Dag, program: StepProgram) -> bool:
+    """Whether no state starts from the input, or from an infinite number."""
+    starts = {s.initial for loop in program.loops for s in loop.states}
+    return all(dag[x].reach == CONSTANT and math.isfinite(dag.value(x) or 0) for x in starts)

@@ -28,8 +28,10 @@ def shared_initial(dag: Dag, program: Joined, slot: int) -> int:
     loc = dag[slot].source.loc
     initial: int = program.states[dag[slot].form.attrs[0]].initial
     if dag[initial].reach != CONSTANT:
-        text = "the initial state depends on the input"
-        raise fail("E133", text, loc, help="start from zeros or from a parameter")
+        text = "a state starts from what the first step computes of the input"
+        why = "the first step is not the general step on constant states: it is written differently"
+        hint = "start every state from zeros or from a parameter, and update it as later steps do"
+        raise fail("E133", text, loc, why, help=hint)
     x: int = slot
     while dag.kind(x) == "slot":
         k = dag[x].form.attrs[0]

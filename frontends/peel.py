@@ -83,7 +83,8 @@ def unpeel(dag: Dag, match: Match, simplify: Simplifier) -> None:
         for through in (True, False):
             carried: dict[int, int] = {}
             moved = peel.step_zero(later[a1], a1, carried, through)
-            if carried and len({*simplify([moved, b0])}) == 1:
+            known = carried or b0 in match.initial  # without either, nothing says where it starts
+            if known and len({*simplify([moved, b0])}) == 1:
                 del match.initial[a1]
                 match.image[a1] = b0
                 match.peeled.add(b0)

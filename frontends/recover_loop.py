@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail, remark
+from snnc.frontends.admissibility import starts_from_constants
 from snnc.frontends.dag import CONSTANT, TIMED, Dag
 from snnc.frontends.layout import Axes, Extents
 from snnc.frontends.one_trace import SHORTEST, recover_single
@@ -285,19 +286,24 @@ def _recover_at(tracer: Tracer, length: int, *others: int) -> Recovered:
     longer, layouts = tracer.roots(length + 1)
     _depends_on_input(dag, longer, length)
     stage("find the loop")
-    totals = False
+    totals, found, failed = False, None, None
     try:
-        program, simplify = recover(dag, longer, shorter, length)
+        found = recover(dag, longer, shorter, length)
     except CompileError as e:
-        # a running sum that drives another loop
+        failed = e
+    if found is None or not starts_from_constants(dag, found[0]):
+        # a running sum that drives another loop, or whose first summand is the input's
         sums = with_totals(dag, longer, length + 1), with_totals(dag, shorter, length)
-        if sums == (longer, shorter):
-            raise _named(dag, longer, e) from None
-        totals, (longer, shorter) = True, sums
-        try:
-            program, simplify = recover(dag, longer, shorter, length)
-        except CompileError:
-            raise _named(dag, longer, e) from None
+        if sums != (longer, shorter):
+            try:
+                found = recover(dag, *sums, length)
+                totals, (longer, shorter) = True, sums
+            except CompileError:
+                pass  # the first reason is the better one
+    if found is None:
+        assert failed is not None, "it is recovered, or there is a reason why not"
+        raise _named(dag, longer, failed) from None
+    program, simplify = found
     candidate = Candidate(program, simplify, totals)
     stage("prove the loop")
     proof: dict[int, str | None] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from snnc.diagnostics import CompileError, fail
 from snnc.frontends.admissibility import inadmissible
 from snnc.frontends.antiunify import antiunify
-from snnc.frontends.dag import Dag
+from snnc.frontends.dag import CONSTANT, Dag
 from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.phases import split
 from snnc.frontends.step import StepProgram, build_step
@@ -31,11 +31,19 @@ def recover(
 
     def one_loop(longer: list[int], shorter: list[int]) -> StepProgram:
         failed: CompileError | None = None
+        started: StepProgram | None = None
         for elided, sums in _READINGS:
             try:
-                return _recover(dag, longer, shorter, length, simplify, elided, sums)
+                program = _recover(dag, longer, shorter, length, simplify, elided, sums)
             except CompileError as e:
                 failed = failed or e
+                continue
+            if all(dag[s.initial].reach == CONSTANT for s in program.states):
+                return program
+            # states that start from what the first step computes: another reading may know better
+            started = started or program
+        if started is not None:
+            return started
         assert failed is not None, "there is a reading"
         raise failed
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from snnc import ops
+from snnc.diagnostics import CompileError
 from snnc.exporting import export
 from tests.frontends.test_plain_loops import checked, kinds
 
@@ -122,3 +123,58 @@ def test_a_layer_with_a_bias_that_the_first_step_lacks(decay: float | None) -> N
     assert set(report.checks["proof"].values()) == {"up to zeros"}
     assert report.checks["numeric"]["exact"]
     assert all(report.checks["numeric"]["active"].values())
+
+
+class Accumulators(nn.Module):
+    """A static input, and a running value in each of the ways people write its first step."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.T, self.way = 12, way
+        self.fc, self.back = nn.Linear(5, 6), nn.Linear(6, 6, bias=False)
+        self.first = nn.Parameter(torch.rand(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, s = torch.zeros(len(x), 6), self.first.expand(len(x), 6)
+        kept: Any = torch.full((len(x), 6), -torch.inf) if self.way == "infinity" else 0
+        kept = {"maximum": None, "share": torch.zeros(len(x), 6)}.get(self.way, kept)
+        for t in range(self.T):
+            v = 0.8 * v + self.fc(x) * 3 + (self.back(s) if self.way == "spikes" else 0)
+            if self.way == "decay":
+                v = v * 0.99**t
+            if self.way == "share":
+                v = v * (1 - 0.5 * t / self.T)
+            s = (v > 1).float()
+            v = v - s
+            if self.way in ("maximum", "infinity"):
+                kept = v if kept is None else torch.maximum(kept, v)
+            else:
+                kept = kept + (v if self.way == "membrane" else s)
+        return kept
+
+
+@pytest.mark.parametrize("way", ["membrane", "spikes", "decay", "share", "maximum", "infinity"])
+def test_a_running_value_of_a_static_input_starts_from_its_first_step(way: str) -> None:
+    net = Accumulators(way)
+    report = export(net, torch.rand(8, 5))
+    assert report.checks["numeric"]["exact"]
+    assert min(report.checks["numeric"]["active"].values()) > 0
+    assert bool(kinds(report, ops.TimeMax)) == (way in ("maximum", "infinity"))
+    assert way != "decay" or report.graph.max_steps == net.T
+
+
+def test_a_state_that_starts_from_the_input_is_said_to_do_so() -> None:
+    class Net(Accumulators):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            v = count = self.fc(x)
+            for _ in range(self.T):
+                v = 0.8 * v + 0.1 * self.fc(x)
+                s = (v > 0.3).float()
+                v = v - s
+                count = 0.5 * count + s
+            return count
+
+    with pytest.raises(CompileError, match="starts from what the first step computes") as refused:
+        export(Net(""), torch.rand(8, 5))
+    assert [d.code for d in refused.value.diagnostics] == ["E133"]
