@@ -10,27 +10,21 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import Any
 
-import torch
-
-from snnc.diagnostics import CompileError, Diagnostic, Loc, error, fail, remark
+from snnc.diagnostics import CompileError, Diagnostic, fail, remark
 from snnc.frontends.admissibility import starts_from_constants
+from snnc.frontends.candidate import Candidate, UnlikeError, not_reproduced
 from snnc.frontends.dag import CONSTANT, TIMED, Dag
-from snnc.frontends.layout import Axes, Extents
+from snnc.frontends.layout import Axes
 from snnc.frontends.one_trace import SHORTEST, recover_single
-from snnc.frontends.peel import Simplifier
 from snnc.frontends.recipe import Recipe
-from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.step import StepProgram
 from snnc.frontends.step_tables import max_steps
 from snnc.frontends.totals import with_totals
-from snnc.frontends.trace import trace
+from snnc.frontends.tracer import Tracer, batch_and_sizes
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unlike_steps import named_reason
-from snnc.frontends.unroll import proves, unroll
-from snnc.frontends.warm_up import collecting
-from snnc.frontends.whole_loop import Unrolled
+from snnc.frontends.unroll import proves
 from snnc.progress import stage
 
 #: Steps of the trace in which a step is found that reads what was some steps before.
@@ -38,87 +32,6 @@ LONG = 10
 #: Steps of the longest trace that is made because shorter ones do not show enough.  Later steps
 #: of a network with more are not compared, and R133 says so.
 LONGEST = 128
-
-#: Sizes that serve as batch while tracing.
-_PRIMES = (11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
-
-
-class Tracer:
-    """Traces of one module in one table."""
-
-    def __init__(self, recipe: Recipe, batch: int | None) -> None:
-        self.recipe = recipe
-        self.dag = Dag()
-        self.batch = batch
-
-    def roots(self, steps: int) -> tuple[list[int], list[Axes]]:
-        """Output terms and their axes, for a number of steps."""
-        stage(f"trace {steps} steps")
-        try:
-            program = trace(self.recipe, steps, self.batch)
-        except CompileError as e:
-            if self.recipe.frozen or e.diagnostics[0].code != "E130":
-                raise
-            # an option that is kept in a buffer, such as the progress of a training schedule
-            self.recipe.frozen = True
-            try:
-                program = trace(self.recipe, steps, self.batch)
-            except CompileError:
-                self.recipe.frozen = False
-                raise e from None
-        if self.recipe.describe is not None:
-            program = self.recipe.describe(program)
-        extents = Extents(steps, self.batch)
-        outputs = Scalarizer(self.dag, extents, self.recipe.time_axes).run(program)
-        terms = []
-        for y in outputs:
-            if y.timed:
-                shape = self.dag.shape(y.terms[0])
-                terms.append(self.dag.make(collecting("stack", y.axes), y.terms, shape))
-            else:
-                terms.append(y.terms[0])
-        return terms, [y.axes for y in outputs]
-
-
-def _extents(recipe: Recipe) -> set[int]:
-    """Sizes that already mean something else."""
-    tensors = [*recipe.module.parameters(), *recipe.module.buffers()]
-    found = {n for p in tensors for n in p.shape}
-    own = zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True)
-    for x, time, batch in own:
-        found |= {n for axis, n in enumerate(x.shape) if axis not in (time, batch)}
-    hooks = []
-
-    def remember(module: Any, args: Any, out: Any) -> None:
-        for y in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(y, torch.Tensor):
-                found.update(y.shape[2:])
-
-    steps = recipe.own_steps(4)
-    unrolled = Unrolled(recipe, steps)
-    hooks += [m.register_forward_hook(remember) for m in unrolled.modules()]
-    try:
-        with torch.no_grad():
-            unrolled(*(x.clone() for x in recipe.inputs))
-    except Exception:
-        return found
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found - {steps}
-
-
-def _batch_and_sizes(recipe: Recipe, steps: int) -> tuple[int | None, set[int]]:
-    """A batch size by which batch axes are recognised, and all sizes that mean something."""
-    sizes = _extents(recipe)
-    if all(a is None for a in recipe.batch_axes):
-        return None, sizes
-    near = {steps, steps - 1, steps - 2}
-    for own in (set(range(1, steps + 1)), near):  # any shorter trace may be needed, too
-        batch = next((p for p in _PRIMES if all(n % p for n in sizes | own if n)), _PRIMES[-1])
-        if batch not in own:
-            break
-    return batch, sizes | {batch}
 
 
 @dataclass(frozen=True)
@@ -140,67 +53,6 @@ class Recovered:
     fixed: bool = False
 
 
-class UnlikeError(CompileError):
-    """A loop that is the network at few steps and is not at its own number of steps."""
-
-    def __init__(self, tracer: Tracer, candidate: Candidate, good: int, bad: int) -> None:
-        super().__init__([_not_reproduced(bad)])
-        self.tracer, self.candidate, self.good, self.bad = tracer, candidate, good, bad
-
-    def named(self) -> Diagnostic:
-        """The refusal, with the step at which the network becomes unlike the loop."""
-        good, bad = self.good, self.bad
-        while bad - good > 1:
-            steps = (good + bad) // 2
-            try:
-                proof = self.candidate.proof(self.tracer, steps)
-            except CompileError:  # a size of the model that time cannot be told from
-                break
-            good, bad = (good, steps) if proof is None else (steps, bad)
-        which = f"step {good}" if bad == good + 1 else f"one of the steps {good} to {bad - 1}"
-        return error(
-            "E133",
-            f"{which} (the first is 0) computes something else than the steps before it",
-            self._place(bad),
-            f"the loop found in {self.good} steps is the network up to {good} steps, "
-            f"and is not at {bad} or at its own {self.bad}",
-            help="compute the same at every step; what changes on the way can be an input, as in "
-            "torch.where(late > 0, a, b)",
-        )
-
-    def _place(self, steps: int) -> Loc | None:
-        """Where the first term stands that the unrolled loop does not have."""
-        dag, found = self.tracer.dag, self.candidate
-        have = dag.cone(found.simplify(unroll(dag, found.program, steps)))
-        traced = found.simplify(found.traced(self.tracer, steps))
-        new = (x for x in dag.sorted_cone(traced) if x not in have and dag[x].args)
-        return next((loc for x in new if (loc := dag[x].source.loc) and loc.line), None)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A loop that is yet to be proven.
-
-    Attributes:
-        program: One step and what follows the last one.
-        simplify: What the two sides of the proof are brought to before they are compared.
-        totals: Whether running sums were replaced before the comparison.
-    """
-
-    program: StepProgram
-    simplify: Simplifier
-    totals: bool
-
-    def traced(self, tracer: Tracer, steps: int) -> list[int]:
-        """The outputs of the network, in the form in which the loop was found."""
-        roots, _ = tracer.roots(steps)
-        return with_totals(tracer.dag, roots, steps) if self.totals else roots
-
-    def proof(self, tracer: Tracer, steps: int) -> str | None:
-        """How the loop equals the network at a number of steps, or None."""
-        return proves(tracer.dag, self.program, steps, self.traced(tracer, steps), self.simplify)
-
-
 def recover_proven(recipe: Recipe, steps: int) -> Recovered:
     """The loop of the module, proven at the lengths that it can be traced with.
 
@@ -211,7 +63,7 @@ def recover_proven(recipe: Recipe, steps: int) -> Recovered:
     Raises:
         CompileError: Everything that stands in the way.
     """
-    batch, sizes = _batch_and_sizes(recipe, steps)
+    batch, sizes = batch_and_sizes(recipe, steps)
     try:
         longest = max([steps, *recipe.own_counts.values()])
         found = _any_length(recipe, batch, sizes, longest)
@@ -313,7 +165,7 @@ def _recover_at(tracer: Tracer, length: int, *others: int) -> Recovered:
         proof[own] = candidate.proof(tracer, own)
     for steps, how in proof.items():
         if how is None:
-            raise CompileError([_not_reproduced(steps)])
+            raise CompileError([not_reproduced(steps)])
     possible = [t for t in others if 1 < t <= (max_steps(dag, program) or t) and t not in proof]
     for another in possible:
         try:
@@ -328,7 +180,7 @@ def _recover_at(tracer: Tracer, length: int, *others: int) -> Recovered:
         if another == possible[-1]:
             if another > length:
                 raise UnlikeError(tracer, candidate, length + 1, another)
-            raise CompileError([_not_reproduced(another)])
+            raise CompileError([not_reproduced(another)])
     return Recovered(
         dag, program, {str(t): how for t, how in sorted(proof.items()) if how}, layouts
     )
@@ -378,15 +230,6 @@ def _in_forward(d: Diagnostic) -> Diagnostic:
     if d.loc is None or d.loc.path:
         return d
     return replace(d, loc=replace(d.loc, path="forward"))
-
-
-def _not_reproduced(steps: int) -> Diagnostic:
-    return error(
-        "E133",
-        f"the recovered step does not reproduce the network at {steps} steps",
-        None,
-        "the loop does something at some steps that it does not do at others",
-    )
 
 
 def uncompared(found: Recovered, steps: int) -> list[Diagnostic]:

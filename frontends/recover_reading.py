@@ -19,8 +19,9 @@ from snnc.frontends.one_trace import recover_single
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.readings import FileInput, Reading, assumptions
 from snnc.frontends.recipe import Recipe
-from snnc.frontends.recover_loop import Recovered, Tracer, recover_proven, uncompared
+from snnc.frontends.recover_loop import Recovered, recover_proven, uncompared
 from snnc.frontends.to_graph import InputFacts, to_graph
+from snnc.frontends.tracer import Tracer
 from snnc.graph import Graph
 from snnc.types import Clock
 

@@ -14,8 +14,9 @@ from snnc.frontends.dag import Dag, Form
 from snnc.frontends.layout import BATCH, TIME, Extents
 from snnc.frontends.peel import Simplifier
 from snnc.frontends.plan import Wish, resolve
-from snnc.frontends.recover_loop import Tracer, recover_proven
+from snnc.frontends.recover_loop import recover_proven
 from snnc.frontends.step import State, StepProgram
+from snnc.frontends.tracer import Tracer
 from snnc.frontends.two_traces import recover
 from snnc.frontends.unroll import proves
 
