@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
-from snnc.kernel import Kernel, Line, State
+from snnc.kernel import MIRRORED, Kernel, Line, State
 from snnc.params import Param, compact
 from snnc.passes.fixed_values import Fixed, FixedWriter, NoIntegerFormError, Operand, power
 from snnc.passes.function_tables import interpolated
@@ -33,7 +33,6 @@ from snnc.profile import Profile
 
 #: Magnitude, in integer steps, at which the states of such a kernel saturate.
 SATURATION = 1 << 26
-_FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "ne"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def fraction_bits(kernel: Kernel, profile: Profile) -> int:
     found = [
         np.abs(consts[a]).reshape(-1).astype(np.float64)
         for line in kernel.body
-        if line.fn in _FLIPPED
+        if line.fn in MIRRORED
         for a in line.args
         if a in consts
     ]
@@ -119,20 +118,7 @@ class _Lowering(FixedWriter):
 
     def result(self) -> AbsoluteKernel:
         """The kernel."""
-        states = tuple(self._state(s) for s in self.real.states)
-        outputs, units = [], []
-        for name in self.real.outputs:
-            value, unit = self._output(name)
-            outputs.append(self.w.named(name, value))
-            units.append(unit)
-        kernel = Kernel(
-            self.real.inputs,
-            states,
-            self.w.consts,
-            tuple(self.w.lines),
-            tuple(outputs),
-            self.w.tables,
-        )
+        kernel, units = self.w.kernel(self._state, self._output)
         return AbsoluteKernel(live(kernel), units, self.losses)
 
     def _state(self, state: State) -> State:
@@ -270,7 +256,7 @@ class _Lowering(FixedWriter):
     def compare(self, name: str, a: Operand, b: Operand, fn: str) -> Fixed:
         """A comparison; with a constant, its exact integer threshold."""
         if isinstance(a, Expr):
-            a, b, fn = b, a, _FLIPPED[fn]
+            a, b, fn = b, a, MIRRORED[fn]
         assert isinstance(a, Fixed), "comparisons of constants are constants"
         if fn in ("eq", "ne"):
             x, y = self.aligned(a, b)
@@ -363,7 +349,7 @@ _RULES: dict[str, Rule] = {
     "relu": lambda low, name, a: low.extreme(name, a, ZERO, "maximum"),
     "maximum": lambda low, name, a, b: low.extreme(name, a, b, "maximum"),
     "minimum": lambda low, name, a, b: low.extreme(name, a, b, "minimum"),
-    **{fn: _compare(fn) for fn in _FLIPPED},
+    **{fn: _compare(fn) for fn in MIRRORED},
     **{fn: _logic(fn) for fn in ("and", "or", "xor", "not")},
     "where": _Lowering.where,
     "floor": lambda low, name, a: low.whole(name, a, "floor"),

@@ -18,10 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.interval import Interval, RangeOverflowError
-from snnc.kernel import Kernel, Line
+from snnc.kernel import MIRRORED, Kernel, Line
 
 Env = dict[str, Interval]
-_SWAP = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "ne"}
 _NOT = {"ge": "lt", "gt": "le", "le": "gt", "lt": "ge", "eq": "ne", "ne": "eq"}
 _PLAIN_STEPS = 64
 _NARROWING_STEPS = 512
@@ -237,7 +236,7 @@ class _Analysis:
             left = self._assume(line.args[0], truth, env, known)
             right = self._assume(line.args[1], truth, env, {**known, **left})
             return {**left, **right}
-        if line.fn not in _SWAP:
+        if line.fn not in MIRRORED:
             return {}
         fn = line.fn if truth else _NOT[line.fn]
         x, y = line.args
@@ -246,7 +245,7 @@ class _Analysis:
         if y in constants:
             out[x] = _refined(self._value(x, env, known), fn, env[y])
         elif x in constants:
-            out[y] = _refined(self._value(y, env, known), _SWAP[fn], env[x])
+            out[y] = _refined(self._value(y, env, known), MIRRORED[fn], env[x])
         return out
 
 

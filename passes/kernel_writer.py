@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from snnc.kernel import Const, Kernel, Line
+from snnc.exact import Expr
+from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param, compact
 
 Ints = npt.NDArray[np.int64]
@@ -87,6 +89,25 @@ class KernelWriter:
         if values not in self._tables:
             self._tables[values] = Const(self.fresh(base), values)
         return self._tables[values].name
+
+    def kernel(
+        self, state: Callable[[State], State], output: Callable[[str], tuple[str, Expr]]
+    ) -> tuple[Kernel, list[Expr]]:
+        """The kernel that was written, and the units of its outputs.
+
+        Args:
+            state: Writes what leads to the next value of a state of the real kernel.
+            output: Writes an output; returns the value and its unit.
+        """
+        states = tuple(map(state, self.real.states))
+        outputs, units = [], []
+        for name in self.real.outputs:
+            value, unit = output(name)
+            outputs.append(self.named(name, value))
+            units.append(unit)
+        lines = tuple(self.lines)
+        written = Kernel(self.real.inputs, states, self.consts, lines, tuple(outputs), self.tables)
+        return written, units
 
 
 def live(kernel: Kernel) -> Kernel:

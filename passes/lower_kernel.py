@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.exact import ONE, ZERO, Expr, ceiling, floats, flooring, leaf, nearest, signs
-from snnc.kernel import Kernel, State
+from snnc.kernel import MIRRORED, Kernel, State
 from snnc.params import Param, compact
 from snnc.passes.kernel_form import (
     Analysis,
@@ -39,7 +39,6 @@ from snnc.passes.silence import first_step
 from snnc.profile import Profile
 
 Ints = npt.NDArray[np.int64]
-_FLIPPED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}
 
 
 @dataclass
@@ -88,19 +87,7 @@ class _Lowering:
                 case _:
                     self._define(step.name, step.value)
         self._check_decays()
-        states = tuple(self._state(s) for s in self.real.states)
-        outputs, units = [], []
-        for name in self.real.outputs:
-            value, unit = self._output(name)
-            outputs.append(self.w.named(name, value))
-            units.append(unit)
-        kernel = Kernel(
-            self.real.inputs,
-            states,
-            self.w.consts,
-            tuple(self.w.lines),
-            tuple(outputs),
-        )
+        kernel, units = self.w.kernel(self._state, self._output)
         return LoweredKernel(kernel, units, self.problems, self.losses)
 
     # -- forms --------------------------------------------------------------------------------
@@ -201,7 +188,7 @@ class _Lowering:
             sign = signs(c)
             if not ((sign > 0).all() or (sign < 0).all()):
                 raise NotScaleFreeError(f"{name}: a compared value has a factor of mixed sign")
-            value, fn = atom, fn if sign.flat[0] > 0 else _FLIPPED[fn]
+            value, fn = atom, fn if sign.flat[0] > 0 else MIRRORED[fn]
             bound = -form.const / (c * self.unit)
         else:
             size = magnitude(c)

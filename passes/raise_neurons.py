@@ -17,6 +17,7 @@ without state.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -215,14 +216,8 @@ def _fuse(
 def _layer_between(graph: Graph, group: set[str]) -> bool:
     """Whether a path leaves the group and comes back, in one step, through another operator."""
     after = _downstream(graph, group)
-    before: set[str] = set()
-    stack = sorted(group)
-    while stack:
-        for e in graph.in_edges(stack.pop()):
-            if not e.delay and e.src not in before:
-                before.add(e.src)
-                stack.append(e.src)
-    return any(not isinstance(graph[x].op, Pointwise) for x in (after & before) - group)
+    before = _reached(group, lambda name: [e.src for e in graph.in_edges(name) if not e.delay])
+    return any(not isinstance(graph[x].op, Pointwise) for x in after & before)
 
 
 def _grow(
@@ -266,13 +261,17 @@ def _grow(
 
 def _downstream(graph: Graph, group: set[str]) -> set[str]:
     """Every node that the group reaches within one step; taking such an input makes a cycle."""
+    return _reached(group, lambda name: [e.dst for e in graph.out_edges(name) if not e.delay])
+
+
+def _reached(group: set[str], next_to: Callable[[str], Iterable[str]]) -> set[str]:
+    """Every name outside the group that one comes to from it."""
     seen: set[str] = set()
     stack = sorted(group)
     while stack:
-        for e in graph.out_edges(stack.pop()):
-            if not e.delay and e.dst not in seen:
-                seen.add(e.dst)
-                stack.append(e.dst)
+        new = set(next_to(stack.pop())) - seen
+        seen |= new
+        stack += new
     return seen - group
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -102,20 +102,14 @@ def leaf(value: Any) -> Expr:
     return Expr("leaf", value=Param(np.asarray(value, np.float64)))
 
 
+#: Functions that ``Expr`` has operators for, which simplify.
+_OPERATORS = ("add", "sub", "mul", "div", "neg")
+
+
 def apply(fn: str, *args: Expr) -> Expr:
     """Any function of ``snnc.kernel.REAL_FUNCTIONS`` on constants."""
-    match fn:
-        case "add":
-            return args[0] + args[1]
-        case "sub":
-            return args[0] - args[1]
-        case "mul":
-            return args[0] * args[1]
-        case "div":
-            return args[0] / args[1]
-        case "neg":
-            return -args[0]
-    return _folded(fn, *args)
+    result: Expr = _arithmetic(fn, args) if fn in _OPERATORS else _folded(fn, *args)
+    return result
 
 
 def _folded(fn: str, *args: Expr) -> Expr:
@@ -274,8 +268,8 @@ def _exact(expr: Expr, leaves: list[Fraction]) -> Fraction:
     return visit(expr)
 
 
-def _arithmetic(fn: str, x: list[Any]) -> Any:
-    """What fractions and intervals compute alike; None for anything else."""
+def _arithmetic(fn: str, x: Sequence[Any]) -> Any:
+    """What fractions, intervals and expressions compute alike; None for anything else."""
     match fn:
         case "add":
             return x[0] + x[1]

@@ -36,6 +36,8 @@ INT_FUNCTIONS: dict[str, int] = {
     "select": 3,
 }
 
+#: Comparisons, and what they are with their operands exchanged.
+MIRRORED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "ne": "ne"}
 #: Functions whose value is 0 or 1.
 PREDICATES = frozenset({"ge", "gt", "le", "lt", "eq", "ne", "and", "or", "xor", "not"})
 

@@ -10,39 +10,37 @@ from snnc.types import FLOAT32, TensorType
 from snnc.windows import Sizes, pooled
 
 
-def _pooled(inputs: Types, kernel: Sizes, stride: Sizes, padding: Sizes) -> Types:
-    x = one(inputs)
-    return (TensorType(pooled(x.shape, kernel, stride, padding), FLOAT32, x.clock),)
+@dataclass(frozen=True, slots=True)
+class _Pool(Op):
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes = ()
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        shape = pooled(x.shape, self.kernel, self.stride, self.padding)
+        return (TensorType(shape, FLOAT32, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool1d(Op):
+class _Pool1d(_Pool):
     kernel: Single
     stride: Single
     padding: Single = (0,)
 
-    def infer(self, inputs: Types) -> Types:
-        return _pooled(inputs, self.kernel, self.stride, self.padding)
-
 
 @dataclass(frozen=True, slots=True)
-class _Pool2d(Op):
+class _Pool2d(_Pool):
     kernel: Pair
     stride: Pair
     padding: Pair = (0, 0)
 
-    def infer(self, inputs: Types) -> Types:
-        return _pooled(inputs, self.kernel, self.stride, self.padding)
-
 
 @dataclass(frozen=True, slots=True)
-class _Pool3d(Op):
+class _Pool3d(_Pool):
     kernel: Triple
     stride: Triple
     padding: Triple = (0, 0, 0)
-
-    def infer(self, inputs: Types) -> Types:
-        return _pooled(inputs, self.kernel, self.stride, self.padding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -37,40 +38,16 @@ from snnc.version import __version__
 @pass_console
 def compile_command(
     console: Console,
+    /,
     model: Path,
     out: Path | None,
     target: str,
-    bits: int,
-    input_bits: int,
-    calibration: Path | None,
-    profile: str | None,
-    max_steps: int | None,
-    module: str | None,
-    nir: str,
-    onnx: str,
-    lava_dl: str,
     shape: str,
-    steps: int | None,
-    dump_ir: Path | None,
-    force: bool,
+    **chosen: Any,
 ) -> None:
     """Compile MODEL (from snnc.export) to an artifact: a folder that runs without snnc."""
-    options = Options(
-        targets=names(target),
-        bits=bits,
-        input_bits=input_bits,
-        calibration=calibration,
-        profile=profile,
-        max_steps=max_steps,
-        module=module,
-        nir=nir,
-        onnx=onnx,
-        lava_dl=lava_dl,
-        shape=sizes(shape),
-        steps=steps,
-        dump_ir=dump_ir,
-        force=force,
-    )
+    # the other flags are fields of Options, by the same names
+    options = Options(targets=names(target), shape=sizes(shape), **chosen)
     out = out or Path(f"{model.stem or 'model'}.snnc")
     console.note(f"snnc {__version__} · {visible(str(model))} → {visible(str(out))}\n")
     compiled = compile_model(model, out, options, console.stage)

@@ -98,62 +98,37 @@ static inline uint32_t snn_pack(uint64_t eight) {
 /* Numbers of the ones in x[0..n-1], ascending; returns how many. Eight silent neurons cost one
  * comparison, others a look into the table, and four numbers are written without asking. ids has
  * room for n: no number is written beyond the neurons read so far. */
-static inline uint32_t snn_list_16(const uint8_t *restrict x, uint32_t n,
-                                   uint16_t *restrict ids) {
-    uint32_t count = 0u;
-    uint32_t i = 0u;
-    for (; n - i >= 8u; i += 8u) {
-        const uint64_t eight = snn_eight(x + i);
-        if (eight != 0u) {
-            const uint32_t set = snn_pack(eight);
-            const uint8_t *restrict at = snn_places[set];
-            const uint32_t ones = snn_counts[set];
-            ids[count] = (uint16_t)(i + at[0]);
-            ids[count + 1u] = (uint16_t)(i + at[1]);
-            ids[count + 2u] = (uint16_t)(i + at[2]);
-            ids[count + 3u] = (uint16_t)(i + at[3]);
-            for (uint32_t k = 4u; k < ones; k++) {
-                ids[count + k] = (uint16_t)(i + at[k]);
-            }
-            count += ones;
-        }
+#define SNN_LIST(list, number)                                                               \
+    static inline uint32_t list(const uint8_t *restrict x, uint32_t n,                       \
+                                number *restrict ids) {                                      \
+        uint32_t count = 0u;                                                                 \
+        uint32_t i = 0u;                                                                     \
+        for (; n - i >= 8u; i += 8u) {                                                       \
+            const uint64_t eight = snn_eight(x + i);                                         \
+            if (eight != 0u) {                                                               \
+                const uint32_t set = snn_pack(eight);                                        \
+                const uint8_t *restrict at = snn_places[set];                                \
+                const uint32_t ones = snn_counts[set];                                       \
+                ids[count] = (number)(i + at[0]);                                            \
+                ids[count + 1u] = (number)(i + at[1]);                                       \
+                ids[count + 2u] = (number)(i + at[2]);                                       \
+                ids[count + 3u] = (number)(i + at[3]);                                       \
+                for (uint32_t k = 4u; k < ones; k++) {                                       \
+                    ids[count + k] = (number)(i + at[k]);                                    \
+                }                                                                            \
+                count += ones;                                                               \
+            }                                                                                \
+        }                                                                                    \
+        for (; i < n; i++) {                                                                 \
+            if (x[i] != 0u) {                                                                \
+                ids[count] = (number)i;                                                      \
+                count++;                                                                     \
+            }                                                                                \
+        }                                                                                    \
+        return count;                                                                        \
     }
-    for (; i < n; i++) {
-        if (x[i] != 0u) {
-            ids[count] = (uint16_t)i;
-            count++;
-        }
-    }
-    return count;
-}
 
-static inline uint32_t snn_list_32(const uint8_t *restrict x, uint32_t n,
-                                   uint32_t *restrict ids) {
-    uint32_t count = 0u;
-    uint32_t i = 0u;
-    for (; n - i >= 8u; i += 8u) {
-        const uint64_t eight = snn_eight(x + i);
-        if (eight != 0u) {
-            const uint32_t set = snn_pack(eight);
-            const uint8_t *restrict at = snn_places[set];
-            const uint32_t ones = snn_counts[set];
-            ids[count] = i + at[0];
-            ids[count + 1u] = i + at[1];
-            ids[count + 2u] = i + at[2];
-            ids[count + 3u] = i + at[3];
-            for (uint32_t k = 4u; k < ones; k++) {
-                ids[count + k] = i + at[k];
-            }
-            count += ones;
-        }
-    }
-    for (; i < n; i++) {
-        if (x[i] != 0u) {
-            ids[count] = i;
-            count++;
-        }
-    }
-    return count;
-}
+SNN_LIST(snn_list_16, uint16_t)
+SNN_LIST(snn_list_32, uint32_t)
 
 #endif
