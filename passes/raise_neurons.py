@@ -81,15 +81,15 @@ def is_constant(graph: Graph, name: str, memo: dict[str, bool]) -> bool:
     return memo[name]
 
 
+def _pointwise(graph: Graph) -> list[str]:
+    """Pointwise nodes that are computed in every step."""
+    nodes = (n for n in graph.nodes if isinstance(n.op, Pointwise))
+    return [n.name for n in nodes if n.type.clock is Clock.STEP]
+
+
 def _groups(graph: Graph) -> list[set[str]]:
     memo: dict[str, bool] = {}
-    points = {
-        n.name
-        for n in graph.nodes
-        if isinstance(n.op, Pointwise)
-        and n.type.clock is Clock.STEP
-        and (_delayed(graph, n.name) or not is_constant(graph, n.name, memo))
-    }
+    points = {x for x in _pointwise(graph) if _delayed(graph, x) or not is_constant(graph, x, memo)}
     flow: nx.DiGraph[str] = nx.DiGraph()
     flow.add_nodes_from(n.name for n in graph.nodes if n.name in points)
     edges = [e for e in graph.edges if e.src in points and e.dst in points]
@@ -135,13 +135,7 @@ def _stateless(graph: Graph) -> set[str]:
     Those that feed each other are one group, unless something between them would be left out.
     """
     memo: dict[str, bool] = {}
-    left = {
-        n.name
-        for n in graph.nodes
-        if isinstance(n.op, Pointwise)
-        and n.type.clock is Clock.STEP
-        and not is_constant(graph, n.name, memo)
-    }
+    left = {x for x in _pointwise(graph) if not is_constant(graph, x, memo)}
     near: nx.Graph[str] = nx.Graph()
     near.add_nodes_from(n.name for n in graph.nodes if n.name in left)
     near.add_edges_from((e.src, e.dst) for e in graph.edges if {e.src, e.dst} <= left)

@@ -75,6 +75,22 @@ def lif(
     return s
 
 
+def projected(name: str, seed: int) -> tuple[Graph, np.random.Generator]:
+    """Six spike trains ``x`` and a layer ``fc`` of eight outputs; what follows goes on drawing."""
+    rng = np.random.default_rng(seed)
+    g = Graph(name, 16)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(noise(rng, 8, 6))), "x")
+    return g, rng
+
+
+def counted(g: Graph, name: str) -> Graph:
+    """The graph, with the sum over time of ``name`` as its output."""
+    g.add("sum", TimeSum(), name)
+    g.add("out", Output(), "sum")
+    return g
+
+
 def mlp(
     sizes: Sequence[int] = (12, 20, 5), static: bool = False, seed: int = 0, **how: object
 ) -> Graph:
@@ -91,9 +107,7 @@ def mlp(
         if static and i == 0:
             x = g.add("repeat", Repeat(), x).name
         x = lif(g, f"lif{i}", x, **how)  # type: ignore[arg-type]
-    g.add("sum", TimeSum(), x)
-    g.add("out", Output(), "sum")
-    return g
+    return counted(g, x)
 
 
 def residual_conv(seed: int = 0) -> Graph:
@@ -118,32 +132,22 @@ def residual_conv(seed: int = 0) -> Graph:
     g.add("pool", AvgPool2d((2, 2), (2, 2)), s2)
     g.add("flat", Reshape((64,)), "pool")
     g.add("fc", Linear(param(noise(rng, 5, 64) / 8), param(noise(rng, 5))), "flat")
-    g.add("sum", TimeSum(), "fc")
-    g.add("out", Output(), "sum")
-    return g
+    return counted(g, "fc")
 
 
 def recurrent(seed: int = 0) -> Graph:
     """``v1 = beta*v + W x + R s[t-1]``: a layer that reads its own last spikes."""
-    rng = np.random.default_rng(seed)
-    g = Graph("recurrent", 16)
-    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
-    g.add("fc", Linear(param(noise(rng, 8, 6))), "x")
+    g, rng = projected("recurrent", seed)
     loop = Linear(param(noise(rng, 8, 8) / 2), param(noise(rng, 8) / 8))
     g.declare("loop", loop, (TensorType((8,)),), Loc("loop", "net.py", 9))
     s = lif(g, "lif", pointwise(g, "lif.in", "add", "fc", "loop"))
     g.connect(Edge(s, "loop", delay=1))
-    g.add("sum", TimeSum(), s)
-    g.add("out", Output(), "sum")
-    return g
+    return counted(g, s)
 
 
 def compartments(seed: int = 0) -> Graph:
     """``v1 = beta*v + W x``, ``v2 = v1 + G v1``: a layer between a neuron's halves."""
-    rng = np.random.default_rng(seed)
-    g = Graph("compartments", 16)
-    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
-    g.add("fc", Linear(param(noise(rng, 8, 6))), "x")
+    g, rng = projected("compartments", seed)
     add, leak = Pointwise("add"), constant(g, 0.8)
     g.declare("soma.decayed", Pointwise("mul"), (TensorType((8,)),), Loc("soma", "net.py", 3))
     g.connect(Edge(leak, "soma.decayed", 1))
@@ -153,9 +157,7 @@ def compartments(seed: int = 0) -> Graph:
     s = pointwise(g, "soma.s", "ge", "soma.v", constant(g, 1.0))
     kept = pointwise(g, "soma.kept", "mul", "soma.v", pointwise(g, "soma.not", "not", s))
     g.connect(Edge(kept, "soma.decayed", 0, delay=1))
-    g.add("sum", TimeSum(), s)
-    g.add("out", Output(), "sum")
-    return g
+    return counted(g, s)
 
 
 def differences(seed: int = 0) -> Graph:

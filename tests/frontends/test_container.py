@@ -21,6 +21,7 @@ from snnc.graph import Graph
 from snnc.ops import Constant, Input, Linear, Output, Pointwise
 from snnc.params import Param
 from snnc.types import TensorType
+from tests.usercode import NET
 
 
 def small(value: float = 1.0) -> LoadedModel:
@@ -219,29 +220,9 @@ def test_exchange_formats(tmp_path: Path) -> None:
     assert code_of(tmp_path / "model.nir") == "E103"
 
 
-SOURCE = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(3, 4)
-
-    def forward(self, x):
-        v, out = torch.zeros(x.shape[0], 4), []
-        for t in range(x.shape[1]):
-            v = 0.5 * v + self.fc(x[:, t])
-            s = (v >= 0.1).float()
-            v = v - s
-            out.append(s)
-        return torch.stack(out, 1)
-
+FACTORIES = """
 def pair():
     return Net(), torch.rand(2, 6, 3)
-
-def arguments():
-    return {"module": Net(), "example": torch.rand(2, 6, 3), "time_axis": 1}
 
 def nothing():
     return 3
@@ -251,7 +232,7 @@ def nothing():
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "user_net.py"
-    path.write_text(SOURCE)
+    path.write_text(NET + FACTORIES)
     return path
 
 
@@ -260,7 +241,7 @@ def test_weights_with_the_users_own_code(tmp_path: Path, source: Path) -> None:
 
     weight = torch.arange(12.0).reshape(4, 3)
     torch.save({"fc.weight": weight, "fc.bias": torch.zeros(4)}, tmp_path / "weights.pt")
-    model = load_from_source(f"{source}:arguments", tmp_path / "weights.pt")
+    model = load_from_source(f"{source}:make", tmp_path / "weights.pt")
     op = model.graph["fc"].op
     assert isinstance(op, Linear)
     assert np.array_equal(op.weight.data, weight.numpy())
@@ -283,8 +264,8 @@ def test_weights_that_do_not_fit(tmp_path: Path, source: Path) -> None:
 
     torch.save({"fc.weight": torch.zeros(5, 3)}, tmp_path / "weights.pt")
     with pytest.raises(CompileError, match="E113"):
-        load_from_source(f"{source}:arguments", tmp_path / "weights.pt")
+        load_from_source(f"{source}:make", tmp_path / "weights.pt")
     torch.save(Marker(tmp_path / "executed"), tmp_path / "code.pt")
     with pytest.raises(CompileError, match="E110"):
-        load_from_source(f"{source}:arguments", tmp_path / "code.pt")
+        load_from_source(f"{source}:make", tmp_path / "code.pt")
     assert not (tmp_path / "executed").exists()

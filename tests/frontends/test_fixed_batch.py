@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +29,34 @@ class Static(nn.Module):
         super().__init__()
         self.layer = layer
 
+    def start(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(self.layer(x))
+
+    def steps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        return itertools.repeat(x, 8)
+
     def forward(self, x: torch.Tensor) -> Any:
-        v, total = torch.zeros_like(self.layer(x)), torch.tensor(0.0)
-        for _ in range(8):
-            v = 0.8 * v + self.layer(x)
+        v, total = self.start(x), torch.tensor(0.0)
+        for now in self.steps(x):
+            v = 0.8 * v + self.layer(now)
             s = (v > 0.3).float()
             v = v - 0.3 * s
             total = total + s
         return total
 
 
-class Sequence(Static):
+class Written(Static):
+    """The number of samples is written into the program."""
+
+    def start(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(x.shape[0], 6)
+
+
+class Sequence(Written):
     """Time is axis 1."""
 
-    def forward(self, x: torch.Tensor) -> Any:
-        v, total = torch.zeros(x.shape[0], 6), torch.tensor(0.0)
-        for t in range(x.shape[1]):
-            v = 0.8 * v + self.layer(x[:, t])
-            s = (v > 0.3).float()
-            v = v - 0.3 * s
-            total = total + s
-        return total
+    def steps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        return (x[:, t] for t in range(x.shape[1]))
 
 
 def linear(kind: type[Static] = Static) -> Static:
@@ -106,19 +115,6 @@ def test_a_batch_of_images(tmp_path: Path) -> None:
 def test_as_many_samples_as_steps(tmp_path: Path) -> None:
     module, x = linear(), torch.rand(8, 5)
     check(read("pt2", module, x, tmp_path), module, x)
-
-
-class Written(Static):
-    """The number of samples is written into the program."""
-
-    def forward(self, x: torch.Tensor) -> Any:
-        v, total = torch.zeros(x.shape[0], 6), torch.tensor(0.0)
-        for _ in range(8):
-            v = 0.8 * v + self.layer(x)
-            s = (v > 0.3).float()
-            v = v - 0.3 * s
-            total = total + s
-        return total
 
 
 SQUARE = [(Sequence, (12, 12, 5), 1), (Written, (5, 5), None)]

@@ -14,27 +14,9 @@ from snnc.container import load_from_source
 from snnc.diagnostics import CompileError
 from snnc.frontends.weights_file import read_weights
 from snnc.ops import Linear
+from tests.usercode import NET
 
 NAMES = ["fc.weight", "fc.bias"]
-SOURCE = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(3, 4)
-
-    def forward(self, x):
-        v = torch.zeros(x.shape[0], 4)
-        for t in range(x.shape[1]):
-            v = 0.5 * v + self.fc(x[:, t])
-            v = v - (v >= 0.1).float()
-        return v
-
-def make():
-    return {"module": Net(), "example": torch.rand(2, 6, 3), "time_axis": 1}
-"""
 
 
 def weights(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -102,7 +84,7 @@ def test_tensors_that_are_not_numbers(tmp_path: Path) -> None:
 
 
 def test_missing_unexpected_and_misshapen_names(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(SOURCE)
+    (tmp_path / "net.py").write_text(NET)
     state = {"fc.weight": torch.zeros(5, 3), "fc.scale": torch.zeros(1)}
     torch.save(state, tmp_path / "w.pt")
     with pytest.raises(CompileError) as caught:
@@ -113,7 +95,7 @@ def test_missing_unexpected_and_misshapen_names(tmp_path: Path) -> None:
 
 
 def test_float64_weights_reach_the_graph(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(SOURCE)
+    (tmp_path / "net.py").write_text(NET)
     torch.save({"state_dict": weights(torch.float64)}, tmp_path / "w.pt")
     model = load_from_source(f"{tmp_path / 'net.py'}:make", tmp_path / "w.pt")
     op = model.graph["fc"].op

@@ -132,10 +132,16 @@ def _direct(kind: Format) -> Callable[[bytes, Path], object]:
     module, _, function = kind.reader.partition(":")
     reader = getattr(importlib.import_module(module), function)
 
+    return _limited(lambda data: reader(data, "mutant", kind.options))
+
+
+def _limited(reader: Callable[[bytes], object]) -> Callable[[bytes, Path], object]:
+    """As a child reads: it has a limit of memory, and answers E147 there."""
+
     def read(data: bytes, folder: Path) -> object:
         try:
-            return reader(data, "mutant", kind.options)
-        except MemoryError as e:  # the child that reads such files has a limit, and answers E147
+            return reader(data)
+        except MemoryError as e:
             raise fail("E147", "too much memory") from e
 
     return read
@@ -179,25 +185,26 @@ class _Manifest:
     good: Path
 
     def __call__(self, text: bytes, folder: Path) -> object:
+        return self.opened(folder, {"manifest.json": text})
+
+    def opened(self, folder: Path, changed: dict[str, bytes]) -> object:
+        """Run the artifact with these files in place of its own."""
         shutil.copytree(self.good, folder / "net", dirs_exist_ok=True)
-        (folder / "net/manifest.json").write_bytes(text)
+        for name, content in changed.items():
+            _put(folder / "net" / name, content)
         return _use(Artifact.open(folder / "net"))
 
 
 @dataclass(frozen=True)
-class _Program:
+class _Program(_Manifest):
     """Opens an artifact with another program, and hashes that fit it."""
 
-    good: Path
-
     def __call__(self, text: bytes, folder: Path) -> object:
-        shutil.copytree(self.good, folder / "net", dirs_exist_ok=True)
-        (folder / "net/program/graph.json").write_bytes(text)
         manifest = json.loads((self.good / "manifest.json").read_bytes())
         digest = hashlib.sha256(text).hexdigest()
         manifest["files"]["program/graph.json"] = {"sha256": digest, "size": len(text)}
-        (folder / "net/manifest.json").write_text(json.dumps(manifest))
-        return _use(Artifact.open(folder / "net"))
+        changed = {"program/graph.json": text, "manifest.json": json.dumps(manifest).encode()}
+        return self.opened(folder, changed)
 
 
 def _use(artifact: Artifact) -> object:
@@ -215,12 +222,7 @@ def _torch_kinds() -> dict[str, Kind]:
 
     from snnc.frontends.weights_file import read_bytes
 
-    def weights(data: bytes, folder: Path) -> object:
-        try:
-            return read_bytes(data, "w", {"expected": ["w"]})
-        except MemoryError as e:  # the child that reads such files has a limit, and answers E147
-            raise fail("E147", "too much memory") from e
-
+    weights = _limited(lambda data: read_bytes(data, "w", {"expected": ["w"]}))
     tensors = {"w": np.eye(8, dtype=np.float32), "b": np.arange(5)}
     found = {"safetensors": Kind(safetensors.numpy.save(tensors), weights)}
     try:

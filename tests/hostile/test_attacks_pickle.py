@@ -60,10 +60,14 @@ def two_pickles(folder: Path, path: Path) -> None:
         archive.writestr("other/data.pkl", pickle.dumps(Touch(folder), 2))
 
 
+def members_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {n: archive.read(n) for n in archive.namelist()}
+
+
 def persistent_id(folder: Path, path: Path) -> None:
     torch.save({"w": torch.zeros(2)}, path)
-    with zipfile.ZipFile(path) as old:
-        members = {n: old.read(n) for n in old.namelist()}
+    members = members_of(path)
     with zipfile.ZipFile(path, "w") as new:
         for name, content in members.items():
             evil = pickle.dumps({"w": Touch(folder)}, 2) if name.endswith("data.pkl") else content
@@ -85,8 +89,7 @@ def memo_bomb(folder: Path, path: Path) -> None:
 def deflate_bomb(folder: Path, path: Path) -> None:
     """A checkpoint whose storage is a quarter of a megabyte that becomes 256."""
     torch.save({"w": torch.zeros(4)}, path)
-    with zipfile.ZipFile(path) as old:
-        members = {n: old.read(n) for n in old.namelist()}
+    members = members_of(path)
     with zipfile.ZipFile(path, "w") as new:
         for name, content in members.items():
             if not name.endswith("/data/0"):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from tests.frontends.zoo.case import STEPS, Case, loud, sequence
 
 SIZE = 6
+#: Leaky or spiking, not both: they need no loud input.
+_INTEGRATORS = {"LI", "LICell", "LIBoxCell", "LILinearCell", "IAF", "IAFCell"}
 
 
 class ByStep(nn.Module):
@@ -28,9 +30,13 @@ class ByStep(nn.Module):
         return torch.stack(out)
 
 
-def _cell(name: str, make_cell: Callable[[], nn.Module], gain: float, refused: str = "") -> Case:
+def _gain(name: str) -> float:
+    return 4.0 if name in _INTEGRATORS else 40.0
+
+
+def _cell(name: str, make_cell: Callable[[], nn.Module], refused: str = "") -> Case:
     def make() -> tuple[nn.Module, Tensor]:
-        return loud(ByStep(make_cell()), gain), sequence(5, axis=0)
+        return loud(ByStep(make_cell()), _gain(name)), sequence(5, axis=0)
 
     return Case(f"norse/{name}", make, {"time_axis": 0}, refused)
 
@@ -71,32 +77,24 @@ class Conductances(nn.Module):
         return torch.stack(out)
 
 
-def _layer(name: str, make_layer: Callable[[], nn.Module], gain: float = 40.0) -> Case:
+def _layer(name: str, make_layer: Callable[[], nn.Module]) -> Case:
     def make() -> tuple[nn.Module, Tensor]:
-        return loud(AllSteps(make_layer()), gain), sequence(5, axis=0)
+        return loud(AllSteps(make_layer()), _gain(name)), sequence(5, axis=0)
 
     return Case(f"norse/{name} layer", make, {"time_axis": 0})
 
 
 CASES = [
     *(
-        _cell(name, getattr(nt, name), gain)
-        for name, gain in {
-            "LIFCell": 40.0,
-            "LIFBoxCell": 40.0,
-            "LICell": 4.0,
-            "LIBoxCell": 4.0,
-            "LSNNCell": 40.0,
-            "LIFAdExCell": 40.0,
-            "LIFExCell": 40.0,
-            "LIFRefracCell": 40.0,
-            "IAFCell": 4.0,
-            "LIFAdExRefracCell": 40.0,
-        }.items()
+        _cell(name, getattr(nt, name))
+        for name in (
+            *("LIFCell", "LIFBoxCell", "LICell", "LIBoxCell", "LSNNCell", "LIFAdExCell"),
+            *("LIFExCell", "LIFRefracCell", "IAFCell", "LIFAdExRefracCell"),
+        )
         if hasattr(nt, name)
     ),
     *(
-        _cell(name, partial(getattr(nt, name), SIZE, SIZE), 40.0)
+        _cell(name, partial(getattr(nt, name), SIZE, SIZE))
         for name in (
             *("LIFRecurrentCell", "LSNNRecurrentCell", "LIFAdExRecurrentCell"),
             *("LIFExRecurrentCell", "LIFRefracRecurrentCell", "LIFMCRecurrentCell"),
@@ -105,24 +103,14 @@ CASES = [
         if hasattr(nt, name)
     ),
     # it does not read its input
-    _cell("CobaLIFCell", lambda: nt.CobaLIFCell(SIZE, SIZE), 40.0, "E139"),
+    _cell("CobaLIFCell", lambda: nt.CobaLIFCell(SIZE, SIZE), "E139"),
     Case(
         "norse/coba_lif_feed_forward_step",
         lambda: (loud(Conductances(), 20.0), sequence(5, axis=0)),
         {"time_axis": 0},
     ),
-    _cell("LILinearCell", partial(nt.LILinearCell, SIZE, SIZE), 4.0),
-    *(
-        _layer(name, getattr(nt, name), gain)
-        for name, gain in {
-            "LIF": 40.0,
-            "LI": 4.0,
-            "IAF": 4.0,
-            "LSNN": 40.0,
-            "LIFAdEx": 40.0,
-            "LIFEx": 40.0,
-        }.items()
-    ),
+    _cell("LILinearCell", partial(nt.LILinearCell, SIZE, SIZE)),
+    *(_layer(name, getattr(nt, name)) for name in ("LIF", "LI", "IAF", "LSNN", "LIFAdEx", "LIFEx")),
     *(
         _layer(name, partial(getattr(nt, name), SIZE, SIZE))
         for name in (
@@ -135,11 +123,10 @@ CASES = [
         "IzhikevichRecurrent",
         lambda: nt.IzhikevichRecurrent(SIZE, SIZE, izhikevich.tonic_spiking),
     ),
-    _cell("IzhikevichCell", lambda: nt.IzhikevichCell(izhikevich.tonic_spiking), 40.0),
+    _cell("IzhikevichCell", lambda: nt.IzhikevichCell(izhikevich.tonic_spiking)),
     _cell(
         "IzhikevichRecurrentCell",
         lambda: nt.IzhikevichRecurrentCell(SIZE, SIZE, izhikevich.tonic_spiking),
-        40.0,
     ),
     _step(
         "SequentialState LIFCell",
