@@ -56,7 +56,10 @@ def simulator(graph: Graph) -> Simulator:
 def random_inputs(
     graph: Graph, rng: np.random.Generator, samples: int, steps: int
 ) -> dict[str, Array]:
-    """Integers over the whole range of every input, extremes included; spikes at 30 %."""
+    """Integers over the whole range of every input; spikes at 30 %.
+
+    Some samples are constant at an end of the range: silent, or full.
+    """
     found = {}
     for node in graph:
         if isinstance(op := node.op, IntInput):
@@ -90,13 +93,18 @@ def mlp(bits: int = 8, sizes: tuple[int, ...] = (12, 9, 5), seed: int = 0) -> Gr
     return proven(b.graph)
 
 
+#: What the constants of a random graph are like.
+POLICIES = ("any", "any", "limits", "negative", "ties", "sparse")
+
+
 @dataclass
 class Builder:
-    """A graph and the random choices that make it."""
+    """A graph and the random choices that make it; ``policy`` is one of ``POLICIES``."""
 
     rng: np.random.Generator
     graph: Graph
     names: int = 0
+    policy: str = "any"
 
     def name(self, kind: str) -> str:
         """A fresh node name."""
@@ -106,6 +114,14 @@ class Builder:
     def param(self, shape: tuple[int, ...], lo: int, hi: int) -> Param:
         """Random constants at the smallest type."""
         values = self.rng.integers(lo, hi + 1, shape)
+        if self.policy == "limits":
+            values = np.where(self.rng.random(shape) < 0.5, lo, hi)
+        elif self.policy == "negative" and lo < 0:
+            values = -np.abs(values).clip(0, -lo)
+        elif self.policy == "ties":  # sums meet thresholds
+            values = (np.rint(values / 20) * 20).astype(np.int64).clip(lo, hi)
+        elif self.policy == "sparse" and lo <= 0 <= hi:
+            values = np.where(self.rng.random(shape) < 0.8, 0, values)
         return Param(values.astype(np.min_scalar_type(min(lo, -hi - 1))))
 
     def const(self, name: str, shape: tuple[int, ...], lo: int, hi: int) -> Const:
@@ -228,7 +244,7 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Const("cap", Param(np.array(900))),
         Const("floor_", Param(np.array(-1000))),
     )
-    short, more = ("t", "v", "y", "z"), ("m", "v", "t", "i", "w", "y", "z", "found")
+    short, more = ("t", "v", "y", "z", "x4"), ("m", "v", "t", "i", "w", "y", "z", "found")
     outputs = more if b.rng.integers(2) else short
     wide = 1 << int(b.rng.integers(2, 36))
     table = Const("table", Param(b.rng.integers(-wide, wide, 7)))
@@ -275,7 +291,9 @@ def _recurrent(b: Builder, value: str) -> str:
         return b.graph.add(b.name("inner"), IntNeuron(lif(b, shape), shape), scaled).name
 
     late = Value(name, 0, int(b.rng.integers(1, 4)), init)
-    loop(b, value, name, kernel, late, [weighted, inner, lambda late: late][b.rng.integers(3)])
+    ways = [inner, lambda late: late, weighted]
+    wide = shape[-1] > 100  # a full matrix would take seconds
+    loop(b, value, name, kernel, late, ways[b.rng.integers(2 if wide else 3)])
     return name
 
 
@@ -352,13 +370,9 @@ def random_graph(seed: int, max_steps: int = 64) -> Graph:
 
 
 def _draft(rng: np.random.Generator) -> Graph:
-    b = Builder(rng, Graph("random", int(rng.integers(1, 8))))
-    spatial = bool(rng.integers(2))
-    shape = (
-        tuple(int(n) for n in rng.integers([1, 3, 3], [4, 8, 8]))
-        if spatial
-        else (int(rng.integers(1, 20)),)
-    )
+    policy = str(rng.choice(POLICIES))
+    b = Builder(rng, Graph("random", int(rng.integers(1, 8))), policy=policy)
+    shape = _input_shape(rng)
     lo, hi = [(0, 1), (0, 1), (-128, 127), (0, 255), (-3, 5)][rng.integers(5)]
     clock = Clock.STEP if rng.random() < 0.7 else Clock.ONCE
     value = b.graph.add("input", IntInput(shape, clock, lo, hi, 1.0)).name
@@ -371,6 +385,16 @@ def _draft(rng: np.random.Generator) -> Graph:
             _output(b, value)
     _output(b, value)
     return b.graph
+
+
+def _input_shape(rng: np.random.Generator) -> tuple[int, ...]:
+    """An image or a vector, sometimes of one element or of thousands."""
+    kind = rng.random()
+    if kind < 0.5:
+        return tuple(int(n) for n in rng.integers([1, 3, 3], [4, 8, 8]))
+    if kind < 0.55:
+        return (1,)
+    return (int(rng.integers(4990, 5011)),) if kind < 0.56 else (int(rng.integers(1, 20)),)
 
 
 def _output(b: Builder, value: str) -> None:

@@ -1,0 +1,143 @@
+"""The comparison of random graphs notices one wrong element of any operator, in either backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snnc.backends.c import kernel as c_kernel
+from snnc.backends.c.layer import Layer
+from snnc.backends.c.layers import EMITTERS
+from snnc.backends.c.shifts import Var
+from snnc.backends.c.words import Bounds
+from snnc.backends.numpy import arithmetic, simulator
+from snnc.graph import Graph
+from snnc.intops import INTOPS, IntNeuron
+from snnc.kernel import INT_FUNCTIONS, Line
+from tests.differential.test_random_graphs import difference
+from tests.intgraphs import random_graph
+
+#: Graphs among which a defect must show.
+SEEDS = range(400)
+#: Graphs that hold the operator and are compared before the defect counts as missed.
+TRIES = 25
+COLLECTED = [name for name in INTOPS if name in simulator.PER_STEP]
+#: Names of their operand in C: without code there is no defect.
+WITHOUT_CODE = {"IntOutput", "IntReshape", "IntRepeat"}
+Array = np.ndarray[Any, Any]
+
+
+@cache
+def graph_of(seed: int) -> Graph:
+    return random_graph(seed)
+
+
+def holding(wanted: Callable[[Graph], bool]) -> list[int]:
+    found = []
+    for seed in SEEDS:
+        if wanted(graph_of(seed)):
+            found.append(seed)
+        if len(found) == TRIES:
+            break
+    return found
+
+
+def with_operator(name: str) -> list[int]:
+    return holding(lambda g: any(type(n.op).__name__ == name for n in g))
+
+
+def with_function(fn: str) -> list[int]:
+    def wanted(g: Graph) -> bool:
+        kernels = [n.op.kernel for n in g if isinstance(n.op, IntNeuron)]
+        return any(line.fn == fn for k in kernels for line in c_kernel.live_lines(k))
+
+    return holding(wanted)
+
+
+def assert_caught(seeds: list[int]) -> None:
+    assert seeds, "no random graph holds it"
+    assert any(difference(graph_of(seed), seed) for seed in seeds)
+
+
+def off_by_one(value: Array) -> Array:
+    """The same but for the last element."""
+    wrong = np.array(value)
+    wrong.reshape(-1)[-1] += 1
+    return wrong
+
+
+@pytest.mark.parametrize("name", sorted(set(simulator.OPERATORS) - {"IntOutput"}))
+def test_an_operator_of_the_simulator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, right = with_operator(name), simulator.OPERATORS[name]
+    assert_equal_before(seeds)
+    monkeypatch.setitem(simulator.OPERATORS, name, lambda *a: off_by_one(right(*a)))
+    assert_caught(seeds)
+
+
+@pytest.mark.parametrize("name", COLLECTED)
+def test_what_the_simulator_collects(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, right = with_operator(name), simulator._Run._collected  # noqa: SLF001
+
+    def wrong(self: Any, node: Any) -> Array:
+        value = right(self, node)
+        return off_by_one(value) if node["op"] == name else value
+
+    monkeypatch.setattr(simulator._Run, "_collected", wrong)  # noqa: SLF001
+    assert_caught(seeds)
+
+
+@pytest.mark.parametrize("fn", sorted(INT_FUNCTIONS))
+def test_a_function_of_the_simulator(fn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = with_function(fn)
+    assert_equal_before(seeds)
+    for functions in (arithmetic.FUNCTIONS, arithmetic.SHIFTS):
+        if fn in functions:
+            right: Callable[..., Any] = functions[fn]
+            monkeypatch.setitem(
+                functions, fn, lambda *a, right=right: off_by_one(np.asarray(right(*a)))
+            )
+    assert_caught(seeds)
+
+
+@pytest.mark.parametrize("name", sorted(set(INTOPS) - WITHOUT_CODE))
+def test_an_operator_of_c(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, right = with_operator(name), EMITTERS[INTOPS[name]]
+
+    class Text:
+        """The layer's code, in which ``tick`` ends by changing the last element."""
+
+        def __init__(self, layer: Layer) -> None:
+            y = layer.plan.value(layer.node.name)
+            end = layer.code.text.rstrip().rfind("}")
+            defect = f"{y.name}[{y.size - 1}] = ({y.ctype})({y.name}[{y.size - 1}] ^ 1); }}\n"
+            self.text = layer.code.text[:end] + defect
+
+    def wrong(layer: Layer) -> None:
+        right(layer)
+        if layer.code.text:
+            layer.code = Text(layer)  # type: ignore[assignment]
+
+    monkeypatch.setitem(EMITTERS, INTOPS[name], wrong)
+    assert_caught(seeds)
+
+
+@pytest.mark.parametrize("fn", sorted(INT_FUNCTIONS))
+def test_a_function_of_c(fn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, right = with_function(fn), c_kernel.expression
+
+    def wrong(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
+        text, word = right(line, args, bounds)
+        return (f"({text}) ^ 1" if line.fn == fn else text), word
+
+    monkeypatch.setattr(c_kernel, "expression", wrong)
+    assert_caught(seeds)
+
+
+def assert_equal_before(seeds: list[int]) -> None:
+    """Without a defect nothing differs; one graph of each kind is enough here."""
+    assert seeds, "no random graph holds it"
+    assert not difference(graph_of(seeds[0]), seeds[0])
