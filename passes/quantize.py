@@ -24,6 +24,7 @@ from snnc.passes.quantize_exact import exact_neuron, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
 from snnc.passes.quantize_rule import Rule
+from snnc.passes.quantize_tensors import TENSOR_RULES
 from snnc.passes.quantize_time import TIME_RULES
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.profile import PROFILES
@@ -168,7 +169,12 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
 
 
 #: How each real operator becomes integers.
-RULES: dict[type[ops.Op], Rule] = {**LAYER_RULES, **TIME_RULES, **NETWORK_RULES}
+RULES: dict[type[ops.Op], Rule] = {
+    **LAYER_RULES,
+    **TENSOR_RULES,
+    **TIME_RULES,
+    **NETWORK_RULES,
+}
 
 #: What exact profiles do otherwise.
 EXACT: dict[type[ops.Op], Rule] = {

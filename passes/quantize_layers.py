@@ -1,4 +1,4 @@
-"""Layers with weights, pools and reshapes in integers."""
+"""Layers with weights, and pools, in integers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from snnc import intops, ops
 from snnc.conv_ops import Pair
 from snnc.diagnostics import error
-from snnc.exact import ONE, Expr, floats, leaf, rearranged
+from snnc.exact import ONE, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.params import Param
 from snnc.passes.quantize_rule import Rule
@@ -67,19 +67,6 @@ def _per_channel(unit: Expr, shape: tuple[int, ...]) -> bool:
     return bool((full == full[:, :1, :1]).all())
 
 
-def _reshape(low: Lowered, node: Node, x: list[QValue]) -> None:
-    op, v = node.op, low.passed(node, x[0])
-    assert isinstance(op, ops.Reshape), "called for reshapes only"
-    (edge,) = low.real.in_edges(node.name)
-    old = low.real[edge.src].types[edge.out].shape
-    low.add(node, intops.IntReshape(op.shape), v)
-
-    def unit(u: Expr) -> Expr:
-        return rearranged(u, old, lambda x: x.reshape(op.shape))
-
-    low.values[node.name, 0] = v.moved(Value(node.name), unit)
-
-
 #: The layers' rules.
 LAYER_RULES: dict[type[ops.Op], Rule] = {
     ops.Linear: _weights,
@@ -87,5 +74,4 @@ LAYER_RULES: dict[type[ops.Op], Rule] = {
     ops.SumPool2d: _pool(intops.IntSumPool2d, mean=False),
     ops.AvgPool2d: _pool(intops.IntSumPool2d, mean=True),
     ops.MaxPool2d: _pool(intops.IntMaxPool2d, mean=False),
-    ops.Reshape: _reshape,
 }

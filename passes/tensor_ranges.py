@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from snnc.graph import Node
 from snnc.interval import Interval
 from snnc.intops import (
+    IntConcat,
+    IntExpand,
     IntInput,
     IntOutput,
     IntRepeat,
     IntRescale,
     IntReshape,
+    IntSlice,
     IntSum,
+    IntTake,
     IntTimeLast,
     IntTimeMax,
     IntTimeStack,
     IntTimeSum,
+    IntTranspose,
 )
+from snnc.passes.moves import moved
 from snnc.passes.range_rule import RangeRule
 
 
@@ -26,9 +34,17 @@ def source(node: Node, x: list[Interval], steps: int) -> Interval:
     return Interval.of(op.lo, op.hi).broadcast(op.shape)
 
 
-def reshape(node: Node, x: list[Interval], steps: int) -> Interval:
-    """The same intervals in another shape."""
-    return x[0].reshape(node.type.shape)
+def rearranged(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The same intervals in other places."""
+    return Interval(moved(node.op, x[0].lo), moved(node.op, x[0].hi))
+
+
+def concat(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The intervals one after the other."""
+    op = node.op
+    assert isinstance(op, IntConcat), "dispatched by type"
+    ends = ([v.lo for v in x], [v.hi for v in x])
+    return Interval(*(np.concatenate(end, op.axis) for end in ends))
 
 
 def add(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -67,7 +83,8 @@ def same(node: Node, x: list[Interval], steps: int) -> Interval:
 #: The rules.
 TENSOR_RANGES: dict[type, RangeRule] = {
     IntInput: source,
-    IntReshape: reshape,
+    **dict.fromkeys((IntReshape, IntTranspose, IntSlice, IntExpand, IntTake), rearranged),
+    IntConcat: concat,
     IntSum: add,
     IntRescale: rescale,
     IntTimeSum: time_sum,

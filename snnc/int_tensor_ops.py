@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from snnc.op import Op, Types, one
-from snnc.types import INT, TensorType
+from snnc.op import Types
+from snnc.tensor_ops import Concat, Expand, Reshape, Slice, Take, Transpose
+from snnc.types import INT
+
+
+def whole(types: Types) -> Types:
+    """The same types, of integers."""
+    return tuple(replace(t, dtype=INT) for t in types)
 
 
 @dataclass(frozen=True, slots=True)
-class IntReshape(Op):
+class IntReshape(Reshape):
     """Row-major reshape of one sample."""
 
-    shape: tuple[int, ...]
+    def infer(self, inputs: Types) -> Types:
+        return whole(Reshape.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntTranspose(Transpose):
+    """Axis i of the result is axis ``perm[i]`` of the input."""
 
     def infer(self, inputs: Types) -> Types:
-        x = one(inputs)
-        y = TensorType(self.shape, INT, x.clock)
-        if x.size != y.size:
-            raise ValueError(f"cannot reshape {x} to {self.shape}")
-        return (y,)
+        return whole(Transpose.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntSlice(Slice):
+    """Elements ``start``, ``start + step``, … before ``stop`` of one axis."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(Slice.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntConcat(Concat):
+    """The inputs one after the other along one axis; all are in the same unit."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(Concat.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntExpand(Expand):
+    """Broadcast to ``shape``, aligned right."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(Expand.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntTake(Take):
+    """Elements ``index`` of one axis, in that order, with repetitions."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(Take.infer(self, inputs))

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from snnc.int_layer_ops import IntConv2d, IntLinear, IntMaxPool2d, IntSumPool2d
 from snnc.int_network_ops import IntInput, IntNeuron, IntOutput, IntRescale, IntSum
-from snnc.int_tensor_ops import IntReshape
+from snnc.int_tensor_ops import (
+    IntConcat,
+    IntExpand,
+    IntReshape,
+    IntSlice,
+    IntTake,
+    IntTranspose,
+)
 from snnc.int_time_ops import IntRepeat, IntTimeLast, IntTimeMax, IntTimeStack, IntTimeSum
 from snnc.op import Op
 
@@ -18,14 +25,17 @@ INTOPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         *(IntInput, IntOutput, IntLinear, IntConv2d, IntSumPool2d, IntMaxPool2d),
-        *(IntReshape, IntSum, IntRescale, IntNeuron),
+        *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake),
+        *(IntSum, IntRescale, IntNeuron),
         *(IntRepeat, IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack),
     )
 }
 
 __all__ = [
     "INTOPS",
+    "IntConcat",
     "IntConv2d",
+    "IntExpand",
     "IntInput",
     "IntLinear",
     "IntMaxPool2d",
@@ -34,10 +44,13 @@ __all__ = [
     "IntRepeat",
     "IntRescale",
     "IntReshape",
+    "IntSlice",
     "IntSum",
     "IntSumPool2d",
+    "IntTake",
     "IntTimeLast",
     "IntTimeMax",
     "IntTimeStack",
     "IntTimeSum",
+    "IntTranspose",
 ]

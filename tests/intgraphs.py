@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from snnc.backends.numpy.simulator import Simulator
 from snnc.diagnostics import CompileError, Loc
 from snnc.graph import Edge, Graph, Value
 from snnc.intops import (
+    IntConcat,
     IntConv2d,
+    IntExpand,
     IntInput,
     IntLinear,
     IntMaxPool2d,
@@ -24,14 +26,18 @@ from snnc.intops import (
     IntRepeat,
     IntRescale,
     IntReshape,
+    IntSlice,
     IntSum,
     IntSumPool2d,
+    IntTake,
     IntTimeLast,
     IntTimeMax,
     IntTimeStack,
     IntTimeSum,
+    IntTranspose,
 )
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
+from snnc.op import Op
 from snnc.params import Param
 from snnc.passes.base import Context, run_passes
 from snnc.passes.prove_ranges import ProveRanges
@@ -40,6 +46,8 @@ from snnc.types import Clock
 
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
+#: Seeds of random graphs in which every operator occurs: ``python -m tests.intgraphs``.
+COVERING = (4, 19, 45, 55, 66)
 
 
 def proven(graph: Graph, max_steps: int = 64) -> Graph:
@@ -353,8 +361,44 @@ def _sum(b: Builder, value: str) -> str:
     return b.graph.add(b.name("sum"), IntSum(), value, other).name
 
 
+def _moved(b: Builder, value: str) -> str:
+    """Elements in other places: all of them, some, or some of them twice."""
+    shape = b.shape(value)
+    axis = int(b.rng.integers(len(shape)))
+    kind, n = b.rng.integers(4), shape[axis]
+    op: Op
+    if kind == 0:
+        op = IntTranspose(tuple(int(i) for i in b.rng.permutation(len(shape))))
+    elif kind == 1:
+        start = int(b.rng.integers(n))
+        stop = int(b.rng.integers(start, n)) + 1
+        op = IntSlice(axis, start, stop, int(b.rng.integers(1, 4)))
+    elif kind == 2:
+        op = IntTake(axis, b.param((int(b.rng.integers(1, 2 * n)),), 0, n - 1))
+    else:
+        value = b.graph.add(b.name("one"), IntSlice(axis, n - 1, n), value).name
+        more = (2,) if len(shape) == 2 and b.rng.integers(2) else ()
+        op = IntExpand((*more, *shape))
+    return b.graph.add(b.name("moved"), op, value).name
+
+
+def _concat(b: Builder, value: str) -> str:
+    shape = b.shape(value)
+    axis = int(b.rng.integers(len(shape)))
+    rest = (*shape[:axis], *shape[axis + 1 :])
+    others = [
+        n.name
+        for n in b.graph
+        if n.type.clock is not Clock.END
+        and len(n.type.shape) == len(shape)
+        and (*n.type.shape[:axis], *n.type.shape[axis + 1 :]) == rest
+    ]
+    picked = [others[int(i)] for i in b.rng.integers(len(others), size=b.rng.integers(1, 3))]
+    return b.graph.add(b.name("join"), IntConcat(axis), value, *picked).name
+
+
 _SHAPELESS: list[Callable[[Builder, str], str]] = [
-    *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent),
+    *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent, _moved, _concat),
 ]
 _SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
 
@@ -367,6 +411,16 @@ def random_graph(seed: int, max_steps: int = 64) -> Graph:
         except CompileError:
             continue  # windows larger than the image, or words beyond 63 bits: draw again
     raise AssertionError(f"no valid graph for seed {seed}")
+
+
+def cover(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Few of the seeds, in whose random graphs every operator occurs that occurs in any."""
+    found = {s: {type(node.op).__name__ for node in random_graph(s)} for s in seeds}
+    missing, picked = set().union(*found.values()), []
+    while missing:
+        picked.append(max(found, key=lambda s: len(found[s] & missing)))
+        missing -= found[picked[-1]]
+    return tuple(sorted(picked))
 
 
 def _draft(rng: np.random.Generator) -> Graph:
@@ -408,3 +462,7 @@ def _output(b: Builder, value: str) -> None:
         if kind is not IntTimeStack and b.rng.integers(2):
             operand = Value(_linear(b, operand.src))
     b.graph.add(b.name("out"), IntOutput(ONE), operand)
+
+
+if __name__ == "__main__":
+    print("COVERING =", cover(range(100)))

@@ -9,12 +9,15 @@ from snnc.backends.c import names
 from snnc.backends.c.broadcast import element, elements
 from snnc.backends.c.events import emit_conv2d, emit_linear, emit_max_pool, emit_pool
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.moves import emit_concat, emit_move
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.words import LIMITS, Bounds, computed, literal, prefix_sums, product
 from snnc.intops import (
+    IntConcat,
     IntConv2d,
+    IntExpand,
     IntInput,
     IntLinear,
     IntMaxPool2d,
@@ -22,12 +25,15 @@ from snnc.intops import (
     IntOutput,
     IntRescale,
     IntReshape,
+    IntSlice,
     IntSum,
     IntSumPool2d,
+    IntTake,
     IntTimeLast,
     IntTimeMax,
     IntTimeStack,
     IntTimeSum,
+    IntTranspose,
 )
 from snnc.ops import Op
 from snnc.params import Param
@@ -168,5 +174,7 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntTimeLast: emit_copy,
     IntTimeStack: emit_copy,
     IntReshape: emit_copy,
+    **dict.fromkeys((IntTranspose, IntSlice, IntExpand, IntTake), emit_move),
+    IntConcat: emit_concat,
     IntOutput: emit_copy,
 }

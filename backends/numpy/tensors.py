@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from snnc.backends.numpy.arithmetic import rsh
 from snnc.backends.numpy.program import Array, Operator, Program, Record
 
@@ -21,11 +23,42 @@ def add(program: Program, node: Record, operands: list[Array]) -> Array:
     return total
 
 
+def transpose(program: Program, node: Record, operands: list[Array]) -> Array:
+    """``y[i0, i1, …] = x[j0, j1, …]`` with ``i_k = j_perm[k]``."""
+    return operands[0].transpose(0, *(p + 1 for p in node["attributes"]["perm"]))
+
+
+def part(program: Program, node: Record, operands: list[Array]) -> Array:
+    """``x[…, start:stop:step, …]`` of one axis."""
+    a = node["attributes"]
+    return operands[0][
+        (slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)
+    ]
+
+
+def expand(program: Program, node: Record, operands: list[Array]) -> Array:
+    """Repeat along new axes in front, and along axes of extent 1."""
+    (x,), shape = operands, node["attributes"]["shape"]
+    x = x.reshape(len(x), *[1] * (len(shape) + 1 - x.ndim), *x.shape[1:])
+    return np.broadcast_to(x, (len(x), *shape))
+
+
+def take(program: Program, node: Record, operands: list[Array]) -> Array:
+    """``x[…, index, …]`` of one axis."""
+    a = node["attributes"]
+    return np.take(operands[0], program.param(a["index"]), a["axis"] + 1)
+
+
 #: The operators, by name.
 TENSORS: dict[str, Operator] = {
     "IntRescale": rescale,
     "IntSum": add,
     "IntReshape": lambda program, node, x: x[0].reshape(len(x[0]), *node["attributes"]["shape"]),
+    "IntTranspose": transpose,
+    "IntSlice": part,
+    "IntConcat": lambda program, node, x: np.concatenate(x, node["attributes"]["axis"] + 1),
+    "IntExpand": expand,
+    "IntTake": take,
     "IntRepeat": lambda program, node, x: x[0],
     "IntOutput": lambda program, node, x: x[0],
 }

@@ -13,14 +13,14 @@ from snnc.intops import INTOPS
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from tests.absolutekernels import KERNELS, network
-from tests.intgraphs import has_steps, mlp, random_graph, random_inputs, simulator
+from tests.intgraphs import COVERING, has_steps, mlp, random_graph, random_inputs, simulator
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
 
 pytestmark = needs_lava
 
-#: Chosen so that every operator occurs, see the last test.
-SEEDS = [0, 3, 5, 10, 11, 72]
+#: Every operator occurs, see the last test.
+SEEDS = COVERING
 
 
 def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> None:
