@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -465,4 +466,4 @@ def _output(b: Builder, value: str) -> None:
 
 
 if __name__ == "__main__":
-    print("COVERING =", cover(range(100)))
+    sys.stdout.write(f"COVERING = {cover(range(100))}\n")

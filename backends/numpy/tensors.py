@@ -31,9 +31,8 @@ def transpose(program: Program, node: Record, operands: list[Array]) -> Array:
 def part(program: Program, node: Record, operands: list[Array]) -> Array:
     """``x[…, start:stop:step, …]`` of one axis."""
     a = node["attributes"]
-    return operands[0][
-        (slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)
-    ]
+    window = slice(a["start"], a["stop"], a["step"])
+    return np.asarray(operands[0][(slice(None),) * (a["axis"] + 1) + (window,)])
 
 
 def expand(program: Program, node: Record, operands: list[Array]) -> Array:
