@@ -23,12 +23,13 @@ from snnc.passes.base import Context, Pass
 from snnc.passes.quantize_exact import exact_neuron, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
+from snnc.passes.quantize_reductions import REDUCTION_RULES
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantize_tensors import TENSOR_RULES
 from snnc.passes.quantize_time import TIME_RULES
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.profile import PROFILES
-from snnc.types import SPIKE
+from snnc.types import SPIKE, Int
 
 #: Steps of an input's grid, up to which it is kept.
 MOST_STEPS = 1 << 16
@@ -123,6 +124,8 @@ def input_format(op: ops.Input, bits: int, most: int = MOST_STEPS) -> tuple[int,
     >>> input_format(ops.Input(TensorType((4,)), -1e308, 1.0, 0.5), 8)[:2]
     (-127, 127)
     """
+    if isinstance(op.type.dtype, Int):  # a promise, e.g. of token numbers
+        return *op.type.dtype.bounds, 1.0
     peak = max(abs(op.lo), abs(op.hi)) or 1.0
     if op.step > 0 and peak / op.step < most + 1:
         lo, hi = round(op.lo / op.step), round(op.hi / op.step)
@@ -172,6 +175,7 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
 RULES: dict[type[ops.Op], Rule] = {
     **LAYER_RULES,
     **TENSOR_RULES,
+    **REDUCTION_RULES,
     **TIME_RULES,
     **NETWORK_RULES,
 }

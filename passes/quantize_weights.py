@@ -15,6 +15,7 @@ from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import quantized, row_scales, stored
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 #: Weight and guard bits together of a layer that feeds no neuron: what its bias is rounded to.
 READOUT_BITS = 16
 
@@ -71,15 +72,18 @@ def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -
     back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
     safe = np.where(root.columns == 0, 1.0, root.columns)
     low.fake.replace(replace(node, op=replace(op, weight=Param(back / safe))))
+    low.ctx.note(node.name, **weight_facts(rows, codes, scales, low.bits), guard_bits=shift)
+
+
+def weight_facts(rows: Floats, codes: Ints, scales: Floats, bits: int) -> dict[str, float]:
+    """What the user may want to know of quantized weights, rows with a scale each."""
     # Squares in units of a power of two, which changes nothing but that huge weights have some.
     unit = np.ldexp(1.0, int(np.frexp(np.abs(rows).max(initial=0.0))[1]) - 1)
     error = (rows - codes * scales[:, None]) / unit
     size = float(np.sqrt(np.mean((rows / unit) ** 2))) or 1.0
-    low.ctx.note(
-        node.name,
-        weights=int(codes.size),
-        weight_bits=low.bits,
-        zero_weights=int((codes == 0).sum()),
-        rms_error=float(np.sqrt(np.mean(error * error))) / size,
-        guard_bits=shift,
-    )
+    return {
+        "weights": int(codes.size),
+        "weight_bits": bits,
+        "zero_weights": int((codes == 0).sum()),
+        "rms_error": float(np.sqrt(np.mean(error * error))) / size,
+    }

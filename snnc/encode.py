@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnc.data import check_tokens
 from snnc.diagnostics import fail
 from snnc.manifest import InputEntry, OutputEntry
+from snnc.types import Int
 
 Array = npt.NDArray[Any]
 
@@ -26,8 +28,11 @@ def encode_input(x: Array, entry: InputEntry) -> tuple[Array, int]:
     (array([[128, 255]]), 1)
 
     Raises:
-        CompileError: E424 for NaN and infinite values.
+        CompileError: E424 for NaN and infinite values, E425 for values that a strict input does
+            not take.
     """
+    if entry.strict:
+        check_tokens(entry.name, x, Int(entry.lo, entry.hi))
     if not np.issubdtype(x.dtype, np.floating) and entry.scale == 1.0:
         n = x.astype(np.int64)
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from snnc.conv_ops import Pair
 from snnc.op import Op, Types, integers, one
 from snnc.params import Param
-from snnc.types import INT, TensorType
+from snnc.types import INT, Int, TensorType
 from snnc.windows import convolved, pooled
 
 
@@ -73,3 +73,22 @@ class IntSumPool2d(_IntPool):
 @dataclass(frozen=True, slots=True)
 class IntMaxPool2d(_IntPool):
     """Maximum over windows; padding never wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntEmbedding(Op):
+    """``y = weight[x]``: one row per token number; weight is (tokens, features)."""
+
+    weight: Param
+
+    def infer(self, inputs: Types) -> Types:
+        integers(weight=self.weight)
+        x = one(inputs)
+        if len(self.weight.shape) != 2:
+            raise ValueError(f"weight must be (tokens, features), got {self.weight}")
+        tokens, features = self.weight.shape
+        if isinstance(x.dtype, Int) and x.dtype.lo is not None:
+            lo, hi = x.dtype.bounds
+            if lo < 0 or hi >= tokens:
+                raise ValueError(f"token numbers {lo} to {hi} for a table of {tokens} rows")
+        return (TensorType((*x.shape, features), INT, x.clock),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snnc.op import Types
-from snnc.tensor_ops import Concat, Expand, Reshape, Slice, Take, Transpose
+from snnc.tensor_ops import ArgMax, Concat, Expand, Reduce, Reshape, Slice, Take, Transpose
 from snnc.types import INT
 
 
@@ -60,3 +60,21 @@ class IntTake(Take):
 
     def infer(self, inputs: Types) -> Types:
         return whole(Take.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntReduce(Reduce):
+    """Sum, max, min or prod over ``axes``; a mean is a sum in a smaller unit."""
+
+    def infer(self, inputs: Types) -> Types:
+        if self.fn == "mean":
+            raise ValueError("the mean of integers is their sum, in another unit")
+        return whole(Reduce.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntArgMax(ArgMax):
+    """Position of the largest element along one axis, which goes; of several, the first."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(ArgMax.infer(self, inputs))

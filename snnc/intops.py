@@ -7,11 +7,13 @@ operators; they are defined in the modules named after their kind.
 
 from __future__ import annotations
 
-from snnc.int_layer_ops import IntConv2d, IntLinear, IntMaxPool2d, IntSumPool2d
+from snnc.int_layer_ops import IntConv2d, IntEmbedding, IntLinear, IntMaxPool2d, IntSumPool2d
 from snnc.int_network_ops import IntInput, IntNeuron, IntOutput, IntRescale, IntSum
 from snnc.int_tensor_ops import (
+    IntArgMax,
     IntConcat,
     IntExpand,
+    IntReduce,
     IntReshape,
     IntSlice,
     IntTake,
@@ -24,8 +26,8 @@ from snnc.op import Op
 INTOPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
-        *(IntInput, IntOutput, IntLinear, IntConv2d, IntSumPool2d, IntMaxPool2d),
-        *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake),
+        *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv2d, IntSumPool2d, IntMaxPool2d),
+        *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
         *(IntRepeat, IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack),
     )
@@ -33,14 +35,17 @@ INTOPS: dict[str, type[Op]] = {
 
 __all__ = [
     "INTOPS",
+    "IntArgMax",
     "IntConcat",
     "IntConv2d",
+    "IntEmbedding",
     "IntExpand",
     "IntInput",
     "IntLinear",
     "IntMaxPool2d",
     "IntNeuron",
     "IntOutput",
+    "IntReduce",
     "IntRepeat",
     "IntRescale",
     "IntReshape",

@@ -8,11 +8,27 @@ from typing import Any
 import numpy as np
 
 from snnc.graph import Graph, Node
-from snnc.intops import IntInput, IntNeuron, IntOutput, IntReshape, IntTimeStack
+from snnc.intops import (
+    IntConcat,
+    IntEmbedding,
+    IntExpand,
+    IntInput,
+    IntNeuron,
+    IntOutput,
+    IntRepeat,
+    IntReshape,
+    IntSlice,
+    IntTake,
+    IntTimeLast,
+    IntTimeStack,
+    IntTranspose,
+)
 from snnc.manifest import Fact, InputEntry, LayerEntry, OutputEntry, Word
 from snnc.types import Clock, Int
 
 _SILENT = (IntInput, IntOutput, IntReshape)
+#: What hands numbers on as they are.
+_MOVES = (IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntRepeat, IntTimeLast)
 
 
 def layer_table(graph: Graph, facts: Mapping[str, Mapping[str, object]]) -> tuple[LayerEntry, ...]:
@@ -29,8 +45,18 @@ def input_table(graph: Graph, layouts: Mapping[str, str]) -> tuple[InputEntry, .
             head = "N" if op.clock is Clock.ONCE else "NT"
             layout = layouts.get(node.name, head + "." * len(op.shape))
             size = (op.lo, op.hi, float(op.scale))
-            entries.append(InputEntry(node.name, op.shape, str(op.clock), *size, layout))
+            strict = _numbers_rows(graph, node)
+            entries.append(InputEntry(node.name, op.shape, str(op.clock), *size, layout, strict))
     return tuple(entries)
+
+
+def _numbers_rows(graph: Graph, node: Node) -> bool:
+    """Whether a value numbers the rows of a table."""
+    return any(
+        isinstance(user.op, IntEmbedding)
+        or (isinstance(user.op, _MOVES) and _numbers_rows(graph, user))
+        for user in graph.users(node.name)
+    )
 
 
 def output_table(graph: Graph) -> tuple[OutputEntry, ...]:

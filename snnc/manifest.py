@@ -44,7 +44,8 @@ class InputEntry(Record, frozen=True):
 
     ``shape`` has neither batch nor time.  Arrays at our boundary are (N, T, *shape) for a clock
     of ``step`` and (N, *shape) for ``once``; ``layout`` says how the user's model orders its axes,
-    e.g. ``TN..``: time, batch and two of features.
+    e.g. ``TN..``: time, batch and two of features.  Values outside are clipped, but refused if
+    the range is a promise (``strict``), as that of token numbers is.
     """
 
     name: str
@@ -54,6 +55,7 @@ class InputEntry(Record, frozen=True):
     hi: int
     scale: float
     layout: str
+    strict: bool = False
 
 
 class OutputEntry(Record, frozen=True):

@@ -12,17 +12,21 @@ from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.words import LIMITS, Bounds, computed, literal, prefix_sums, product
 from snnc.intops import (
+    IntArgMax,
     IntConcat,
     IntConv2d,
+    IntEmbedding,
     IntExpand,
     IntInput,
     IntLinear,
     IntMaxPool2d,
     IntNeuron,
     IntOutput,
+    IntReduce,
     IntRescale,
     IntReshape,
     IntSlice,
@@ -176,5 +180,8 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntReshape: emit_copy,
     **dict.fromkeys((IntTranspose, IntSlice, IntExpand, IntTake), emit_move),
     IntConcat: emit_concat,
+    IntReduce: emit_reduce,
+    IntArgMax: emit_argmax,
+    IntEmbedding: emit_embedding,
     IntOutput: emit_copy,
 }

@@ -47,10 +47,10 @@ def walk(op: Op, shape: tuple[int, ...]) -> tuple[list[Axis], int]:
             axes = [*plain[:axis], taken, *plain[axis + 1 :]]
         case _:
             raise AssertionError(f"{type(op).__name__} does more than move elements")
-    return _merged(axes), start
+    return merged(axes), start
 
 
-def _merged(axes: list[Axis]) -> list[Axis]:
+def merged(axes: list[Axis]) -> list[Axis]:
     """The same walk with as few loops as possible."""
     found: list[Axis] = []
     for axis in axes:

@@ -58,9 +58,15 @@ def max_pool(program: Program, node: Record, operands: list[Array]) -> Array:
     return peak
 
 
+def embedding(program: Program, node: Record, operands: list[Array]) -> Array:
+    """Row ``x`` of the table."""
+    return program.exact[node["name"]][operands[0]]
+
+
 #: The layers, by name.
 LAYERS: dict[str, Operator] = {
     "IntLinear": linear,
+    "IntEmbedding": embedding,
     "IntConv2d": conv2d,
     "IntSumPool2d": sum_pool,
     "IntMaxPool2d": max_pool,

@@ -21,6 +21,7 @@ import numpy as np
 from snnc.backends.numpy.arithmetic import evaluate
 from snnc.backends.numpy.layers import LAYERS
 from snnc.backends.numpy.program import Array, Operator, Record
+from snnc.backends.numpy.reductions import REDUCTIONS
 from snnc.backends.numpy.tensors import TENSORS
 
 PER_STEP = ("IntTimeSum", "IntTimeMax", "IntTimeLast", "IntTimeStack")
@@ -157,7 +158,7 @@ class Simulator:
         w = self.param(node["attributes"]["weight"])
         (edge,) = node["inputs"]
         t = self.types[edge["src"]][edge["out"]]["dtype"]
-        if t.get("lo") is None:
+        if node["op"] == "IntEmbedding" or t.get("lo") is None:
             return w
         init = 0 if edge["init"] is None else int(np.abs(self.param(edge["init"])).max(initial=0))
         largest = max(abs(t["lo"]), abs(t["hi"]), init)
@@ -270,4 +271,4 @@ class _Run:
 
 
 #: Operators without state, by name.
-OPERATORS: dict[str, Operator] = {**LAYERS, **TENSORS}
+OPERATORS: dict[str, Operator] = {**LAYERS, **TENSORS, **REDUCTIONS}

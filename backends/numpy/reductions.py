@@ -1,0 +1,26 @@
+"""Operators that reduce axes of one sample, on int64 arrays with the batch first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from snnc.backends.numpy.program import Array, Operator, Program, Record
+
+
+def reduce(program: Program, node: Record, operands: list[Array]) -> Array:
+    """Sum, maximum, minimum or product over the axes."""
+    a = node["attributes"]
+    function: Any = {"sum": np.sum, "max": np.max, "min": np.min, "prod": np.prod}[a["fn"]]
+    axes = tuple(axis + 1 for axis in a["axes"])
+    return np.asarray(function(operands[0], axis=axes, keepdims=a["keepdims"]))
+
+
+def argmax(program: Program, node: Record, operands: list[Array]) -> Array:
+    """The smallest ``i`` for which ``x[…, i, …]`` is the maximum along the axis."""
+    return np.asarray(np.argmax(operands[0], node["attributes"]["axis"] + 1), np.int64)
+
+
+#: The operators, by name.
+REDUCTIONS: dict[str, Operator] = {"IntReduce": reduce, "IntArgMax": argmax}
