@@ -1,7 +1,8 @@
 """Compile trained spiking neural networks to integer-only code, proven and verified.
 
 ``snnc.export(module, example, "model.pt")`` writes a model file from PyTorch, ``snnc.compile``
-makes an artifact of it, ``snnc.load`` opens one.  Each is imported when first used.
+makes an artifact of it, ``snnc.load`` opens one.  ``snnc.convert`` makes a spiking network of a
+ReLU network.  Each is imported when first used.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from snnc.artifact import Artifact
+    from snnc.converting import convert
     from snnc.diagnostics import CompileError
     from snnc.driver import compile
     from snnc.exporting import export
 
-__all__ = ["Artifact", "CompileError", "__version__", "compile", "export", "load"]
+__all__ = ["Artifact", "CompileError", "__version__", "compile", "convert", "export", "load"]
 
 _LAZY = {
     "Artifact": "snnc.artifact",
     "CompileError": "snnc.diagnostics",
     "compile": "snnc.driver",
+    "convert": "snnc.converting",
     "export": "snnc.exporting",
 }
 

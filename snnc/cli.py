@@ -18,6 +18,7 @@ from snnc.version import __version__
 
 #: Every command: module, function, and its line in ``snnc --help``; imported when called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "convert": ("converting", "convert_command", "Convert a ReLU network to a spiking one."),
     "compile": ("compiling", "compile_command", "Compile a model to an artifact."),
     "verify": ("verifying", "verify_command", "Compare float model, integer program, backends."),
     "run": ("running", "run_command", "Run an artifact on data."),
