@@ -18,6 +18,22 @@ from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form
 Place = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the first steps of a loop may be.
+
+    Attributes:
+        elided: Whether a factor or summand may be missing in them.
+        sums: Whether a running sum may start from its first summand, itself a sum.
+        whole: Whether a constant is an initial value as it is, even if it is computed like the
+            later values: ``v0 = 0 * ones`` is not what ``v = (v + x) * decay`` makes of a number.
+    """
+
+    elided: bool = False
+    sums: bool = False
+    whole: bool = False
+
+
 @dataclass
 class Match:
     """How the longer trace maps to the shorter one.
@@ -31,7 +47,7 @@ class Match:
             of 1 or a summand of 0 there.
         fixed: Terms that read the same input step in both traces, counted from the start.
         peeled: Values of step 0 whose place in the general step is known by other means.
-        sums: Whether a sum of the longer trace may be the start of a running sum.
+        reading: What the first steps may be.
     """
 
     image: dict[int, int] = field(default_factory=dict)
@@ -41,16 +57,11 @@ class Match:
     elided: set[int] = field(default_factory=set)
     fixed: list[int] = field(default_factory=list)
     peeled: set[int] = field(default_factory=set)
-    sums: bool = False
+    reading: Reading = Reading()
 
 
 def antiunify(
-    dag: Dag,
-    longer: list[int],
-    shorter: list[int],
-    steps: int,
-    elided: bool = False,
-    sums: bool = False,
+    dag: Dag, longer: list[int], shorter: list[int], steps: int, reading: Reading
 ) -> Match:
     """Match the outputs of a trace of ``steps + 1`` with those of a trace of ``steps``.
 
@@ -59,14 +70,13 @@ def antiunify(
         longer: Outputs of ``steps + 1`` steps.
         shorter: Outputs of ``steps`` steps.
         steps: Of the shorter trace.
-        elided: Whether a factor or summand may be missing in the first steps.
-        sums: Whether running sums may start from their first summand, itself a sum.
+        reading: What the first steps may be.
 
     Raises:
         CompileError: E131, E132, E133 or E136, all that are found.
     """
-    match = Match(sums=sums)
-    found = _match(dag, match, list(zip(longer, shorter, longer, strict=True)), steps, elided)
+    match = Match(reading=reading)
+    found = _match(dag, match, list(zip(longer, shorter, longer, strict=True)), steps)
     if found:
         worst = sorted(found.values(), key=lambda d: d.code)
         # one cause shows up in many places: keep the most specific kind
@@ -75,7 +85,7 @@ def antiunify(
 
 
 def _match(
-    dag: Dag, match: Match, todo: list[tuple[int, int, int]], steps: int, elided: bool
+    dag: Dag, match: Match, todo: list[tuple[int, int, int]], steps: int
 ) -> dict[str, Diagnostic]:
     """Match pairs and what they are computed from; return the conflicts by place."""
     found: dict[str, Diagnostic] = {}
@@ -87,7 +97,7 @@ def _match(
             match.fixed.append(user)
         if a == b or match.image.get(a) == b:
             continue
-        conflict = _step(dag, match, a, b, user, steps, todo, elided)
+        conflict = _step(dag, match, a, b, user, steps, todo)
         if conflict is not None:
             loc = conflict.loc
             place = (loc.file, loc.line) if loc is not None and loc.file else loc
@@ -103,7 +113,6 @@ def _step(
     user: int,
     steps: int,
     todo: list[tuple[int, int, int]],
-    elided: bool,
 ) -> Diagnostic | None:
     """Match one pair of operands of ``user``, pushing their operands; return a conflict."""
     x, y = dag[a], dag[b]
@@ -133,7 +142,9 @@ def _step(
     if kinds[0] == "literal" and kinds[1] in ("literal", "fill"):
         values = f"{y.form.attrs[0]!r} becomes {x.form.attrs[0]!r}"
         return _changes(f"a number changes from step to step: {values}", loc)
-    if match.sums and (item := _first_summand(dag, a, b, steps)) is not None:
+    if match.reading.whole and y.reach == CONSTANT < x.reach:
+        return _start(dag, match, a, b)
+    if match.reading.sums and (item := _first_summand(dag, a, b, steps)) is not None:
         todo.append((item, b, a))
         return _start(dag, match, a, b)
     if x.form == y.form and len(x.args) == len(y.args) and x.args:
@@ -146,7 +157,7 @@ def _step(
             else:
                 todo.append((p, q, a))
         return _map(match, a, b, loc)
-    if elided and y.reach > CONSTANT and (neutral := _neutral(dag, a)) is not None:
+    if match.reading.elided and y.reach > CONSTANT and (neutral := _neutral(dag, a)) is not None:
         match.tables[a, 1] = (x.args[1], neutral)
         match.elided.add(a)
         todo.append((x.args[0], b, a))
@@ -169,7 +180,7 @@ def _first_summand(dag: Dag, a: int, b: int, steps: int) -> int | None:
     if dag[item].form != add:
         return None
     trial = Match()
-    apart = not _match(dag, trial, [(item, b, a)], steps, elided=False)
+    apart = not _match(dag, trial, [(item, b, a)], steps)
     return item if apart and all(dag[s].reach < TIMED for s in trial.initial.values()) else None
 
 
@@ -177,7 +188,7 @@ def _changing(dag: Dag, user: int, p: int, q: int, steps: int) -> bool:
     """Whether two constants differ otherwise than as two steps of a state without input."""
     if p == q or not dag[user].reach > CONSTANT == dag[p].reach == dag[q].reach:
         return False
-    return bool(_match(dag, Match(), [(p, q, user)], steps, elided=False))
+    return bool(_match(dag, Match(), [(p, q, user)], steps))
 
 
 def _neutral(dag: Dag, x: int) -> int | None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from snnc.diagnostics import fail
+from snnc.frontends.members import modules_of
 from snnc.frontends.recipe import Recipe
 
 
@@ -73,7 +74,7 @@ def _check_module(module: Any) -> None:
     if not isinstance(module, nn.Module):
         text = f"export takes a module, not an object of type {type(module).__name__}"
         raise fail("E116", text, help="put a function into forward of a torch.nn.Module")
-    if any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
+    if any(isinstance(m, torch.jit.ScriptModule) for m in modules_of(module)):
         text = "TorchScript modules cannot be exported"
         raise fail("E116", text, help="pass the module before torch.jit.script or torch.jit.trace")
 

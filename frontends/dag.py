@@ -126,8 +126,8 @@ class Dag:
 
     def slot(self, index: int, delay: int, shape: Shape) -> int:
         """State ``index``, as it was ``delay`` steps ago."""
-        place = (index, delay, self.loop) if self.loop else (index, delay)
-        return self.make(Form("slot", place), (), shape, reach=TIMED)
+        # two ways to read a trace may number states of other shapes
+        return self.make(Form("slot", (index, delay, self.loop, shape)), (), shape, reach=TIMED)
 
     def table(self, entries: tuple[int, ...]) -> int:
         """A constant of its own at every step: ``entries[t]`` at step t."""

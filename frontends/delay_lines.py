@@ -13,7 +13,7 @@ def moved_from(dag: Dag, program: Joined, x: int) -> tuple[int, int] | None:
     for _ in range(len(program.states) + 1):
         if dag.kind(x) != "slot":
             return x, delay
-        index, own = dag[x].form.attrs
+        index, own = dag[x].form.attrs[:2]
         delay += own
         x = program.states[index].next
     return None

@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import fail
+from snnc.frontends.members import modules_of, tensors_of
 
 #: Methods without arguments by which libraries and users forget the state of a layer.
 RESETS = ("reset", "reset_state", "reset_states", "reset_mem", "reset_hidden")
@@ -28,14 +29,14 @@ _HALF_NAMES = {"float16", "bfloat16"}
 def fresh_copy(module: nn.Module) -> nn.Module:
     """A copy in eval mode, with its state reset; tensors left over from training are detached."""
     memo: dict[int, Any] = {}
-    for m in module.modules():
+    for m in modules_of(module):
         for value in vars(m).values():
             for leaf in pytree.tree_leaves(value):
                 if isinstance(leaf, torch.Tensor) and not leaf.is_leaf:
                     memo[id(leaf)] = leaf.detach().clone()
     clone = _copied(module, memo).eval()
     with registered(clone):
-        for m in clone.modules():
+        for m in modules_of(clone):
             if type(m).__module__.startswith("torch."):
                 continue
             _reset(m)
@@ -93,10 +94,10 @@ def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     try:
         return copy.deepcopy(module, dict(memo))
     except Exception:
-        for m in module.modules():
+        for m in modules_of(module):
             memo[id(m)] = type(m).__new__(type(m))
         try:
-            for m in module.modules():
+            for m in modules_of(module):
                 memo[id(m)].__dict__.update(copy.deepcopy(vars(m), memo))
         except Exception as e:
             first = (str(e).splitlines() or [type(e).__name__])[0]
@@ -107,7 +108,7 @@ def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
 
 
 def _floats(module: nn.Module) -> list[torch.Tensor]:
-    return [p for p in (*module.parameters(), *module.buffers()) if p.is_floating_point()]
+    return [p for p in tensors_of(module) if p.is_floating_point()]
 
 
 def widened(module: nn.Module) -> list[str]:
@@ -122,11 +123,11 @@ def registered(module: nn.Module) -> Iterator[None]:
     snnTorch resets all layers that were ever made through such a list.  Copies are not on it, and
     those that are on it belong to the user.
     """
-    lists = {id(x): x for m in module.modules() if isinstance(x := _instances(m), list)}
+    lists = {id(x): x for m in modules_of(module) if isinstance(x := _instances(m), list)}
     saved = {key: list(x) for key, x in lists.items()}
     try:
         for key, x in lists.items():
-            x[:] = [m for m in module.modules() if id(_instances(m)) == key]
+            x[:] = [m for m in modules_of(module) if id(_instances(m)) == key]
         yield
     finally:
         for key, x in lists.items():
@@ -139,7 +140,7 @@ def _instances(module: nn.Module) -> Any:
 
 def freeze_numbers(module: nn.Module, *, floats: bool) -> None:
     """Make 0-dim buffers Python numbers: integers are options, read by ``if``; floats may be."""
-    for m in module.modules():
+    for m in modules_of(module):
         for name, buffer in list(m._buffers.items()):  # noqa: SLF001
             if buffer is None or buffer.dim() or buffer.is_complex():
                 continue

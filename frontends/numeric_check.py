@@ -13,6 +13,7 @@ from snnc.diagnostics import Diagnostic, error, fail, remark
 from snnc.frontends.activity import active_shares, report_activity, saturated, varying_shares
 from snnc.frontends.evaluate import Evaluator
 from snnc.frontends.layout import BATCH, TIME, Axes, Extents, Factor, Late
+from snnc.frontends.members import parameters_of
 from snnc.frontends.recipe import Recipe
 from snnc.frontends.user_code import user_frame
 from snnc.frontends.whole_loop import Unrolled
@@ -86,7 +87,7 @@ def compare(
         The result, and E138 if they differ, E137 if they differ in the second call only, or what
         to know about the activity and about a state that the module keeps.
     """
-    double = any(p.dtype == torch.float64 for p in (*recipe.module.parameters(), *recipe.inputs))
+    double = any(p.dtype == torch.float64 for p in (*parameters_of(recipe.module), *recipe.inputs))
     sides = _Sides(graph, recipe, names, layouts, steps)
     first = sides.run(torch.float64 if double else torch.float32)
     if first.found and not double:

@@ -334,7 +334,7 @@ class _Builder:
     def close_loops(self) -> None:
         """Add what computes the states, until no state is missing."""
         while self._pending:
-            index, _ = self.dag[self._pending.pop()].form.attrs
+            index = self.dag[self._pending.pop()].form.attrs[0]
             target = self.program.states[index].next
             if self.dag.kind(target) != "slot":
                 self._step_node(target, index)
@@ -359,7 +359,7 @@ class _Builder:
         return self.graph
 
     def _delayed(self, slot: int) -> Value:
-        index, _ = self.dag[slot].form.attrs
+        index = self.dag[slot].form.attrs[0]
         moved = moved_from(self.dag, self.program, slot)
         assert moved is not None, "close_loops refuses such states"
         target, delay = moved

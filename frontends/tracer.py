@@ -9,6 +9,7 @@ import torch
 from snnc.diagnostics import CompileError
 from snnc.frontends.dag import Dag
 from snnc.frontends.layout import Axes, Extents
+from snnc.frontends.members import modules_of, tensors_of
 from snnc.frontends.recipe import Recipe
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.trace import trace
@@ -59,7 +60,7 @@ class Tracer:
 
 def _extents(recipe: Recipe) -> set[int]:
     """Sizes that already mean something else."""
-    tensors = [*recipe.module.parameters(), *recipe.module.buffers()]
+    tensors = tensors_of(recipe.module)
     found = {n for p in tensors for n in p.shape}
     own = zip(recipe.inputs, recipe.time_axes, recipe.batch_axes, strict=True)
     for x, time, batch in own:
@@ -73,7 +74,7 @@ def _extents(recipe: Recipe) -> set[int]:
 
     steps = recipe.own_steps(4)
     unrolled = Unrolled(recipe, steps)
-    hooks += [m.register_forward_hook(remember) for m in unrolled.modules()]
+    hooks += [m.register_forward_hook(remember) for m in modules_of(unrolled)]
     try:
         with torch.no_grad():
             unrolled(*(x.clone() for x in recipe.inputs))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from snnc.diagnostics import CompileError, fail
 from snnc.frontends.admissibility import inadmissible
-from snnc.frontends.antiunify import antiunify
+from snnc.frontends.antiunify import Reading, antiunify
 from snnc.frontends.dag import CONSTANT, Dag
 from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.phases import split
 from snnc.frontends.step import StepProgram, build_step
+from snnc.frontends.step_tables import max_steps
 from snnc.frontends.unroll import unroll
 
-#: Ways to read the first steps, the plain one first: whether a factor or summand may be missing,
-#: and whether a running sum may start from a summand that is a sum.
-_READINGS = ((False, False), (True, False), (False, True))
+#: Ways to read the first steps, the plain one first.
+_READINGS = (Reading(), Reading(elided=True), Reading(sums=True), Reading(whole=True))
 
 
 def recover(
@@ -31,21 +31,24 @@ def recover(
 
     def one_loop(longer: list[int], shorter: list[int]) -> StepProgram:
         failed: CompileError | None = None
-        started: StepProgram | None = None
-        for elided, sums in _READINGS:
+        found: dict[tuple[bool, bool], StepProgram] = {}
+        for reading in _READINGS:
             try:
-                program = _recover(dag, longer, shorter, length, simplify, elided, sums)
+                program = _recover(dag, longer, shorter, length, simplify, reading)
             except CompileError as e:
                 failed = failed or e
                 continue
-            if all(dag[s.initial].reach == CONSTANT for s in program.states):
-                return program
-            # states that start from what the first step computes: another reading may know better
-            started = started or program
-        if started is not None:
-            return started
-        assert failed is not None, "there is a reading"
-        raise failed
+            # a state that starts from what the first step computes cannot be built; a step with
+            # constants of its own is a last resort
+            computed = any(dag[s.initial].reach != CONSTANT for s in program.states)
+            rank = computed, max_steps(dag, program) > 0
+            found.setdefault(rank, program)
+            if not any(rank):
+                break
+        if not found:
+            assert failed is not None, "there is a reading"
+            raise failed
+        return found[min(found)]
 
     return split(dag, longer, shorter, length, one_loop, unroll), simplify
 
@@ -56,10 +59,9 @@ def _recover(
     shorter: list[int],
     length: int,
     simplify: Simplifier,
-    elided: bool,
-    sums: bool,
+    reading: Reading,
 ) -> StepProgram:
-    match = antiunify(dag, longer, shorter, length, elided, sums)
+    match = antiunify(dag, longer, shorter, length, reading)
     unpeel(dag, match, simplify)
     program = build_step(dag, longer, match, length + 1)
     if found := inadmissible(dag, program):

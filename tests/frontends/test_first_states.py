@@ -178,3 +178,38 @@ def test_a_state_that_starts_from_the_input_is_said_to_do_so() -> None:
     with pytest.raises(CompileError, match="starts from what the first step computes") as refused:
         export(Net(""), torch.rand(8, 5))
     assert [d.code for d in refused.value.diagnostics] == ["E133"]
+
+
+class ComputedZeros(nn.Module):
+    """States start from a product, as the later values are products: zeros for every sample."""
+
+    def __init__(self, time_constants: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.fc2 = nn.Linear(5, 6), nn.Linear(6, 6, bias=False)
+        self.leak = nn.Parameter(torch.rand(6) * (10 if time_constants else 1))
+        self.synapse = nn.Parameter(torch.rand(6, 1) * (10 if time_constants else 1))
+        self.time_constants = time_constants
+
+    def decay(self, parameter: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-1 / parameter) if self.time_constants else parameter
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, s = torch.ones(len(x), 6) * torch.zeros(6), torch.ones(len(x), 6) * torch.zeros(6)
+        i, out = torch.ones(len(x), 6, 1) * torch.zeros(6, 1), []
+        for t in range(x.shape[1]):
+            i = i + self.fc1(x[:, t]).unsqueeze(2) * 3 + self.fc2(s).unsqueeze(2)
+            v = v * self.decay(self.leak)
+            i = i * self.decay(self.synapse)
+            v = v + i.sum(2)
+            s = (v >= 1).float()
+            v = v - s
+            out.append(s)
+        return torch.stack(out, 1)
+
+
+@pytest.mark.parametrize("time_constants", [True, False])
+def test_a_first_value_is_a_product_as_the_later_ones_are(time_constants: bool) -> None:
+    report = checked(export(ComputedZeros(time_constants), torch.rand(3, 7, 5), time_axis=1))
+    assert report.checks["states"] == 3
+    assert not kinds(report, ops.StepTable)

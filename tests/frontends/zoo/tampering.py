@@ -46,7 +46,7 @@ def _tampered(dag: Dag, program: StepProgram) -> Iterator[StepProgram]:
             (
                 x
                 for x in dag.sorted_cone(roots)
-                if dag.kind(x) == "pointwise" and dag[x].form.attrs[0] in _OTHER and dag[x].reach
+                if dag.kind(x) == "pointwise" and dag[x].reach and _matters(dag, x)
             ),
             None,
         )
@@ -62,3 +62,10 @@ def _tampered(dag: Dag, program: StepProgram) -> Iterator[StepProgram]:
         loops[k] = StepProgram(states, tuple(values[len(states) :]))
         last = loops.pop()
         yield StepProgram(last.states, last.outputs, tuple(loops), program.links)
+
+
+def _matters(dag: Dag, x: int) -> bool:
+    """Whether another function computes something else: ``x - 0`` is ``x + 0``."""
+    fn = dag[x].form.attrs[0]
+    same = fn in ("add", "sub") and dag.value(dag[x].args[1]) == 0
+    return fn in _OTHER and not same
