@@ -1,0 +1,1 @@
+"""Every family of networks that snnc compiles, written in plain PyTorch from its equations."""

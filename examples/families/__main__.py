@@ -1,0 +1,63 @@
+"""The table of families: ``python -m examples.families [NAME…] [--train] [--lava]``.
+
+A row is a network written from its equations: compiled to 8 bits, compared with its float
+original, with the same model of quantized weights, and word for word between the backends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from examples.families.catalogue import families
+from examples.families.family import Family
+from examples.families.measure import Row, measure
+from examples.families.training import cached, trained
+
+CACHE = Path.home() / ".cache" / "snnc" / "families"
+
+
+def row(family: Family, train: bool, lava: bool, cache: Path) -> Row:
+    """Measure a family, with the weights of the cache if there are some."""
+    if family.task is not None and (train or cached(family, cache)):
+        net, split = trained(family, cache)
+        return measure(family, net, split, lava)
+    return measure(family, family.awake()[0], None, lava)
+
+
+def main() -> int:
+    """Print the table; the exit code is 1 if a row that compiles is not as it should be."""
+    parser = argparse.ArgumentParser(prog="examples.families", description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of names; all families if none")
+    parser.add_argument("--train", action="store_true", help="train what the cache does not hold")
+    parser.add_argument("--lava", action="store_true", help="run the small ones on Lava, too")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of trained weights")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for family in families():
+        if options.names and not any(n.lower() in family.name.lower() for n in options.names):
+            continue
+        start = time.perf_counter()
+        rows.append(row(family, options.train, options.lava, options.cache))
+        sys.stdout.write(f"{rows[-1]}  {time.perf_counter() - start:.0f} s\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{summary(rows)}\n")
+    return 1 if any(r.problems for r in rows) else 0
+
+
+def summary(rows: list[Row]) -> str:
+    """How many rows compile, and are exact on each backend."""
+    done = [r for r in rows if not r.blocked]
+    names = dict.fromkeys(n for r in done for n in r.exact)
+    exact = (f"{sum(r.exact.get(n) is True for r in done)} exact on {n}" for n in names)
+    wrong = sum(bool(r.problems) for r in rows)
+    return ", ".join([f"{len(rows)} families", f"{len(done)} compile", *exact, f"{wrong} wrong"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""A row of the table: a network, its example, and where accuracy is claimed its task."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+#: Samples of a random example, and steps where a family leaves them open.
+BATCH, STEPS = 4, 9
+
+Split = tuple[Tensor, Tensor, Tensor, Tensor]  # x, y, x_test, y_test
+
+
+@dataclass(frozen=True)
+class Task:
+    """Real data, how to learn them, and how well they were learned.
+
+    Attributes:
+        data: Loads x, y, x_test and y_test.
+        fit: Trains a network on them; leaves the test part alone.
+        metric: ``%``, or the name of what ``score`` returns.
+        score: Of outputs and targets; None for accuracy in percent.
+        worse: How much worse the integers may be: points of accuracy, or a part of the score.
+        name: Of the data.
+    """
+
+    name: str
+    data: Callable[[], Split]
+    fit: Callable[[nn.Module, Split], None]
+    metric: str = "%"
+    score: Callable[[Tensor, Tensor], float] | None = None
+    worse: float = 0.5
+
+
+@dataclass(frozen=True)
+class Family:
+    """One row.
+
+    Attributes:
+        name: With its letter in front, such as ``A NASN``.
+        make: Builds the network.
+        example: Makes the input of a network that is not trained: (BATCH, T, …), or (BATCH, …).
+        options: Arguments of ``snnc.export``.
+        task: What it is trained for, if accuracy is claimed.
+        gain: Standard deviation that random weights give to currents, in units of the input's.
+        exact: Whether nothing is rounded, so that all spikes are those of the float model.
+        least: Smallest share of spikes in common with the model with quantized weights.
+        lava: Whether it is small enough for processes of Lava.
+        source: The file with its equations.
+    """
+
+    name: str
+    make: Callable[[], nn.Module]
+    example: Callable[[], Tensor]
+    options: dict[str, Any] = field(default_factory=dict)
+    task: Task | None = None
+    gain: float = 1.5
+    exact: bool = False
+    least: float = 0.999
+    lava: bool = True
+    source: Path | None = None
+
+    def build(self) -> tuple[nn.Module, Tensor]:
+        """The network with random weights, and its example; always the same."""
+        torch.manual_seed(zlib.crc32(self.name.encode()))
+        return self.make().eval(), self.example()
+
+    def awake(self) -> tuple[nn.Module, Tensor]:
+        """The same with weights scaled so that currents reach the thresholds."""
+        net, example = self.build()
+        return wake(net, example, self.gain), example
+
+
+def wake(net: nn.Module, example: Tensor, target: float) -> nn.Module:
+    """Scale every layer, from the first to the last, to currents of deviation ``target``.
+
+    BatchNorm first takes its statistics from the example.
+    """
+    with torch.no_grad():
+        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):  # noqa: SLF001
+            net.train()
+            for _ in range(20):
+                net(example)
+            net.eval()
+        for layer in (m for m in net.modules() if isinstance(m, nn.Linear | _CONVOLUTIONS)):
+            seen: list[float] = []
+            hook = layer.register_forward_hook(lambda _m, _x, y, to=seen: to.append(y.std().item()))
+            net(example)
+            hook.remove()
+            spread = max(seen, default=0.0)
+            if spread > 1e-6 and not _normalized(net, layer):
+                layer.weight.mul_(target / spread)
+    return net
+
+
+_CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
+
+
+def _normalized(net: nn.Module, layer: nn.Module) -> bool:
+    """Whether the layer is followed by BatchNorm, by the habit of having no bias then."""
+    norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())  # noqa: SLF001
+    return norm and layer.bias is None

@@ -1,0 +1,218 @@
+"""What a row of the table says: compiled or blocked, proven, faithful, and exact where."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import snnc
+from examples.families.family import Family, Split
+from snnc.artifact import Artifact
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph
+from snnc.intops import IntNeuron
+from snnc.types import Int
+
+#: Samples of a task that are compared; Lava gets fewer.
+SAMPLES, LAVA_SAMPLES = 400, 2
+
+
+@dataclass
+class Row:
+    """Measured facts of one family.
+
+    Attributes:
+        family: Which.
+        parameters: Of the network.
+        steps: T.
+        blocked: The first coded error, if it does not compile.
+        metric: Name of the metric, its value in float and in integers.
+        labels: Share of samples with the same class as the float model.
+        spikes: Smallest share of spikes in common with the model with quantized weights.
+        rates: Smallest and largest firing rate of a population.
+        proven: Widest accumulator or state, in bits, and how many words were checked.
+        outside: Words that left their proven interval; has to be empty.
+        exact: By backend, whether every word was that of the definition; None: did not run.
+        trained: Whether the weights come from data.
+    """
+
+    family: Family
+    parameters: int = 0
+    steps: int = 0
+    blocked: str = ""
+    metric: tuple[str, float, float] | None = None
+    labels: float | None = None
+    spikes: float | None = None
+    rates: tuple[float, float] | None = None
+    proven: tuple[int, int] = (0, 0)
+    outside: list[str] = field(default_factory=list)
+    exact: dict[str, bool | None] = field(default_factory=dict)
+    trained: bool = False
+
+    @property
+    def problems(self) -> list[str]:
+        """What must not be, of a row that compiled."""
+        found = [f"{word} leaves its proven interval" for word in self.outside]
+        found += [f"{name} differs" for name, same in self.exact.items() if same is False]
+        least = 1.0 if self.family.exact else self.family.least
+        if self.spikes is not None and self.spikes < least:
+            found.append(f"only {self.spikes:.3%} of the spikes of the quantized model")
+        if self.metric and self.family.task and self.trained:
+            name, real, integer = self.metric
+            worse = self.family.task.worse
+            limit = real - worse if name == "%" else real * (1 + worse)
+            if (integer < limit) if name == "%" else (integer > limit):
+                found.append("loses more than claimed")
+        return found
+
+    def __str__(self) -> str:
+        head = f"{self.family.name:34} T={self.steps:<3} {self.parameters:>9,}"
+        if self.blocked:
+            return f"{head}  blocked: {self.blocked}"
+        metric = "-"
+        if self.metric:
+            name, real, integer = self.metric
+            assert self.family.task, "a metric belongs to a task"
+            digits = ".1f" if name == "%" else ".4f"
+            metric = f"{self.family.task.name}: {real:{digits}} -> {integer:{digits}} {name}"
+        share = {True: "=", False: "DIFFERS", None: "(not run)"}
+        backends = " ".join(f"{n}{share[same]}" for n, same in self.exact.items())
+        parts = [
+            head,
+            f"{metric:38}",
+            f"labels {_percent(self.labels)}",
+            f"spikes {_percent(self.spikes)}",
+            f"<= {self.proven[0]:2} bits",
+            backends,
+            *self.problems,
+        ]
+        return "  ".join(parts)
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "      -"
+    return f"{math.floor(share * 1e4) / 1e2:6.2f}%"
+
+
+def measure(
+    family: Family, net: nn.Module, split: Split | None, lava: bool = False, samples: int = SAMPLES
+) -> Row:
+    """Export, compile, verify, and check the ranges of one network.
+
+    Args:
+        family: Its row.
+        net: The network, awake or trained.
+        split: Its task's data if it was trained; else the example is used.
+        lava: Whether to run it on Lava too.
+        samples: Most samples of the test part.
+    """
+    row = Row(family, sum(p.numel() for p in net.parameters()), trained=split is not None)
+    example = family.build()[1]
+    test, labels, calibration = example, None, example
+    if split is not None:
+        calibration, test, labels = split[0][:200], split[2][:samples], split[3][:samples]
+        example = split[0][: len(example)]
+    targets = ("numpy", "c", "lava") if lava and family.lava else ("numpy", "c")
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as name:
+        warnings.simplefilter("ignore")
+        folder = Path(name)
+        try:
+            exported = snnc.export(
+                net, example, folder / "m.pt", calibration=calibration, **family.options
+            )
+            row.steps = exported.graph.steps
+            artifact = snnc.compile(folder / "m.pt", folder / "out", target=targets)
+        except CompileError as e:
+            row.blocked = blocked(e)
+            return row
+        data = test.numpy()
+        _verify(row, artifact, data, labels)
+        _ranges(row, artifact, data)
+        if split is not None and family.task and family.task.score and labels is not None:
+            _score(row, artifact, net, test, labels, data)
+    return row
+
+
+def blocked(e: CompileError) -> str:
+    """The first error in one line."""
+    first = e.diagnostics[0]
+    more = f" (and {len(e.diagnostics) - 1} more)" if len(e.diagnostics) > 1 else ""
+    return f"{first.code} {first.message.splitlines()[0]}{more}"
+
+
+def _verify(row: Row, artifact: Artifact, data: np.ndarray, labels: Tensor | None) -> None:
+    task = row.family.task
+    classes = labels.numpy() if labels is not None and task and task.score is None else None
+    names = [n for n in artifact.manifest.targets if n != "lava"]
+    report = artifact.verify(data, labels=classes, backends=names)
+    row.labels = report.labels
+    found = [s for s in report.quantized_spikes.values() if s is not None]
+    row.spikes = min(found, default=None)
+    rates = [r for r in report.rates.values() if r is not None]
+    row.rates = (min(rates), max(rates)) if rates else None
+    row.exact = {name: c.equal for name, c in report.backends.items()}
+    if classes is not None:
+        real, whole = report.accuracy["float"], report.accuracy["integer"]
+        assert real is not None, "there are labels"
+        assert whole is not None, "there are labels"
+        row.metric = ("%", 100 * real, 100 * whole)
+    if "lava" in artifact.manifest.targets:
+        report = artifact.verify(data[:LAVA_SAMPLES], backends=["lava"])
+        row.exact |= {name: c.equal for name, c in report.backends.items()}
+
+
+def _ranges(row: Row, artifact: Artifact, data: np.ndarray) -> None:
+    """Run the definition; every value and state at every step has to be where it was proven."""
+    proven = dict(_proven(artifact.graph()))
+    sim, encoded = artifact.simulator, artifact.encode(data[:64])
+    steps = artifact.steps_of(encoded, None)
+    run = sim.begin(len(data[:64]), steps)
+    static = {k: a for k, a in encoded.items() if sim.inputs[k][1] == "once"}
+    phases = [("once", static)]
+    phases += [
+        ("step", {k: a[:, t] for k, a in encoded.items() if k not in static}) for t in range(steps)
+    ]
+    outside: dict[str, None] = {}
+    for clock, inputs in [*phases, ("end", {})]:
+        run.phase(clock, inputs)
+        for place, values in [*run.values.items(), *run.state.items()]:
+            lo, hi = proven[place]
+            if values.size and (values.min() < lo or values.max() > hi):
+                outside[str(place)] = None
+    row.outside = list(outside)
+    row.proven = (max(Int(*b).width for b in proven.values()), len(proven))
+
+
+def _proven(program: Graph) -> Iterator[tuple[str | tuple[str, int], tuple[int, int]]]:
+    """The interval of every value, by node and output, and of every state, by name."""
+    for node in program:
+        for i, kind in enumerate(node.types):
+            assert isinstance(kind.dtype, Int), "programs are integers"
+            yield (node.name, i), kind.dtype.bounds
+            yield f"{node.name}.acc", kind.dtype.bounds  # what a sum over time has so far
+        if isinstance(node.op, IntNeuron):
+            for s in node.op.kernel.states:
+                yield f"{node.name}.{s.name}", Int(s.lo, s.hi).bounds
+
+
+def _score(
+    row: Row, artifact: Artifact, net: nn.Module, x: Tensor, y: Tensor, data: np.ndarray
+) -> None:
+    task = row.family.task
+    assert task is not None, "called for tasks with a score"
+    assert task.score is not None, "called for tasks with a score"
+    with torch.no_grad():
+        real = net(x)
+    first = real[0] if isinstance(real, tuple) else real
+    found = next(iter(artifact.run(data).outputs.values()))
+    integer = torch.as_tensor(found, dtype=torch.float32).reshape(first.shape)
+    row.metric = (task.metric, task.score(first, y), task.score(integer, y))
