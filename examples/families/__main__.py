@@ -43,11 +43,14 @@ def main() -> int:
         if options.names and not any(n.lower() in family.name.lower() for n in options.names):
             continue
         start = time.perf_counter()
-        rows.append(row(family, options.train, options.lava, options.cache))
+        try:
+            rows.append(row(family, options.train, options.lava, options.cache))
+        except Exception as e:  # a row that crashes is a fault of its own, and not of the others
+            rows.append(Row(family, blocked=f"CRASHED {type(e).__name__}: {e}"))
         sys.stdout.write(f"{rows[-1]}  {time.perf_counter() - start:.0f} s\n")
         sys.stdout.flush()
     sys.stdout.write(f"{summary(rows)}\n")
-    return 1 if any(r.problems for r in rows) else 0
+    return 1 if any(r.problems or "CRASHED" in r.blocked for r in rows) else 0
 
 
 def summary(rows: list[Row]) -> str:

@@ -74,10 +74,19 @@ class Family:
     def awake(self) -> tuple[nn.Module, Tensor]:
         """The same with weights scaled so that currents reach the thresholds."""
         net, example = self.build()
-        return wake(net, example, self.gain), example
+        if not self.options.get("step_module"):
+            return wake(net, (example,), self.gain), example
+        state = _batched(self.options["state"], len(example))
+        return wake(net, (example[:, 0], *state), self.gain), example
 
 
-def wake(net: nn.Module, example: Tensor, target: float) -> nn.Module:
+def _batched(state: Any, batch: int) -> Any:
+    if isinstance(state, tuple):
+        return tuple(_batched(s, batch) for s in state)
+    return state.expand(batch, *state.shape)
+
+
+def wake(net: nn.Module, example: tuple[Any, ...], target: float) -> nn.Module:
     """Scale every layer, from the first to the last, to currents of deviation ``target``.
 
     BatchNorm first takes its statistics from the example.
@@ -86,12 +95,12 @@ def wake(net: nn.Module, example: Tensor, target: float) -> nn.Module:
         if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):  # noqa: SLF001
             net.train()
             for _ in range(20):
-                net(example)
+                net(*example)
             net.eval()
         for layer in (m for m in net.modules() if isinstance(m, nn.Linear | _CONVOLUTIONS)):
             seen: list[float] = []
             hook = layer.register_forward_hook(lambda _m, _x, y, to=seen: to.append(y.std().item()))
-            net(example)
+            net(*example)
             hook.remove()
             spread = max(seen, default=0.0)
             if spread > 1e-6 and not _normalized(net, layer):

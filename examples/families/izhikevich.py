@@ -1,6 +1,7 @@
 """A reservoir of Izhikevich neurons.
 
-``v += dt (0.04 v² + 5 v + 140 - u + i)`` and ``u += dt a (b v - u)``; a spike where v reaches 30 mV sets v to c and adds d to u; a linear readout sees filtered spikes.
+``v += dt (0.04 v² + 5 v + 140 - u + i)`` and ``u += dt a (b v - u)``; a spike where v reaches 30 mV
+sets v to c and adds d to u.  A linear readout sees filtered spikes.
 """
 
 from __future__ import annotations

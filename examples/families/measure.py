@@ -153,7 +153,7 @@ def _verify(row: Row, artifact: Artifact, data: np.ndarray, labels: Tensor | Non
     task = row.family.task
     classes = labels.numpy() if labels is not None and task and task.score is None else None
     names = [n for n in artifact.manifest.targets if n != "lava"]
-    report = artifact.verify(data, labels=classes, backends=names)
+    report = artifact.verify(data, classes, backends=names)
     row.labels = report.labels
     found = [s for s in report.quantized_spikes.values() if s is not None]
     row.spikes = min(found, default=None)

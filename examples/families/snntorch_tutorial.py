@@ -1,4 +1,4 @@
-"""Networks of the snnTorch tutorials: ``Leaky`` in an MLP and in a CNN; ``Synaptic``, ``RLeaky``."""
+"""Networks of the snnTorch tutorials: ``Leaky`` in MLP and CNN; ``Synaptic`` and ``RLeaky``."""
 
 from __future__ import annotations
 
