@@ -98,17 +98,19 @@ class Adaptive(nn.Module):
 class Attention(nn.Module):
     """Softmax attention of the rates; entries whose logit is exactly zero are dropped."""
 
-    def __init__(self, steps: int, masked: bool = True) -> None:
+    def __init__(
+        self, steps: int, masked: bool = True, size: int = SIZE, heads: int = HEADS
+    ) -> None:
         super().__init__()
-        self.q, self.k, self.v, self.out = (nn.Linear(SIZE, SIZE) for _ in range(4))
+        self.q, self.k, self.v, self.out = (nn.Linear(size, size) for _ in range(4))
         self.qs, self.ks, self.vs = (Population(steps) for _ in range(3))
-        self.masked = masked
+        self.masked, self.heads = masked, heads
 
     def forward(self, x: Tensor) -> Tensor:
         b, n, c = x.shape
-        d = c // HEADS
+        d = c // self.heads
         q, k, v = (
-            r.view(b, n, HEADS, d).transpose(1, 2)
+            r.view(b, n, self.heads, d).transpose(1, 2)
             for r in (self.qs(self.q(x)), self.ks(self.k(x)), self.vs(self.v(x)))
         )
         logits = q @ k.transpose(-2, -1) / math.sqrt(d)
@@ -217,7 +219,7 @@ class Classifier(nn.Module):
 
     def __init__(self, features: int, tokens: int, size: int, heads: int, classes: int) -> None:
         super().__init__()
-        self.embed, self.attention = nn.Linear(features, size), SpikingAttention(size, heads)
+        self.embed, self.attention = nn.Linear(features, size), Attention(8, True, size, heads)
         self.place = nn.Parameter(torch.randn(tokens, size) / 4)
         self.up, self.act, self.head = (
             nn.Linear(size, size),
@@ -227,7 +229,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x) + self.place
-        x = x + self.attention(x, 8)
+        x = x + self.attention(x)
         y: Tensor = self.head(self.act(self.up(x)).mean(1))
         return y
 
