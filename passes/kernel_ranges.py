@@ -3,8 +3,10 @@
 The state range is an inductive invariant ``S``: it holds the initial value, and one step from
 anywhere in ``S`` with any input in its range leads back into ``S``.  It is found by iterating,
 then widening until the step maps the range into itself, then narrowing; only the inclusion
-matters for soundness, not how ``S`` was guessed.  Where no such ``S`` exists (an integrator
-without leak), the range after ``max_steps`` steps is computed by iterating that often.
+matters for soundness, not how ``S`` was guessed.  Where no such ``S`` exists, states that follow
+from each other by constant factors are bounded by superposition (``passes/linear_ranges.py``); for
+the rest (an integrator without leak), the range after ``max_steps`` steps is computed by iterating
+that often.
 
 ``select(c, a, b)`` is evaluated with what the comparison ``c`` says about its operand, so that
 a reset bounds the membrane.
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from snnc.interval import Interval, RangeOverflowError
 from snnc.kernel import MIRRORED, Kernel, Line
+from snnc.passes.linear_ranges import linear_ranges
 
 Env = dict[str, Interval]
 _NOT = {"ge": "lt", "gt": "le", "le": "gt", "lt": "ge", "eq": "ne", "ne": "eq"}
@@ -94,13 +97,20 @@ class _Analysis:
     def invariant(self, max_steps: int) -> tuple[Env, bool]:
         """A post-fixpoint of the step from the initial states, and whether it holds for all T."""
         states = self.init
-        for _ in range(_PLAIN_STEPS):
-            new = self._joined(states)
-            if _equal(new, states):
-                return states, True
-            states, previous = new, states
+        try:
+            for _ in range(_PLAIN_STEPS):
+                new = self._joined(states)
+                if _equal(new, states):
+                    return states, True
+                states, previous = new, states
+        except RangeOverflowError:
+            if (found := linear_ranges(self.kernel, self.leaves, self.init)) is not None:
+                return found, True
+            raise
         if (wide := self._widened(states, previous)) is not None:
             return self._narrowed(wide), True
+        if (found := linear_ranges(self.kernel, self.leaves, self.init)) is not None:
+            return found, True
         for _ in range(_PLAIN_STEPS, max_steps):
             new = self._joined(states)
             if _equal(new, states):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
+from examples.families.family import BATCH, STEPPED, Family
 from examples.models import spike
 
 #: Rows of b0, b1, b2, a1, a2: scipy.signal.bessel(4, 0.2, output="sos").
@@ -50,5 +50,6 @@ FAMILIES = [
         "E SNN + Bessel filter (iBMI)",
         lambda: Filtered(8, 12),
         lambda: torch.poisson(torch.full((BATCH, 24, 8), 0.5)),
+        STEPPED,
     ),
 ]

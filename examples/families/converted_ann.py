@@ -88,7 +88,7 @@ FAMILIES = [
     ),
     Family(
         "E ANN-to-SNN, delayed evaluation",
-        lambda: Converted(ReLUNet(64, 32, 32, 10), 32, 8),
+        lambda: Converted(ReLUNet(64, 32, 32, 10), 32, 2),
         lambda: torch.rand(BATCH, 64),
         options={"static": True},
         exact=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, STEPS, Family
+from examples.families.family import BATCH, STEPPED, STEPS, Family
 
 
 class DeltaNet(nn.Module):
@@ -39,6 +39,7 @@ FAMILIES = [
         "E delta activation layers",
         lambda: DeltaNet(6, 10),
         lambda: torch.randn(BATCH, STEPS, 6).cumsum(1) / 3,
+        STEPPED,
         exact=True,
     ),
 ]

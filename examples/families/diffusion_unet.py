@@ -56,7 +56,7 @@ class DiffusionUNet(nn.Module):
 FAMILIES = [
     Family(
         "E spiking diffusion U-Net",
-        lambda: DiffusionUNet(4, 4),
+        lambda: DiffusionUNet(4, 6),
         lambda: torch.randn(BATCH, 1, 8, 8),
         options={"static": True},
     ),

@@ -50,13 +50,24 @@ class LatencyCode(Encoded):
         return (torch.round((1 - x) * (STEPS - 1)) == t).float()
 
 
-class Phase(Encoded):
-    """The bits of the value, the highest first, with weights of powers of two."""
+class Phase(nn.Module):
+    """The bits of a value in [0, 1), the highest first; a step's spikes weigh half the last's."""
 
-    def code(self, x: Tensor, t: int) -> Tensor:
-        scaled = x * 2.0 ** (t % 4)
-        bit = torch.floor(scaled * 2) - 2 * torch.floor(scaled)
-        return torch.clamp(bit, 0, 1) * 2.0 ** -(t % 4 + 1)
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.fc, self.head, self.num_steps = nn.Linear(inputs, 10), nn.Linear(10, 4), STEPS
+        self.weight = nn.Parameter(0.5 ** torch.arange(1.0, STEPS + 1), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sent, v, out = torch.zeros_like(x), torch.zeros(x.size(0), 10), []
+        for t in range(self.num_steps):
+            bit = spike(x - sent - self.weight[t])
+            sent = sent + bit * self.weight[t]
+            v = 0.75 * v + self.fc(bit * self.weight[t])
+            s = spike(v - 1)
+            v = v - s
+            out.append(self.head(s))
+        return torch.stack(out, 1).mean(1)
 
 
 class Population(Encoded):
@@ -87,10 +98,10 @@ class Delta(nn.Module):
         return torch.stack(out, 1).mean(1)
 
 
-def _static(kind: type[Encoded], name: str, wide: int = 1) -> Family:
+def _static(kind: type[nn.Module], name: str, *wide: int) -> Family:
     return Family(
         f"D encoder: {name}",
-        lambda: kind(6, wide),
+        lambda: kind(6, *wide),
         lambda: torch.rand(BATCH, 6),
         {"static": True},
         exact=True,
@@ -106,5 +117,6 @@ FAMILIES = [
         "D encoder: delta",
         lambda: Delta(6),
         lambda: torch.randn(BATCH, STEPS, 6).cumsum(1) / 3,
+        {"time_axis": 1},
     ),
 ]

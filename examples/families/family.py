@@ -14,6 +14,10 @@ from torch import Tensor, nn
 #: Samples of a random example, and steps where a family leaves them open.
 BATCH, STEPS = 4, 9
 
+#: Options of inputs (B, T, …) and (B, …).
+STEPPED: dict[str, Any] = {"time_axis": 1}
+STATIC: dict[str, Any] = {"static": True}
+
 Split = tuple[Tensor, Tensor, Tensor, Tensor]  # x, y, x_test, y_test
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
+from examples.families.family import BATCH, STEPPED, Family
 from examples.models import spike
 
 
@@ -45,6 +45,7 @@ FAMILIES = [
         "E Izhikevich reservoir",
         lambda: Reservoir(3, 12),
         lambda: torch.randn(BATCH, 100, 3),
+        STEPPED,
         least=0.99,
     ),
 ]

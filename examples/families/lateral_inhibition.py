@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, STEPS, Family
+from examples.families.family import BATCH, STEPPED, STEPS, Family
 from examples.models import spike
 
 
@@ -63,6 +63,6 @@ def _spikes() -> Tensor:
 
 
 FAMILIES = [
-    Family("E E-I, subtractive inhibition", lambda: EINet(8, 10, False), _spikes),
-    Family("E E-I, divisive inhibition", lambda: EINet(8, 10, True), _spikes),
+    Family("E E-I, subtractive inhibition", lambda: EINet(8, 10, False), _spikes, STEPPED),
+    Family("E E-I, divisive inhibition", lambda: EINet(8, 10, True), _spikes, STEPPED),
 ]

@@ -78,15 +78,21 @@ class Motion(nn.Module):
 
     def __init__(self, kernels: int, reach: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(kernels, 1, reach, 3, 3))
-        self.reach, self.head = reach, nn.Linear(kernels, 4)
+        self.convs = nn.ModuleList(nn.Conv2d(1, kernels, 3, bias=False) for _ in range(reach))
+        self.head, self.kernels = nn.Linear(kernels, 4), kernels
 
     def forward(self, events: Tensor) -> Tensor:
         """(B, T, H, W) of spikes to probabilities (B, 4)."""
-        padded = functional.pad(events.unsqueeze(1), (0, 0, 0, 0, self.reach - 1, 0))
-        current = functional.conv3d(padded, self.weight)
-        fires = Fires(2.0)(current.permute(0, 1, 3, 4, 2))
-        return torch.sigmoid(self.head(fires.mean((2, 3, 4))))
+        b, steps, h, w = events.shape
+        past = [torch.zeros(b, 1, h, w) for _ in self.convs]
+        v, total = (torch.zeros(b, self.kernels, h - 2, w - 2) for _ in range(2))
+        for t in range(steps):
+            past = [*past[1:], events[:, t].unsqueeze(1)]
+            v = 0.5 * v + sum(conv(x) for conv, x in zip(self.convs, past, strict=True))
+            s = spike(v - 1)
+            v = v * (1 - s)
+            total = total + s
+        return torch.sigmoid(self.head(total.mean((2, 3))))
 
 
 def _learn(net: nn.Module, split: Split) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
+from examples.families.family import BATCH, STEPPED, Family
 from examples.models import spike
 
 States = tuple[Tensor, ...]
@@ -156,6 +156,7 @@ def _row(neurons: type[Neurons], exact: bool = False) -> Family:
         f"E STEP zoo: {neurons.__name__}",
         lambda: Chain(neurons),
         lambda: torch.randn(BATCH, 12, 6) * 2,
+        STEPPED,
         exact=exact,
     )
 
@@ -163,5 +164,5 @@ def _row(neurons: type[Neurons], exact: bool = False) -> Family:
 FAMILIES = [
     *(_row(n, True) for n in (IF, LIF, ILIF)),
     *(_row(n) for n in (PLIF, KLIF, GLIF, CLIF, EIF)),
-    Family("E STEP zoo: PSN", lambda: PSN(10, 6), lambda: torch.randn(BATCH, 6, 6) * 2),
+    Family("E STEP zoo: PSN", lambda: PSN(10, 6), lambda: torch.randn(BATCH, 6, 6) * 2, STEPPED),
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.families import datasets
-from examples.families.family import BATCH, Family, Split, Task
+from examples.families.family import BATCH, STEPPED, Family, Split, Task
 from examples.families.training import fit
 
 
@@ -99,10 +99,12 @@ FAMILIES = [
         "E snnTorch Synaptic",
         lambda: Explicit(snn.Synaptic(alpha=0.9, beta=0.8), 2),
         _sequence,
+        STEPPED,
     ),
     Family(
         "E snnTorch RLeaky",
         lambda: Explicit(snn.RLeaky(beta=0.9, linear_features=10), 2),
         _sequence,
+        STEPPED,
     ),
 ]

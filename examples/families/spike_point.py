@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
+from examples.families.family import BATCH, STEPPED, Family
 from examples.models import spike
 
 
@@ -52,6 +52,7 @@ FAMILIES = [
         "E SpikePoint",
         lambda: SpikePoint(6, 8, 5),
         lambda: (torch.rand(BATCH, 16, 6, 12) < 0.4).float(),
+        STEPPED,
         exact=True,
     ),
 ]

@@ -29,7 +29,8 @@ class SymbolicLight(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         zero = torch.zeros(tokens.size(0), self.size)
         u, total = zero, zero
-        keys, values, logits = [zero] * self.window, [zero] * self.window, []
+        k = v = torch.zeros(tokens.size(0), self.window, self.size)
+        logits = []
         decay = torch.sigmoid(self.decay)
         for t in range(self.num_steps):
             x = self.embedding(tokens[:, t])
@@ -38,8 +39,8 @@ class SymbolicLight(nn.Module):
             u = u * (1 - s)
             gated = s * self.v(x)
             total = decay * total + (1 - decay) * gated
-            keys, values = [*keys[1:], self.k(x)], [*values[1:], gated]
-            k, v = torch.stack(keys, 1), torch.stack(values, 1)
+            k = torch.cat([k[:, 1:], self.k(x).unsqueeze(1)], 1)
+            v = torch.cat([v[:, 1:], gated.unsqueeze(1)], 1)
             scores = (self.q(x).unsqueeze(1) @ k.transpose(1, 2)) / math.sqrt(self.size)
             local = (scores.softmax(-1) @ v).squeeze(1)
             x = x + self.out(self.mix(torch.cat([total, local], -1)))

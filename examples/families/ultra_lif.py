@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from examples.families.family import BATCH, STEPS, Family
+from examples.families.family import BATCH, STEPPED, STEPS, Family
 from examples.models import spike
 
 
@@ -44,10 +44,12 @@ FAMILIES = [
         "E UltraLIF, hard limit",
         lambda: UltraLIF(6, 10, 0.0),
         lambda: torch.randn(BATCH, STEPS, 6),
+        STEPPED,
     ),
     Family(
         "E UltraLIF, soft",
         lambda: UltraLIF(6, 10, 0.25),
         lambda: torch.randn(BATCH, STEPS, 6),
+        STEPPED,
     ),
 ]
