@@ -23,6 +23,7 @@ from snnc.ops import Op
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_ranges import annotate, kernel_ranges
 from snnc.passes.layer_ranges import LAYER_RANGES
+from snnc.passes.norm_ranges import NORM_RANGES
 from snnc.passes.range_rule import RangeRule
 from snnc.passes.reduction_ranges import REDUCTION_RANGES
 from snnc.passes.tensor_ranges import TENSOR_RANGES
@@ -158,6 +159,7 @@ def _overflow(node: Node) -> Diagnostic:
 #: How every operator but IntNeuron maps intervals.
 RANGES: dict[type[Op], RangeRule] = {
     **LAYER_RANGES,
+    **NORM_RANGES,
     **TENSOR_RANGES,
     **REDUCTION_RANGES,
 }

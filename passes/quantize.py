@@ -20,9 +20,10 @@ from snnc.exact import ONE, ConstantError, leaf
 from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
-from snnc.passes.quantize_exact import exact_neuron, exact_weights
+from snnc.passes.quantize_exact import exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
+from snnc.passes.quantize_norms import NORM_RULES
 from snnc.passes.quantize_reductions import REDUCTION_RULES
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantize_tensors import TENSOR_RULES
@@ -174,6 +175,7 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
 #: How each real operator becomes integers.
 RULES: dict[type[ops.Op], Rule] = {
     **LAYER_RULES,
+    **NORM_RULES,
     **TENSOR_RULES,
     **REDUCTION_RULES,
     **TIME_RULES,
@@ -185,4 +187,5 @@ EXACT: dict[type[ops.Op], Rule] = {
     ops.Linear: exact_weights,
     ops.Conv2d: exact_weights,
     ops.Neuron: exact_neuron,
+    **dict.fromkeys(NORM_RULES, exact_refused),
 }

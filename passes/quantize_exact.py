@@ -55,6 +55,12 @@ def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.ctx.note(node.name, weights=int(codes.data.size), zero_weights=int((codes.data == 0).sum()))
 
 
+def exact_refused(low: Lowered, node: Node, x: list[QValue]) -> None:
+    """Refuse what never gives whole numbers."""
+    text = f"{node.name}: {type(node.op).__name__} does not give whole numbers"
+    low.problems.append(error("E327", text, node.loc, help=_HINT))
+
+
 def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     """Lower the kernel line by line."""
     op = node.op

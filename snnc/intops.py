@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from snnc.int_layer_ops import IntConv2d, IntEmbedding, IntLinear, IntMaxPool2d, IntSumPool2d
 from snnc.int_network_ops import IntInput, IntNeuron, IntOutput, IntRescale, IntSum
+from snnc.int_norm_ops import IntLayerNorm, IntRMSNorm
 from snnc.int_tensor_ops import (
     IntArgMax,
     IntConcat,
@@ -29,6 +30,7 @@ INTOPS: dict[str, type[Op]] = {
         *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv2d, IntSumPool2d, IntMaxPool2d),
         *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
+        *(IntLayerNorm, IntRMSNorm),
         *(IntRepeat, IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack),
     )
 }
@@ -41,10 +43,12 @@ __all__ = [
     "IntEmbedding",
     "IntExpand",
     "IntInput",
+    "IntLayerNorm",
     "IntLinear",
     "IntMaxPool2d",
     "IntNeuron",
     "IntOutput",
+    "IntRMSNorm",
     "IntReduce",
     "IntRepeat",
     "IntRescale",

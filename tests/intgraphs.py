@@ -47,6 +47,7 @@ from snnc.passes.base import Context, run_passes
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.storage import dump_graph
 from snnc.types import Clock
+from tests.computedops import norm
 
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
@@ -418,6 +419,7 @@ def _reduced(b: Builder, value: str) -> str:
 
 _SHAPELESS: list[Callable[[Builder, str], str]] = [
     *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent, _moved, _concat, _reduced),
+    norm,
 ]
 _SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
 

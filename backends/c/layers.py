@@ -11,6 +11,7 @@ from snnc.backends.c.events import emit_conv2d, emit_linear, emit_max_pool, emit
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move
 from snnc.backends.c.neuron import emit_neuron
+from snnc.backends.c.norms import emit_norm
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce
 from snnc.backends.c.shifts import Var, rounded
@@ -22,6 +23,7 @@ from snnc.intops import (
     IntEmbedding,
     IntExpand,
     IntInput,
+    IntLayerNorm,
     IntLinear,
     IntMaxPool2d,
     IntNeuron,
@@ -29,6 +31,7 @@ from snnc.intops import (
     IntReduce,
     IntRescale,
     IntReshape,
+    IntRMSNorm,
     IntSlice,
     IntSum,
     IntSumPool2d,
@@ -183,5 +186,7 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntReduce: emit_reduce,
     IntArgMax: emit_argmax,
     IntEmbedding: emit_embedding,
+    IntLayerNorm: emit_norm,
+    IntRMSNorm: emit_norm,
     IntOutput: emit_copy,
 }

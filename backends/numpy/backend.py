@@ -16,7 +16,16 @@ from snnc.storage import dump_graph
 _HERE = Path(__file__).parent
 
 #: The files that make the simulator.
-SOURCES = ("simulator", "program", "arithmetic", "layers", "tensors", "reductions", "arrays")
+SOURCES = (
+    "simulator",
+    "program",
+    "arithmetic",
+    "layers",
+    "tensors",
+    "reductions",
+    "norms",
+    "arrays",
+)
 #: What the simulator computes; anything else is not an integer program.
 SUPPORTED = frozenset({*OPERATORS, *PER_STEP, "IntInput", "IntNeuron"})
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from snnc.backends.numpy.arithmetic import evaluate
 from snnc.backends.numpy.layers import LAYERS
+from snnc.backends.numpy.norms import NORMS
 from snnc.backends.numpy.program import Array, Operator, Record
 from snnc.backends.numpy.reductions import REDUCTIONS
 from snnc.backends.numpy.tensors import TENSORS
@@ -271,4 +272,4 @@ class _Run:
 
 
 #: Operators without state, by name.
-OPERATORS: dict[str, Operator] = {**LAYERS, **TENSORS, **REDUCTIONS}
+OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **TENSORS, **REDUCTIONS}

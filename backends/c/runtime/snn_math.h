@@ -101,4 +101,33 @@ static inline int64_t snn_half_even_64(int64_t x, int shift) {
     return q + (int64_t)((rest > half) | ((rest == half) & ((q % 2) != 0)));
 }
 
+/* Number of bits of x. */
+static inline int snn_bits_64(uint64_t x) {
+    int bits = 0;
+    while (x != 0u) {
+        bits++;
+        x >>= 1;
+    }
+    return bits;
+}
+
+/* x / 2**shift to nearest, halves away from zero; a negative shift multiplies. */
+static inline int64_t snn_scaled_64(int64_t x, int shift) {
+    return (shift > 0) ? snn_half_away_64(x, shift) : x * ((int64_t)1 << -shift);
+}
+
+/* floor(sqrt(x)), bit after bit. */
+static inline uint64_t snn_isqrt_64(uint64_t x) {
+    uint64_t root = 0u;
+    for (uint64_t bit = (uint64_t)1 << 62; bit != 0u; bit >>= 2) {
+        const uint64_t tried = root + bit;
+        root >>= 1;
+        if (x >= tried) {
+            x -= tried;
+            root += bit;
+        }
+    }
+    return root;
+}
+
 #endif
