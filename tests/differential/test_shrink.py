@@ -17,5 +17,5 @@ def test_what_does_not_matter_goes() -> None:
     small = shrink(graph, has_pool)
     kinds = [type(n.op) for n in small if not isinstance(n.op, IntInput | IntOutput)]
     assert IntMaxPool2d in kinds
-    assert len(kinds) <= 2  # a value of every step reaches an output through what collects it
+    assert len(kinds) <= 3  # a value of every step reaches an output through what collects it
     assert not small.check()

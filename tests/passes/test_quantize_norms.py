@@ -1,4 +1,4 @@
-"""Normalizations in integers, on inputs and inside the loop over time, next to the float model's."""
+"""Normalizations in integers, on inputs and in the loop over time, next to the float model's."""
 
 from __future__ import annotations
 
