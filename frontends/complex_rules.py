@@ -17,6 +17,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from snnc.frontends.dag import Form
+from snnc.frontends.fourier_rules import complex_to_complex, complex_to_real, real_to_complex
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import Axes
 from snnc.frontends.parameter_calls import Operand
@@ -296,6 +297,17 @@ def _filled(rule: Rule) -> Rule:
     return new
 
 
+def _transform(s: Scalarizer, call: Call) -> Any:
+    """Discrete Fourier transforms."""
+    real, imag = _parts(s, call.args[0])
+    if call.name == "_fft_r2c":
+        return Complex(*real_to_complex(s, call, real))
+    pair = _pair(s, real, imag)
+    if call.name == "_fft_c2r":
+        return complex_to_real(s, call, pair.real, pair.imag)
+    return Complex(*complex_to_complex(s, call, pair.real, pair.imag))
+
+
 _RULES: dict[str, Rule] = {
     **{
         name: (_filled if name.startswith(_NEW) else _by_part)(rule)
@@ -313,6 +325,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("pow", "square"), _square),
     **dict.fromkeys(("resolve_conj", "resolve_neg"), lambda s, call: call.args[0]),
     **dict.fromkeys(("_to_copy", "to"), _cast),
+    **dict.fromkeys(("_fft_r2c", "_fft_c2r", "_fft_c2c"), _transform),
     "mul": _multiply,
     "div": _divide,
     "exp": _exp,

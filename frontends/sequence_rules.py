@@ -20,7 +20,7 @@ from snnc.frontends.layout import TIME, Axes, inner
 from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.pool_rules import POOL_RULES
 from snnc.frontends.scalarize import Rule, Scalarizer
-from snnc.frontends.select_rules import SELECT_RULES
+from snnc.frontends.select_rules import SELECT_RULES, selected
 from snnc.frontends.sequences import elements, table_key
 from snnc.frontends.shape_rules import reshaped
 from snnc.frontends.time_rules import reduced
@@ -185,14 +185,19 @@ def _pad(s: Scalarizer, call: Call) -> Any:
 
 
 def _conv1d(s: Scalarizer, call: Call) -> Any:
-    """``y[t] = sum_j w[K-1-j] x[t-j]``: a causal convolution along the steps, channel by channel.
+    """``y[t] = sum_j w[K-1-j] x[t-j]``: a causal convolution along the steps.
 
-    The kernel, which may be as long as the sequence, has to be the same for all channels.
+    Between all channels it is one linear layer per delay.  Channel by channel, the kernel, which
+    may be as long as the sequence, has to be the same for all channels.
     """
     padded = call.args[0]
     if not isinstance(padded, AfterZeros):
         return LAYER_RULES["conv1d"](s, call)
     x, bias, (stride, padding, dilation, groups) = padded.sequence, *_convolution(call)
+    weight, plain = s.operand(call.args[1]), (stride, padding, dilation, groups) == (1, 0, 1, 1)
+    dense = len(x.axes) == 3 and plain and s.constant(weight) and inner(x.axes) != (1,)
+    if dense and s.extents.shape(weight.axes)[2] == padded.count + 1:
+        return Traced(*_delayed(s, s.solid(x), s.solid(weight), bias), call.dtype)
     term, taps = _kernel(s, s.solid(s.operand(call.args[1])))
     channels = inner(x.axes)
     causal = len(x.axes) == 3 and (stride, padding, dilation) == (1, 0, 1) and bias is None
@@ -204,6 +209,23 @@ def _conv1d(s: Scalarizer, call: Call) -> Any:
         text = "a convolution along time whose kernel is not the same for all channels"
         raise Refusal("E210", text, "write it as a loop with a state")
     return Traced(x.axes, _convolved(s, s.solid(x), term, taps[0].flip(0)), call.dtype)
+
+
+def _delayed(s: Scalarizer, x: Traced, weight: Traced, bias: Any) -> tuple[Axes, tuple[int, ...]]:
+    """One linear layer per delay; before the first step there are zeros."""
+    outputs, _, reach = s.extents.shape(weight.axes)
+    layers = [s.solid(selected(s, weight, 2, reach - 1 - j)).terms[0] for j in range(reach)]
+    offset = () if bias is None else s.solid(s.operand(bias)).terms[:1]
+    axes: Axes = (x.axes[0], (outputs,), x.axes[2])
+    zero, shape, terms = s.dag.fill(0.0, inner(x.axes)), inner(axes), []
+    for t, present in enumerate(x.terms):
+        total = s.dag.make(Form("linear"), (present, layers[0], *offset), shape)
+        for j, layer in enumerate(layers[1:], 1):
+            past = x.terms[t - j] if t >= j else zero
+            y = s.dag.make(Form("linear"), (past, layer), shape)
+            total = s.dag.pointwise("add", total, y)
+        terms.append(total)
+    return axes, tuple(terms)
 
 
 def _convolution(call: Call) -> tuple[Any, tuple[Any, ...]]:

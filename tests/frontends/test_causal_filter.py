@@ -65,3 +65,22 @@ def test_zeros_before_the_sequence_are_for_convolutions_only() -> None:
 
     with pytest.raises(CompileError, match="E133"):
         export(Padded(), torch.randn(9, 3, 4), time_axis=0)
+
+
+class Delays(nn.Module):
+    """(B, T, 3) to (B, T, 2): a weight for every pair of channels and every delay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(2, 3, 4)), nn.Parameter(torch.randn(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.pad(x.transpose(1, 2), (3, 0))
+        return (functional.conv1d(y, self.weight, self.bias).transpose(1, 2) >= 0.5).float()
+
+
+def test_a_convolution_between_channels_is_a_layer_per_delay() -> None:
+    torch.manual_seed(0)
+    report = export(Delays(), torch.randn(5, 12, 3), time_axis=1)
+    assert len(kinds(report, ops.Linear)) == 4
+    assert all(report.checks["numeric"]["active"].values())
