@@ -123,6 +123,7 @@ class FloatSimulator:
         stepped = [v.shape[1] for k, v in arrays.items() if self.inputs[k].clock is Clock.STEP]
         count = stepped[0] if stepped else self.graph.steps if steps is None else steps
         tables = [n.op.values for n in self.nodes if isinstance(n.op, ops.StepTable)]
+        tables += [n.op.scale for n in self.nodes if isinstance(n.op, ops.StepAffine)]
         if any(count > t.shape[0] for t in tables):
             longest = min(t.shape[0] for t in tables)
             raise ValueError(f"the network holds for {longest} steps at most, got {count}")
@@ -176,6 +177,10 @@ class _Run:
                 elif isinstance(op, ops.StepTable):
                     row = self._param(op.values)[t]
                     self.values[node.name, 0] = np.broadcast_to(row, (self.batch, *row.shape))
+                elif isinstance(op, ops.StepAffine):
+                    y = self._operand(self.sim.edges[node.name][0]) * self._param(op.scale)[t]
+                    y = y if op.offset is None else y + self._param(op.offset)[t]
+                    self.values[node.name, 0] = y
                 elif isinstance(op, ops.Neuron):
                     self._neuron(node, op.kernel)
                 else:

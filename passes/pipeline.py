@@ -12,6 +12,7 @@ from snnc.passes.prune_dead import PruneDead
 from snnc.passes.quantize import Quantize
 from snnc.passes.raise_neurons import RaiseNeurons
 from snnc.passes.sink_mean import SinkMean
+from snnc.passes.step_gains import StepGains
 from snnc.profile import PROFILES
 
 
@@ -22,6 +23,7 @@ def real_pipeline() -> tuple[Pass, ...]:
         FoldConstants(),
         FoldNorm(),  # before raising: what cannot be folded is taken in by the neurons
         SinkMean(),  # a bias behind a mean would need the number of steps
+        StepGains(),  # before raising: a population's update has no gains per step then
         RaiseNeurons(),
     )
 

@@ -27,7 +27,10 @@ from snnc.passes.norm_ranges import NORM_RANGES
 from snnc.passes.range_rule import RangeRule
 from snnc.passes.reduction_ranges import REDUCTION_RANGES
 from snnc.passes.tensor_ranges import TENSOR_RANGES
-from snnc.types import Clock, Int
+from snnc.passes.time_ranges import TIME_RANGES
+from snnc.step_limits import step_limits
+from snnc.time_ops import Sequence
+from snnc.types import Int
 
 #: Steps for which sums over time are proven if the user names no number.
 SUM_STEPS = 1 << 16
@@ -50,17 +53,20 @@ class ProveRanges(Pass):
         nodes = list(graph)
         ranges = _known(nodes)
         problems: list[Diagnostic] = []
-        limit = self.max_steps or SUM_STEPS
-        for node in sorted(nodes, key=lambda n: _is_late(n, graph)):
+        most = step_limits(graph)[1]
+        limit = self.max_steps or (graph.steps if _keeps_sequences(graph) else SUM_STEPS)
+        limit = min(limit, most or limit)
+        for node in sorted(nodes, key=_order):
             operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
             known = [x for x in operands if x is not None]
             if len(known) != len(operands):
                 continue  # the producer failed, or its range is not known yet: reported below
             try:
+                steps = graph.steps_of(node.type.clock.phase, 0)
                 if isinstance(node.op, intops.IntNeuron):
-                    limit = self._neuron(graph, node, known, ranges, limit)
+                    limit = self._neuron(graph, node, known, ranges, (limit, steps))
                 else:
-                    ranges[node.name, 0] = RANGES[type(node.op)](node, known, limit)
+                    ranges[node.name, 0] = RANGES[type(node.op)](node, known, steps or limit)
             except ZeroDivisorError:
                 text = f"{node.name} divides by a value that may be zero"
                 hint = "add a positive constant to the divisor, or clamp it"
@@ -88,16 +94,21 @@ class ProveRanges(Pass):
         node: Node,
         inputs: list[Interval],
         ranges: dict[tuple[str, int], Interval],
-        limit: int,
+        limits: tuple[int, int],
     ) -> int:
+        """Ranges of a population; returns the number of steps for which all holds.
+
+        ``limits``: that number so far, and the steps of the population's own loop, if it has some.
+        """
         op = node.op
         assert isinstance(op, intops.IntNeuron), "called for neurons only"
-        steps = self.max_steps or INTEGRATOR_STEPS
+        limit, own = limits
+        steps = own or (min(limit, self.max_steps or INTEGRATOR_STEPS))
         found = kernel_ranges(op.kernel, inputs, op.shape, steps)
         graph.replace(replace(node, op=replace(op, kernel=annotate(op.kernel, found))))
         for i, out in enumerate(op.kernel.outputs):
             ranges[node.name, i] = Interval.of(*found.env[out].bounds).broadcast(op.shape)
-        return limit if found.bounded else min(limit, steps)
+        return limit if found.bounded or own else min(limit, steps)
 
     def ensures(self, graph: Graph) -> None:
         for node in graph:
@@ -141,9 +152,18 @@ def _arriving(edge: Edge, ranges: dict[tuple[str, int], Interval]) -> Interval |
     return found.join(start.broadcast(found.lo.shape))
 
 
-def _is_late(node: Node, graph: Graph) -> bool:
-    """Sums over time and what follows them need the final number of steps: last."""
-    return node.type.clock is Clock.END
+def _order(node: Node) -> int:
+    """Loop after loop; sums over time and what follows them need the final number of steps.
+
+    If a later loop turns out to be bounded for fewer steps than the sums of an earlier one, these
+    are merely wider than they need be.
+    """
+    return node.type.clock.order
+
+
+def _keeps_sequences(graph: Graph) -> bool:
+    """Whether a whole sequence is kept for a later loop: memory for every step."""
+    return any(isinstance(n.op, Sequence) for n in graph.nodes)
 
 
 def _overflow(node: Node) -> Diagnostic:
@@ -162,4 +182,5 @@ RANGES: dict[type[Op], RangeRule] = {
     **NORM_RANGES,
     **TENSOR_RANGES,
     **REDUCTION_RANGES,
+    **TIME_RANGES,
 }

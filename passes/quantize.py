@@ -67,7 +67,8 @@ class Quantize(Pass):
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         profile = PROFILES[self.profile]
-        low = Lowered(graph, Graph(graph.name, graph.steps), ctx, self.bits, profile)
+        empty = Graph(graph.name, graph.steps, graph.max_steps, graph.later_steps)
+        low = Lowered(graph, empty, ctx, self.bits, profile)
         rules = RULES | EXACT if profile.exact else RULES
         for node in graph:
             if isinstance(node.op, ops.Input):
@@ -81,7 +82,7 @@ class Quantize(Pass):
             operands = [
                 low.sole(v) for e in dynamic if (v := past_values.arriving(low, e)) is not None
             ]
-            if not dynamic and not isinstance(node.op, ops.Neuron):
+            if not dynamic and not isinstance(node.op, ops.Neuron | ops.StepTable):
                 text = f"operator {type(node.op).__name__} of parameters alone has no integer form"
                 hint = "start states from zeros, or keep its result as a parameter of the model"
                 low.problems.append(error("E210", text, node.loc, help=hint))
@@ -163,10 +164,6 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             text = f"operator {op.fn!r} outside a neuron has no integer form"
             hint = "keep it inside a neuron's update, or move it out of the exported module"
             found.append(error("E210", text, node.loc, help=hint))
-    elif isinstance(op, ops.Collect) and op.start:
-        text = f"{node.name} discards the first {op.start} steps, which has no integer form"
-        hint = "discard them outside, or collect all steps"
-        found.append(error("E210", text, node.loc, help=hint))
     elif not isinstance(op, ops.Input | ops.Constant) and type(op) not in RULES:
         found.append(error("E210", f"operator {type(op).__name__} has no integer form", node.loc))
     return found

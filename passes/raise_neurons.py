@@ -39,14 +39,6 @@ class RaiseNeurons(Pass):
 
     name: ClassVar[str] = "raise-neurons"
 
-    def requires(self, graph: Graph) -> None:
-        second = next((n for n in graph if n.type.clock.phase > 1), None)
-        if second is not None:
-            text = f"the network has {graph.phases} loops over time in a row"
-            why = "integer programs have one loop so far; the float network runs all of them"
-            hint = "compile the blocks one by one, each up to its mean over time"
-            raise fail("E214", text, second.loc, why, help=hint)
-
     def run(self, graph: Graph, ctx: Context) -> Graph:
         _raise_accumulators(graph)
         for group in (part for whole in _groups(graph) for part in _parts(graph, whole)):
@@ -84,7 +76,7 @@ def is_constant(graph: Graph, name: str, memo: dict[str, bool]) -> bool:
 def _pointwise(graph: Graph) -> list[str]:
     """Pointwise nodes that are computed in every step."""
     nodes = (n for n in graph.nodes if isinstance(n.op, Pointwise))
-    return [n.name for n in nodes if n.type.clock is Clock.STEP]
+    return [n.name for n in nodes if n.type.clock.kind is Clock.STEP]
 
 
 def _groups(graph: Graph) -> list[set[str]]:
@@ -323,7 +315,7 @@ def _raise_accumulators(graph: Graph) -> None:
         last = all(isinstance(graph[e.dst].op, TimeLast) for e in users)
         (x,) = (e for e in edges if e is not back[0])
         source = graph[x.src].types[x.out]
-        steady = source.clock is not Clock.STEP  # then it is a sum of equal values
+        steady = source.clock.kind is not Clock.STEP  # then it is a sum of equal values
         if not (zero and last) or steady or source.shape != node.type.shape:
             continue
         for e in users:

@@ -1,4 +1,4 @@
-"""Exact intervals of what rescales, adds, rearranges or collects."""
+"""Exact intervals of what rescales, adds or rearranges."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from snnc.intops import (
     IntExpand,
     IntInput,
     IntOutput,
-    IntRepeat,
     IntRescale,
     IntReshape,
     IntSlice,
     IntSum,
     IntTake,
-    IntTimeLast,
-    IntTimeMax,
-    IntTimeStack,
-    IntTimeSum,
     IntTranspose,
 )
 from snnc.passes.moves import moved
@@ -64,17 +59,6 @@ def rescale(node: Node, x: list[Interval], steps: int) -> Interval:
     return total.broadcast(node.type.shape)
 
 
-def time_sum(node: Node, x: list[Interval], steps: int) -> Interval:
-    """Up to ``steps`` summands, also none."""
-    total = x[0] * Interval.of(steps, steps)
-    return total.join(Interval.of(0, 0).broadcast(node.type.shape))
-
-
-def kept(node: Node, x: list[Interval], steps: int) -> Interval:
-    """One of the steps' values, or 0 before the first step."""
-    return x[0].join(Interval.of(0, 0).broadcast(node.type.shape))
-
-
 def same(node: Node, x: list[Interval], steps: int) -> Interval:
     """The operand itself."""
     return x[0]
@@ -87,10 +71,5 @@ TENSOR_RANGES: dict[type, RangeRule] = {
     IntConcat: concat,
     IntSum: add,
     IntRescale: rescale,
-    IntTimeSum: time_sum,
-    IntTimeLast: kept,
-    IntTimeMax: kept,
-    IntRepeat: same,
-    IntTimeStack: same,
     IntOutput: same,
 }

@@ -92,11 +92,13 @@ class IntNeuron(Op):
         self.kernel.check(INT_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
-        if any(x.clock is Clock.END for x in inputs):
+        clock = latest(tuple(x.clock for x in inputs))
+        if clock.kind is Clock.END:
             raise ValueError("a neuron cannot read what is known only after the last step")
+        clock = Clock.STEP if clock is Clock.ONCE else clock
         for const in (*self.kernel.consts, *self.kernel.tables):
             integers(values=const.values, index=const.index)
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]
         if np.broadcast_shapes(self.shape, *shapes) != self.shape:
             raise ValueError(f"inputs {shapes} do not broadcast to {self.shape}")
-        return tuple(TensorType(self.shape, INT, Clock.STEP) for _ in self.kernel.outputs)
+        return tuple(TensorType(self.shape, INT, clock) for _ in self.kernel.outputs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from snnc.int_layer_ops import IntConv2d, IntEmbedding, IntLinear, IntMaxPool2d, IntSumPool2d
 from snnc.int_network_ops import IntInput, IntNeuron, IntOutput, IntRescale, IntSum
 from snnc.int_norm_ops import IntLayerNorm, IntRMSNorm
+from snnc.int_sequence_ops import IntHold, IntReplay, IntTimeFlip, IntTimeMix
 from snnc.int_tensor_ops import (
     IntArgMax,
     IntConcat,
@@ -20,7 +21,16 @@ from snnc.int_tensor_ops import (
     IntTake,
     IntTranspose,
 )
-from snnc.int_time_ops import IntRepeat, IntTimeLast, IntTimeMax, IntTimeStack, IntTimeSum
+from snnc.int_time_ops import (
+    IntRepeat,
+    IntStepRescale,
+    IntStepTable,
+    IntTimeLast,
+    IntTimeMax,
+    IntTimeMean,
+    IntTimeStack,
+    IntTimeSum,
+)
 from snnc.op import Op
 
 #: Every operator by its name.
@@ -31,7 +41,8 @@ INTOPS: dict[str, type[Op]] = {
         *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
         *(IntLayerNorm, IntRMSNorm),
-        *(IntRepeat, IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack),
+        *(IntRepeat, IntTimeSum, IntTimeMean, IntTimeLast, IntTimeMax, IntTimeStack),
+        *(IntStepTable, IntStepRescale, IntHold, IntReplay, IntTimeFlip, IntTimeMix),
     )
 }
 
@@ -42,6 +53,7 @@ __all__ = [
     "IntConv2d",
     "IntEmbedding",
     "IntExpand",
+    "IntHold",
     "IntInput",
     "IntLayerNorm",
     "IntLinear",
@@ -51,14 +63,20 @@ __all__ = [
     "IntRMSNorm",
     "IntReduce",
     "IntRepeat",
+    "IntReplay",
     "IntRescale",
     "IntReshape",
     "IntSlice",
+    "IntStepRescale",
+    "IntStepTable",
     "IntSum",
     "IntSumPool2d",
     "IntTake",
+    "IntTimeFlip",
     "IntTimeLast",
     "IntTimeMax",
+    "IntTimeMean",
+    "IntTimeMix",
     "IntTimeStack",
     "IntTimeSum",
     "IntTranspose",

@@ -47,6 +47,7 @@ from snnc.time_ops import (
     Repeat,
     Replay,
     Sequence,
+    StepAffine,
     StepTable,
     TimeFlip,
     TimeLast,
@@ -69,7 +70,7 @@ OPS: dict[str, type[Op]] = {
         *(MaxPool1d, MaxPool2d, MaxPool3d, Upsample),
         *(Reshape, Transpose, Slice, Concat, Expand, Take, Reduce, ArgMax),
         *(Matmul, Softmax, Pointwise, Sum, Neuron),
-        *(StepTable, Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
+        *(StepTable, StepAffine, Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
         *(Hold, Replay, TimeFlip, TimeMix),
     )
 }
@@ -113,6 +114,7 @@ __all__ = [
     "Sequence",
     "Slice",
     "Softmax",
+    "StepAffine",
     "StepTable",
     "Sum",
     "SumPool1d",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from snnc.op import Op, Types, one
 from snnc.params import Param
 from snnc.types import FLOAT32, Clock, TensorType
@@ -27,6 +29,31 @@ class StepTable(Op):
             raise ValueError(f"needs a value per step, got {self.values}")
         clock = Clock.of(Clock.STEP, self.phase)
         return (TensorType(self.values.shape[1:], FLOAT32, clock),)
+
+
+@dataclass(frozen=True, slots=True)
+class StepAffine(Op):
+    """``y[t] = scale[t] * x[t] + offset[t]``: a normalization of its own at every step.
+
+    ``scale`` and ``offset`` have one row per step, which broadcasts to the value's shape.
+    References: BNTT (arXiv:2010.01729), TEBN (NeurIPS 2022).
+    """
+
+    scale: Param
+    offset: Param | None = None
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        if x.clock.kind is not Clock.STEP:
+            raise ValueError(f"StepAffine needs a value per step, got {x}")
+        for param in (self.scale, self.offset):
+            if param is None:
+                continue
+            if param.shape[:1] != self.scale.shape[:1] or not param.data.size:
+                raise ValueError(f"{param} has no row for each of the steps")
+            if np.broadcast_shapes(x.shape, param.shape[1:]) != x.shape:
+                raise ValueError(f"{param} does not broadcast to {x}")
+        return (TensorType(x.shape, FLOAT32, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from snnc.intops import (
     IntConv2d,
     IntEmbedding,
     IntExpand,
+    IntHold,
     IntInput,
     IntLinear,
     IntMaxPool2d,
@@ -28,14 +29,20 @@ from snnc.intops import (
     IntOutput,
     IntReduce,
     IntRepeat,
+    IntReplay,
     IntRescale,
     IntReshape,
     IntSlice,
+    IntStepRescale,
+    IntStepTable,
     IntSum,
     IntSumPool2d,
     IntTake,
+    IntTimeFlip,
     IntTimeLast,
     IntTimeMax,
+    IntTimeMean,
+    IntTimeMix,
     IntTimeStack,
     IntTimeSum,
     IntTranspose,
@@ -45,6 +52,7 @@ from snnc.op import Op
 from snnc.params import Param
 from snnc.passes.base import Context, run_passes
 from snnc.passes.prove_ranges import ProveRanges
+from snnc.step_limits import step_limits
 from snnc.storage import dump_graph
 from snnc.types import Clock
 from tests.computedops import norm
@@ -71,8 +79,10 @@ def random_inputs(
 ) -> dict[str, Array]:
     """Integers over the whole range of every input; spikes at 30 %.
 
-    Some samples are constant at an end of the range: silent, or full.
+    Some samples are constant at an end of the range: silent, or full.  ``steps`` is moved to
+    a number that the network takes.
     """
+    steps = fitting(graph, steps)
     found = {}
     for node in graph:
         if isinstance(op := node.op, IntInput):
@@ -85,6 +95,12 @@ def random_inputs(
             x[extreme > 0.85] = op.lo
             found[node.name] = x
     return found
+
+
+def fitting(graph: Graph, steps: int) -> int:
+    """The number of steps closest to ``steps`` that the network takes."""
+    fewest, most = step_limits(graph)
+    return max(fewest, min(steps, most or steps))
 
 
 def has_steps(graph: Graph) -> bool:
@@ -269,7 +285,7 @@ def _neuron(b: Builder, value: str) -> str:
     shape = b.shape(value)
     kernel = [lif, lif, refractory, arithmetic][b.rng.integers(4)](b, shape)
     operand = Value(value)
-    if b.rng.random() < 0.15 and b.graph[value].type.clock is Clock.STEP:
+    if b.rng.random() < 0.15 and b.graph[value].type.clock.kind is Clock.STEP:
         operand = Value(value, delay=int(b.rng.integers(1, 4)))
     return b.graph.add(b.name("lif"), IntNeuron(kernel, shape), operand).name
 
@@ -354,13 +370,16 @@ def _rescale(b: Builder, value: str) -> str:
 
 
 def _sum(b: Builder, value: str) -> str:
+    clock = b.graph[value].type.clock
     others = [
         n.name
         for n in b.graph
-        if n.types[0].shape == b.shape(value) and n.types[0].clock is not Clock.END
+        if n.types[0].shape == b.shape(value)
+        and n.types[0].clock.kind is not Clock.END
+        and (n.types[0].clock.kind is not Clock.STEP or n.types[0].clock is clock)
     ]
     other: str | Value = others[int(b.rng.integers(len(others)))]
-    if b.rng.random() < 0.3 and b.graph[str(other)].type.clock is Clock.STEP:
+    if b.rng.random() < 0.3 and b.graph[str(other)].type.clock.kind is Clock.STEP:
         init = b.param(b.shape(value), -5, 5) if b.rng.integers(2) else None
         other = Value(str(other), delay=int(b.rng.integers(1, 4)), init=init)
     return b.graph.add(b.name("sum"), IntSum(), value, other).name
@@ -388,13 +407,14 @@ def _moved(b: Builder, value: str) -> str:
 
 
 def _concat(b: Builder, value: str) -> str:
-    shape = b.shape(value)
+    shape, clock = b.shape(value), b.graph[value].type.clock
     axis = int(b.rng.integers(len(shape)))
     rest = (*shape[:axis], *shape[axis + 1 :])
     others = [
         n.name
         for n in b.graph
-        if n.type.clock is not Clock.END
+        if n.type.clock.kind is not Clock.END
+        and (n.type.clock.kind is not Clock.STEP or n.type.clock is clock)
         and len(n.type.shape) == len(shape)
         and (*n.type.shape[:axis], *n.type.shape[axis + 1 :]) == rest
     ]
@@ -417,9 +437,53 @@ def _reduced(b: Builder, value: str) -> str:
     return b.graph.add(b.name(fn), op, value).name
 
 
+def _per_step(b: Builder, value: str) -> str:
+    """A gain and perhaps an offset per step, or a constant per step that is added."""
+    shape, clock = b.shape(value), b.graph[value].type.clock
+    if clock.kind is not Clock.STEP:
+        return value
+    rows = int(b.rng.integers(5, 9))
+    own = b.graph.steps_of(clock.phase, 0)
+    rows = max(rows, own)
+    part = [(), shape, (shape[0], *(1,) * (len(shape) - 1))][b.rng.integers(3)]
+    if b.rng.integers(2):
+        bias = b.param((rows, *shape), -99, 99) if b.rng.integers(2) else None
+        factor = b.param((rows, *part), -200, 200)
+        op = IntStepRescale(factor, int(b.rng.integers(0, 12)), b.rounding(), bias)
+        return b.graph.add(b.name("gain"), op, value).name
+    table = IntStepTable(b.param((rows, *shape), -9, 99), clock.phase)
+    return b.graph.add(
+        b.name("sum"), IntSum(), value, b.graph.add(b.name("table"), table).name
+    ).name
+
+
+def _next_loop(b: Builder, value: str) -> str:
+    """Into the next loop over time: a value that is held, or a sequence that is read again."""
+    clock = b.graph[value].type.clock
+    kind = int(b.rng.integers(4))
+    if kind == 0 or b.graph.steps_of(clock.phase, 0) != b.graph.steps_of(clock.phase + 1, 0):
+        held = b.graph.add(b.name("mean"), _collector(b, value), value).name
+        return b.graph.add(b.name("hold"), IntHold(clock.phase + 1), held).name
+    if kind == 3:
+        own = b.graph.steps_of(clock.phase, 0) or int(b.rng.integers(2, 7))
+        mix = IntTimeMix(b.param((own, own), -9, 9))
+        return b.graph.add(b.name("mix"), mix, value).name
+    return b.graph.add(b.name("again"), [IntReplay(), IntTimeFlip()][kind - 1], value).name
+
+
+def _collector(b: Builder, value: str) -> Op:
+    start = int(b.rng.integers(1, 4)) if b.rng.random() < 0.3 else 0
+    if own := b.graph.steps_of(b.graph[value].type.clock.phase, 0):
+        start = min(start, own - 1)
+    kinds = [IntTimeSum, IntTimeMax, lambda n: IntTimeMean(n, int(b.rng.integers(0, 15)))]
+    made: Op = kinds[b.rng.integers(3)](start)
+    return made
+
+
 _SHAPELESS: list[Callable[[Builder, str], str]] = [
     *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent, _moved, _concat, _reduced),
     norm,
+    _per_step,
 ]
 _SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
 
@@ -451,14 +515,20 @@ def _draft(rng: np.random.Generator) -> Graph:
     lo, hi = [(0, 1), (0, 1), (-128, 127), (0, 255), (-3, 5)][rng.integers(5)]
     clock = Clock.STEP if rng.random() < 0.7 else Clock.ONCE
     value = b.graph.add("input", IntInput(shape, clock, lo, hi, 1.0)).name
+    if rng.integers(2):
+        b.graph.later_steps = (int(rng.integers(0, 7)),)
     for _ in range(int(rng.integers(1, 7))):
         if b.graph[value].type.clock is Clock.ONCE and rng.random() < 0.4:
             value = b.graph.add(b.name("repeat"), IntRepeat(), value).name
+        if b.graph[value].type.clock.kind is Clock.STEP and rng.random() < 0.12:
+            value = _next_loop(b, value)
         layers = _SHAPELESS + (_SPATIAL if len(b.shape(value)) == 3 else [])
         value = layers[rng.integers(len(layers))](b, value)
-        if rng.random() < 0.2 and b.graph[value].type.clock is Clock.STEP:
+        if rng.random() < 0.2 and b.graph[value].type.clock.kind is Clock.STEP:
             _output(b, value)
     _output(b, value)
+    if b.graph.phases < 2:
+        b.graph.later_steps = ()
     return b.graph
 
 
@@ -476,11 +546,13 @@ def _output(b: Builder, value: str) -> None:
     clock = b.graph[value].type.clock
     out = int(b.rng.integers(len(b.graph[value].types)))
     operand = Value(value, out)
-    if clock is Clock.STEP:
-        kinds = [IntTimeSum, IntTimeLast, IntTimeMax, IntTimeStack]
-        kind = kinds[b.rng.integers(4)]
-        operand = Value(b.graph.add(b.name("time"), kind(), operand).name)
-        if kind is not IntTimeStack and b.rng.integers(2):
+    if clock.kind is Clock.STEP:
+        own = b.graph.steps_of(clock.phase, 0)
+        start = int(b.rng.integers(0, own or 4)) if b.rng.random() < 0.2 else 0
+        kinds = [lambda: _collector(b, value), IntTimeLast, lambda: IntTimeStack(start)]
+        op = kinds[b.rng.integers(3)]()
+        operand = Value(b.graph.add(b.name("time"), op, operand).name)
+        if not isinstance(op, IntTimeStack) and b.rng.integers(2):
             operand = Value(_linear(b, operand.src))
     b.graph.add(b.name("out"), IntOutput(ONE), operand)
 

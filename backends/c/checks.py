@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from snnc.backends.c.kernel import live_lines
 from snnc.backends.c.layers import EMITTERS
-from snnc.backends.c.plan import COLLECTORS, bounds_of
+from snnc.backends.c.plan import bounds_of, kept_steps, phase
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import Bounds, fits, hull
 from snnc.diagnostics import Diagnostic, error
 from snnc.graph import Graph, Node
 from snnc.intops import (
     IntConv2d,
+    IntHold,
     IntInput,
     IntLinear,
     IntMaxPool2d,
@@ -24,6 +25,7 @@ from snnc.intops import (
 )
 from snnc.kernel import Line, State
 from snnc.params import Param
+from snnc.time_ops import Sequence
 from snnc.types import Clock, Int
 
 _LARGEST = (1 << 31) - 1
@@ -38,7 +40,7 @@ def check(graph: Graph) -> list[Diagnostic]:
         problems = list(_types(node))
         if not problems:
             problems += _structure(graph, node)
-            problems += _sizes(node)
+            problems += _sizes(graph, node)
         if not problems and isinstance(node.op, IntNeuron):
             problems += _kernel(graph, node, node.op)
         elif not problems and not isinstance(node.op, IntInput):
@@ -50,7 +52,7 @@ def check(graph: Graph) -> list[Diagnostic]:
 
 
 def _types(node: Node) -> Iterator[Diagnostic]:
-    if type(node.op) not in EMITTERS and not isinstance(node.op, IntRepeat):
+    if type(node.op) not in EMITTERS and not isinstance(node.op, IntRepeat | IntHold):
         kind = type(node.op).__name__
         why = "the C backend takes integer operators"
         yield error("E501", f"no C for {kind}", node.loc, why, help="quantize the network first")
@@ -66,7 +68,7 @@ def _types(node: Node) -> Iterator[Diagnostic]:
 
 def _structure(graph: Graph, node: Node) -> Iterator[Diagnostic]:
     op = node.op
-    if isinstance(op, IntInput) and op.clock is Clock.END:
+    if isinstance(op, IntInput) and op.clock.kind is Clock.END:
         yield error("E504", f"input {node.name} has clock end", node.loc)
     if isinstance(op, IntMaxPool2d) and any(
         p >= k for p, k in zip(op.padding, op.kernel, strict=True)
@@ -78,19 +80,27 @@ def _structure(graph: Graph, node: Node) -> Iterator[Diagnostic]:
             if not isinstance(user.op, IntOutput):
                 text = f"the sequence {node.name} is used by {user.name}"
                 yield error("E506", text, user.loc, "only an output can follow a sequence")
-    runs = Clock.STEP if isinstance(op, COLLECTORS) else node.type.clock
+    runs = phase(graph, node)
+    if isinstance(op, Sequence):  # reads in the loop before its own
+        runs = Clock.of(Clock.STEP, runs.phase - 1)
     for e in graph.in_edges(node.name):
         source = graph[e.src]
-        step = runs is Clock.STEP and not isinstance(op, IntRepeat)
-        if e.delay and not (step and source.types[e.out].clock is Clock.STEP):
+        step = runs.kind is Clock.STEP and not isinstance(op, IntRepeat | IntHold)
+        if e.delay and not (step and source.types[e.out].clock is runs):
             text = f"a delay from {source.name} to {node.name} is not between per-step values"
             yield error("E507", text, node.loc)
 
 
-def _sizes(node: Node) -> Iterator[Diagnostic]:
+def _sizes(graph: Graph, node: Node) -> Iterator[Diagnostic]:
     for t in node.types:
         if not 0 < t.size <= _LARGEST:
             yield error("E508", f"{node.name} has {t.size} elements", node.loc, f"type {t}")
+    if (
+        isinstance(node.op, Sequence)
+        and not 0 < kept_steps(graph, node) * node.type.size <= _LARGEST
+    ):
+        text = f"{node.name} keeps a sequence of {kept_steps(graph, node)} steps"
+        yield error("E508", text, node.loc, help="compile with a smaller --max-steps")
     for name, param in node.op.params.items():
         limit = "int32_t" if name == "weight" else "int64_t"
         if isinstance(node.op, IntOutput):

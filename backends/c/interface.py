@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from snnc.backends.c import names
 from snnc.backends.c.network import Network
@@ -21,15 +22,18 @@ def info_source(net: Network) -> str:
     w = CWriter()
     w('#include "info.h"', "", f"const char snn_network_name[] = {names.string(net.graph.name)};")
     w(f"const uint32_t snn_default_steps = {net.graph.steps}u;")
-    w(f"const uint32_t snn_max_steps = {net.graph.max_steps}u;", "")
+    w(f"const uint32_t snn_max_steps = {net.graph.max_steps}u;")
+    w(f"const uint32_t snn_min_steps = {net.min_steps}u;", "")
     value = net.plan.value
     inputs = [
-        (n.name, value(n.name), n.type.clock is Clock.STEP, input_bounds(n)) for n in net.inputs
+        _Port(n.name, value(n.name), n.type.clock is Clock.STEP, input_bounds(n))
+        for n in net.inputs
     ]
-    outputs = [
-        (n.name, value(n.name), n in net.sequences, value(n.name).bounds) for n in net.outputs
+    outputs = [_output(net, n) for n in net.outputs]
+    words = [
+        _Port(x.name, x.buffer, True, x.buffer.bounds, x.loop, net.graph.steps_of(x.loop, 0))
+        for x in net.words
     ]
-    words = [(x.name, x.buffer, True, x.buffer.bounds) for x in net.words]
     for kind, ports in (("input", inputs), ("output", outputs), ("word", words)):
         _ports(w, kind, ports)
     _entry(w, "begin", "in", net.inputs, net.static_inputs, net)
@@ -42,6 +46,26 @@ def info_source(net: Network) -> str:
         w("")
     _entry(w, "finish", "out", net.outputs, net.finals, net)
     return w.text
+
+
+@dataclass(frozen=True)
+class _Port:
+    """What ``snn_port`` holds."""
+
+    name: str
+    buffer: Buffer
+    per_step: bool
+    bounds: Bounds
+    loop: int = 1
+    steps: int = 0
+    start: int = 0
+
+
+def _output(net: Network, node: Node) -> _Port:
+    buffer, loop = net.plan.value(node.name), max(1, node.type.clock.phase)
+    sequence = node in net.sequences or node in net.late
+    steps = net.graph.steps_of(loop, 0)
+    return _Port(node.name, buffer, sequence, buffer.bounds, loop, steps, net.start_of(node))
 
 
 def input_bounds(node: Node) -> Bounds:
@@ -57,6 +81,7 @@ def interface_json(net: Network) -> str:
         "name": net.graph.name,
         "steps": net.graph.steps,
         "max_steps": net.graph.max_steps,
+        "min_steps": net.min_steps,
         "inputs": [
             {
                 "name": n.name,
@@ -68,29 +93,45 @@ def interface_json(net: Network) -> str:
             for n in net.inputs
         ],
         "outputs": [
-            {"name": n.name, "shape": list(n.type.shape), "per_step": n in net.sequences}
-            for n in net.outputs
+            {
+                "name": p.name,
+                "shape": list(p.buffer.shape),
+                "per_step": p.per_step,
+                "steps": p.steps,
+                "start": p.start,
+            }
+            for p in (_output(net, n) for n in net.outputs)
         ],
-        "words": [{"name": x.name, "shape": list(x.buffer.shape)} for x in net.words],
+        "words": [
+            {
+                "name": x.name,
+                "shape": list(x.buffer.shape),
+                "steps": net.graph.steps_of(x.loop, 0),
+            }
+            for x in net.words
+        ],
         "memory": {"static": net.bytes, "constant": net.tables.bytes},
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
 
 
-def _ports(w: CWriter, kind: str, ports: list[tuple[str, Buffer, bool, Bounds]]) -> None:
-    for i, (_, buffer, _, _) in enumerate(ports):
-        extents = ", ".join(map(str, buffer.shape)) or "1"
+def _ports(w: CWriter, kind: str, ports: list[_Port]) -> None:
+    for i, p in enumerate(ports):
+        extents = ", ".join(map(str, p.buffer.shape)) or "1"
         w(f"static const int64_t {kind}_shape_{i}[] = {{{extents}}};")
     w(f"const size_t snn_{kind}_count = {len(ports)}u;")
     with w.block(f"const snn_port snn_{kind}s[] =", ";"):
-        for i, (name, buffer, per_step, (lo, hi)) in enumerate(ports):
-            signed = int(not buffer.ctype.startswith("u"))
-            numbers = f"{buffer.size}u, {SIZES[buffer.ctype]}u, {signed}, {int(per_step)}"
-            limits = f"{literal(lo, 'int64_t')}, {literal(hi, 'int64_t')}"
-            head = f"{names.string(name)}, {kind}_shape_{i}, {len(buffer.shape)}u"
-            w(f"{{{head}, {numbers}, {limits}}}{',' if i < len(ports) - 1 else ''}")
+        for i, p in enumerate(ports):
+            ctype, size = p.buffer.ctype, p.buffer.size
+            signed = int(not ctype.startswith("u"))
+            numbers = f"{size}u, {SIZES[ctype]}u, {signed}, {int(p.per_step)}"
+            loop = f"{p.loop}u, {p.steps}u, {p.start}u"
+            limits = ", ".join(literal(n, "int64_t") for n in p.bounds)
+            head = f"{names.string(p.name)}, {kind}_shape_{i}, {len(p.buffer.shape)}u"
+            comma = "," if i < len(ports) - 1 else ""
+            w(f"{{{head}, {numbers}, {loop}, {limits}}}{comma}")
         if not ports:
-            w('{"", NULL, 0u, 0u, 0u, 0, 0, 0, 0}')
+            w('{"", NULL, 0u, 0u, 0u, 0, 0, 0u, 0u, 0u, 0, 0}')
     w("")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snnc.backends.c.names import comment
-from snnc.backends.c.plan import Buffer, Plan
+from snnc.backends.c.plan import Buffer, Plan, counter, phase
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES, index_type
 from snnc.backends.c.writer import CWriter
 from snnc.graph import Node
 from snnc.intops import IntNeuron
 from snnc.printer import kernel_lines
+from snnc.types import Clock
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Layer:
         code: Functions ``event`` and ``tick``.
         reset: Statements that establish the initial state.
         states: Arrays of a population's states, by name.
+        also: Further functions of the layer, by the clock at which they run.
         bytes: Static memory of ``data``.
     """
 
@@ -33,11 +35,17 @@ class Layer:
     code: CWriter = field(default_factory=CWriter)
     reset: CWriter = field(default_factory=CWriter)
     states: dict[str, Buffer] = field(default_factory=dict)
+    also: dict[Clock, str] = field(default_factory=dict)
     bytes: int = 0
 
     def id(self, part: str) -> str:
         """Identifier of a part."""
         return self.plan.id(self.node, part)
+
+    @property
+    def steps(self) -> str:
+        """The variable that counts the steps done of the loop in which the layer runs."""
+        return counter(phase(self.plan.graph, self.node))
 
     @property
     def tick(self) -> str:

@@ -114,11 +114,20 @@ class Library:
             for port in self.interface["inputs"]
         ]
         outputs = [
-            np.zeros((batch, *([count] if p["per_step"] else []), *p["shape"]), np.int64)
+            np.zeros(
+                (
+                    batch,
+                    *([(p["steps"] or count) - p["start"]] if p["per_step"] else []),
+                    *p["shape"],
+                ),
+                np.int64,
+            )
             for p in self.interface["outputs"]
         ]
         records = [
-            np.zeros((batch, count, *w["shape"]), np.int64) if w["name"] in wanted else None
+            np.zeros((batch, w["steps"] or count, *w["shape"]), np.int64)
+            if w["name"] in wanted
+            else None
             for w in words
         ]
         with self._alone:
@@ -126,7 +135,7 @@ class Library:
                 self._sample(n, arrays, count, outputs, records)
         named = {p["name"]: a for p, a in zip(self.interface["outputs"], outputs, strict=True)}
         kept = {w["name"]: a for w, a in zip(words, records, strict=True) if a is not None}
-        return named, dict(sorted(kept.items())) if count else {}
+        return named, {k: a for k, a in sorted(kept.items()) if a.shape[1]}
 
     def _sample(
         self, n: int, inputs: list[Any], steps: int, outputs: list[Any], records: list[Any]
@@ -163,6 +172,8 @@ class Library:
         limit = self.interface["max_steps"]
         if limit and count > limit:
             raise ValueError(f"ranges are proven for {limit} steps at most, got {count}")
+        if count < (fewest := self.interface["min_steps"]):
+            raise ValueError(f"the network needs {fewest} steps, got {count}")
         return batches.pop(), count
 
 

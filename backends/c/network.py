@@ -9,12 +9,29 @@ from snnc.backends.c import names
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.neuron import fill
-from snnc.backends.c.plan import Buffer, Delay, Plan, inputs, is_sequence, outputs, phase
+from snnc.backends.c.plan import (
+    Buffer,
+    Delay,
+    Plan,
+    counter,
+    inputs,
+    is_sequence,
+    outputs,
+    phase,
+)
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES
 from snnc.backends.c.writer import CWriter
 from snnc.graph import Graph, Node
-from snnc.intops import IntInput, IntNeuron, IntTimeMax, IntTimeSum
+from snnc.intops import (
+    IntInput,
+    IntNeuron,
+    IntTimeMax,
+    IntTimeMean,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.step_limits import step_limits
 from snnc.types import Clock
 
 STATUS = (
@@ -23,15 +40,17 @@ STATUS = (
     ("SNN_ORDER", "call snn_begin first; nothing has changed"),
     ("SNN_TOO_LONG", "more than SNN_MAX_STEPS steps; nothing has changed"),
     ("SNN_NULL", "an input pointer is null; nothing has changed"),
+    ("SNN_TOO_SHORT", "fewer than SNN_MIN_STEPS steps so far; nothing has changed"),
 )
 
 
 @dataclass(frozen=True)
 class Word:
-    """A value that verification compares: ``node.output`` or ``node.state``."""
+    """A value that verification compares: ``node.output`` or ``node.state``, and its loop."""
 
     name: str
     buffer: Buffer
+    loop: int
 
 
 class Network:
@@ -47,8 +66,13 @@ class Network:
         self.outputs = outputs(self.plan)
         self.static_inputs = [n for n in self.inputs if n.type.clock is Clock.ONCE]
         self.step_inputs = [n for n in self.inputs if n.type.clock is Clock.STEP]
-        self.sequences = [n for n in self.outputs if is_sequence(self.plan, n)]
+        self.min_steps = step_limits(graph)[0]
+        self.sequences = [
+            n for n in self.outputs if is_sequence(self.plan, n) and n.type.clock.phase < 2
+        ]
         self.finals = [n for n in self.outputs if n not in self.sequences]
+        #: Of them, whole sequences of later loops.
+        self.late = [n for n in self.finals if is_sequence(self.plan, n)]
 
     @property
     def bytes(self) -> int:
@@ -63,6 +87,9 @@ class Network:
         if self.graph.max_steps:
             w("/* The ranges of all words are proven for at most so many steps. */")
             w(f"#define SNN_MAX_STEPS {self.graph.max_steps}u", "")
+        if self.min_steps:
+            w("/* With fewer steps there are no results. */")
+            w(f"#define SNN_MIN_STEPS {self.min_steps}u", "")
         for kind, nodes in (("INPUT", self.inputs), ("OUTPUT", self.outputs)):
             for i, n in enumerate(nodes):
                 shape = "x".join(map(str, n.type.shape)) or "1"
@@ -85,9 +112,14 @@ class Network:
             "",
             "/* Outputs after the steps so far; a null pointer skips one. The sample may go on. */",
         )
+        for n in self.late:
+            w(names.comment(f"{n.name} is a sequence: {self.late_steps(n)} times its size."))
         w(f"snn_status snn_finish({self._results(self.finals)});")
         w("", "#ifdef SNN_TRACE", "/* Arrays of the words of info.c, for verification. */")
-        w("extern const void *const snn_word_data[];", "#endif", "", "#endif")
+        w("extern const void *const snn_word_data[];")
+        w("/* Called after every step of the loops behind the first, which run in snn_finish. */")
+        w("extern void (*snn_trace_step)(uint32_t loop, uint32_t step);")
+        w("#endif", "", "#endif")
         return w.text
 
     def source(self) -> str:
@@ -97,7 +129,11 @@ class Network:
         w("/* string.h; tables are in weights.c, the interface in snn.h. */")
         w('#include "snn.h"', "", "#include <string.h>", "")
         w('#include "snn_lists.h"', '#include "snn_math.h"', '#include "tables.h"', "")
-        w("static uint32_t snn_steps;", "static uint8_t snn_running;", "")
+        loops = range(1, self.graph.phases + 1)
+        w(*(f"static uint32_t {counter(Clock.of(Clock.STEP, k))};" for k in loops))
+        w("static uint8_t snn_running;", "")
+        w("#ifdef SNN_TRACE", "void (*snn_trace_step)(uint32_t loop, uint32_t step) = NULL;")
+        w("#endif", "")
         self._queues(w)
         for layer in self.layers.values():
             if body := layer.data.text + layer.code.text:
@@ -144,16 +180,41 @@ class Network:
                     found.setdefault(f"{node.name}.{out}", self.plan.value(node.name, i))
                 # a state that is also an output is recorded after the step
                 found |= {f"{node.name}.{name}": b for name, b in layer.states.items()}
+            case IntTimeMean():
+                found[f"{node.name}.acc"] = layer.states["acc"]
             case IntTimeSum() | IntTimeMax():
                 found[f"{node.name}.acc"] = self.plan.value(node.name)
-        self.words += [Word(name, buffer) for name, buffer in found.items()]
+        loop = node.type.clock.phase
+        self.words += [Word(name, buffer, loop) for name, buffer in found.items()]
+
+    def start_of(self, node: Node) -> int:
+        """Step from which on a sequence has values."""
+        (stack,) = self.graph.operands(node.name)
+        return stack.op.start if isinstance(stack.op, IntTimeStack) else 0
+
+    def late_steps(self, node: Node) -> str:
+        """Steps of the loop of a sequence that snn_finish gives."""
+        own, start = self.graph.steps_of(node.type.clock.phase, 0), self.start_of(node)
+        text = str(own) if own else "the number of steps"
+        return text if not start else str(own - start) if own else f"{text} less {start}"
 
     def _reset(self, w: CWriter) -> None:
+        later: dict[int, list[str]] = {}
+        for name, layer in self.layers.items():
+            loop = phase(self.graph, self.graph[name]).phase
+            if loop > 1 and layer.reset.text:
+                later.setdefault(loop, []).extend(layer.reset.text.splitlines())
+        for loop, lines in sorted(later.items()):
+            with w.block(f"static void snn_reset{loop}(void)"):
+                w(*lines)
+            w("")
         with w.block("void snn_reset(void)"):
             w("snn_steps = 0u;", "snn_running = 0u;")
-            for layer in self.layers.values():
-                w(*layer.reset.text.splitlines())
+            for name, layer in self.layers.items():
+                if phase(self.graph, self.graph[name]).phase < 2:
+                    w(*layer.reset.text.splitlines())
         w("")
+        self._resets = set(later)
 
     def _begin(self, w: CWriter) -> None:
         with w.block(f"snn_status snn_begin({self._parameters(self.static_inputs)})"):
@@ -170,14 +231,21 @@ class Network:
                 w("if (snn_steps >= SNN_MAX_STEPS) { return SNN_TOO_LONG; }")
             self._judge(w, self.step_inputs)
             self._run(w, Clock.STEP)
-            for delay in self.plan.delays.values():
-                self._shift(w, delay)
+            self._shift_all(w, Clock.STEP)
             if self.graph.max_steps:
                 w("snn_steps++;")
             else:
-                w("snn_steps = 1u; /* only the first step is special */")
+                special = max(1, self.min_steps)
+                w(f"snn_steps += (snn_steps < {special}u) ? 1u : 0u; /* no more are special */")
             w("return SNN_OK;")
         w("")
+
+    def _shift_all(self, w: CWriter, clock: Clock) -> None:
+        """Move the queues of one loop on."""
+        for delay in self.plan.delays.values():
+            edge = delay.edge
+            if self.graph[edge.src].types[edge.out].clock is clock:
+                self._shift(w, delay)
 
     def _shift(self, w: CWriter, delay: Delay) -> None:
         depth, to = delay.edge.delay, delay.buffer
@@ -197,8 +265,38 @@ class Network:
             w("")
         with w.block(f"snn_status snn_finish({self._results(self.finals)})"):
             w("if (snn_running == 0u) { return SNN_ORDER; }")
+            if self.min_steps:
+                w("if (snn_steps < SNN_MIN_STEPS) { return SNN_TOO_SHORT; }")
             self._run(w, Clock.END)
-            self._hand_out(w, self.finals)
+            for loop in range(2, self.graph.phases + 1):
+                self._later(w, loop)
+            self._hand_out(w, [n for n in self.finals if n not in self.late])
+
+    def _later(self, w: CWriter, loop: int) -> None:
+        """A loop that runs at the end, from its initial state."""
+        clock = Clock.of(Clock.STEP, loop)
+        t, own = counter(clock), self.graph.steps_of(loop, 0)
+        if loop in self._resets:
+            w(f"snn_reset{loop}();")
+        with w.block(f"for ({t} = 0u; {t} < {f'{own}u' if own else 'snn_steps'}; {t}++)"):
+            self._run(w, clock)
+            self._shift_all(w, clock)
+            for n in self.late:
+                if n.type.clock.phase == loop:
+                    self._hand_on(w, n, t)
+            w("#ifdef SNN_TRACE")
+            w(f"if (snn_trace_step != NULL) {{ snn_trace_step({loop}u, {t}); }}", "#endif")
+        self._run(w, Clock.of(Clock.END, loop))
+
+    def _hand_on(self, w: CWriter, node: Node, t: str) -> None:
+        """One step of a sequence that snn_finish gives."""
+        buffer, to = self.plan.value(node.name), self.plan.label(node)
+        start = self.start_of(node)
+        size = buffer.size * SIZES[buffer.ctype]
+        known = f"({to} != NULL)" + (f" && ({t} >= {start}u)" if start else "")
+        where = f"({t} - {start}u)" if start else t
+        with w.block(f"if ({known})"):
+            w(f"memcpy(&{to}[{where} * {buffer.size}u], {buffer.name}, {size}u);")
 
     def _judge(self, w: CWriter, nodes: list[Node]) -> None:
         for n in nodes:
@@ -210,7 +308,9 @@ class Network:
     def _run(self, w: CWriter, clock: Clock) -> None:
         for name, layer in self.layers.items():
             node = self.graph[name]
-            if phase(node) is clock and not self.plan.is_alias(node):
+            if clock in layer.also:
+                w(f"{layer.also[clock]}();")
+            if phase(self.graph, node) is clock and not self.plan.is_alias(node):
                 frame = self.plan.label(node) if isinstance(node.op, IntInput) else ""
                 w(f"{layer.tick}({frame});")
 

@@ -1,7 +1,8 @@
 """Memory plan: which static array holds each value of the graph.
 
-``IntReshape``, ``IntRepeat``, ``IntTimeSum`` read at the end, and outputs of constant or final
-values are the arrays of their operands under another name; no code and no memory.
+``IntReshape``, ``IntRepeat``, ``IntHold``, ``IntTimeSum`` read at the end, and outputs of
+constant or final values are the arrays of their operands under another name; no code and no
+memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, sto
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntConv2d,
+    IntHold,
     IntInput,
     IntLinear,
     IntMaxPool2d,
@@ -26,15 +28,17 @@ from snnc.intops import (
     IntSumPool2d,
     IntTimeLast,
     IntTimeMax,
+    IntTimeMean,
     IntTimeStack,
     IntTimeSum,
 )
+from snnc.time_ops import Sequence
 from snnc.types import Clock, Int
 
 #: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
 EVENT_OPS = (IntLinear, IntConv2d, IntSumPool2d, IntMaxPool2d)
 #: Operators that collect something in every step although their value is of clock END.
-COLLECTORS = (IntTimeSum, IntTimeMax, IntTimeLast, IntTimeStack)
+COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,8 @@ class Plan:
         A value out of a queue is copied: the queue moves on before the next step.
         """
         if isinstance(node.op, IntOutput):
-            return node.type.clock is not Clock.STEP
-        if isinstance(node.op, IntReshape | IntRepeat):
+            return node.type.clock.kind is not Clock.STEP
+        if isinstance(node.op, IntReshape | IntRepeat | IntHold):
             return not self.graph.in_edges(node.name)[0].delay
         return False
 
@@ -222,6 +226,23 @@ def is_sequence(plan: Plan, node: Node) -> bool:
     return isinstance(plan.graph.operands(node.name)[0].op, IntTimeStack)
 
 
-def phase(node: Node) -> Clock:
-    """When a layer runs: what collects over time runs in every step."""
-    return Clock.STEP if isinstance(node.op, COLLECTORS) else node.type.clock
+def phase(graph: Graph, node: Node) -> Clock:
+    """When a layer runs: what collects over time runs in every step.
+
+    What passes a sequence on runs in the later loop; that it keeps the steps of the earlier one
+    is a function of its own.
+    """
+    if isinstance(node.op, COLLECTORS):
+        return Clock.of(Clock.STEP, node.type.clock.phase)
+    return node.type.clock
+
+
+def counter(clock: Clock) -> str:
+    """The variable that counts the steps done of a loop."""
+    return "snn_steps" + (str(clock.phase) if clock.phase > 1 else "")
+
+
+def kept_steps(graph: Graph, node: Node) -> int:
+    """Steps of a sequence that is kept for the next loop."""
+    assert isinstance(node.op, Sequence), "called for sequences only"
+    return graph.steps_of(node.type.clock.phase - 1, graph.max_steps)

@@ -5,6 +5,8 @@ that only feeds it: ``reshape -> linear -> neuron`` becomes one process.  Within
 process receives, computes and sends in that order, so the cut must not make two processes wait
 for each other.  It cannot: a node joins a process only if nothing else reads it, undelayed; and
 a delayed value is sent before anything is received.
+
+All loops behind the first are one process: it runs them at the last step of a sample.
 """
 
 from __future__ import annotations
@@ -74,7 +76,11 @@ def plan(graph: Graph) -> tuple[Process, ...]:
 def _homes(graph: Graph) -> dict[str, str]:
     """Root of the process of every node."""
     home: dict[str, str] = {}
+    later = [node.name for node in graph if node.type.clock.phase > 1]
     for node in reversed(list(graph)):
+        if node.type.clock.phase > 1:
+            home[node.name] = later[-1]
+            continue
         edges = graph.out_edges(node.name)
         readers = {home.get(e.dst) for e in edges}
         joins = (
@@ -112,6 +118,8 @@ def _out_ports(graph: Graph, members: list[str], home: dict[str, str]) -> tuple[
             # what a user's own Lava program may read: a sequence is sent as it unfolds
             (e,) = graph.in_edges(name)
             if type(graph[e.src].op).__name__ == "IntTimeStack":
+                if graph[name].type.clock.phase > 1:
+                    continue  # a whole sequence at once: no port carries it
                 (e,) = graph.in_edges(e.src)
             else:
                 e = Edge(name, "")

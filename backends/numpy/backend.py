@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from snnc.backends.base import Arrays, Artifacts, Backend
-from snnc.backends.numpy.simulator import OPERATORS, PER_STEP, Simulator
+from snnc.backends.numpy.simulator import OPERATORS, Simulator
+from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES
 from snnc.diagnostics import Diagnostic, error, fail
 from snnc.graph import Graph
 from snnc.storage import dump_graph
@@ -24,10 +25,11 @@ SOURCES = (
     "tensors",
     "reductions",
     "norms",
+    "steps",
     "arrays",
 )
 #: What the simulator computes; anything else is not an integer program.
-SUPPORTED = frozenset({*OPERATORS, *PER_STEP, "IntInput", "IntNeuron"})
+SUPPORTED = frozenset({*OPERATORS, *AT_STEP, *COLLECTORS, *SEQUENCES, "IntInput", "IntNeuron"})
 
 
 def unsupported(graph: Graph, target: str) -> list[Diagnostic]:

@@ -23,9 +23,8 @@ from snnc.backends.numpy.layers import LAYERS
 from snnc.backends.numpy.norms import NORMS
 from snnc.backends.numpy.program import Array, Operator, Record
 from snnc.backends.numpy.reductions import REDUCTIONS
+from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES, Loops
 from snnc.backends.numpy.tensors import TENSORS
-
-PER_STEP = ("IntTimeSum", "IntTimeMax", "IntTimeLast", "IntTimeStack")
 
 
 def read_safetensors(path: Path) -> dict[str, Array]:
@@ -60,6 +59,7 @@ class Simulator:
         self.nodes: list[Record] = document["nodes"]
         self.clock = {n["name"]: n["types"][0]["clock"] for n in self.nodes}
         self.types = {n["name"]: n["types"] for n in self.nodes}
+        self.loops = Loops.of(document)
         self.inputs: dict[str, tuple[tuple[int, ...], str, int, int]] = {}
         for n in self.nodes:
             if n["op"] == "IntInput":
@@ -84,7 +84,7 @@ class Simulator:
                 k = n["attributes"]["kernel"]
                 names += [f"{n['name']}.{o}" for o in dict.fromkeys(k["outputs"])]
                 names += [f"{n['name']}.{s['name']}" for s in k["states"]]
-            elif n["op"] in ("IntTimeSum", "IntTimeMax"):
+            elif n["op"] in ("IntTimeSum", "IntTimeMean", "IntTimeMax"):
                 names.append(f"{n['name']}.acc")
         return list(dict.fromkeys(names))
 
@@ -97,8 +97,8 @@ class Simulator:
             x: Integers, (N, T, ...) for a per-step input or (N, ...) for a static one; a dict
                 by input name if there are several.
             steps: T, needed only without a per-step input (default: as the model was traced).
-            record: Words of ``words()`` to keep; each becomes (N, T, ...). A state is recorded
-                after the step.
+            record: Words of ``words()`` to keep; each becomes (N, T, ...) with the T of its own
+                loop. A state is recorded after the step.
 
         Returns:
             Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records.
@@ -111,7 +111,11 @@ class Simulator:
         for t in range(steps):
             run.phase("step", {k: a[:, t] for k, a in arrays.items() if k not in static})
         run.phase("end", {})
-        records = {k: np.stack(v, 1) for k, v in run.records.items()} if steps else {}
+        for loop in range(2, self.loops.count + 1):
+            for _ in range(self.loops.steps(loop, steps)):
+                run.phase(f"step{loop}", {})
+            run.phase(f"end{loop}", {})
+        records = {k: np.stack(v, 1) for k, v in run.records.items() if v}
         return {name: run.values[name, 0] for name in self.outputs}, records
 
     def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> _Run:
@@ -143,6 +147,8 @@ class Simulator:
         count = lengths.pop() if lengths else self.steps if steps is None else steps
         if self.max_steps and count > self.max_steps:
             raise ValueError(f"ranges are proven for {self.max_steps} steps at most, got {count}")
+        if count < self.loops.fewest:
+            raise ValueError(f"the network needs {self.loops.fewest} steps, got {count}")
         return batches.pop(), count
 
     def param(self, value: Any) -> Array:
@@ -176,6 +182,7 @@ class _Run:
         self.state: dict[str, Array] = {}
         self.records: dict[str, list[Array]] = {name: [] for name in sorted(wanted)}
         self._stacks: dict[str, list[Array]] = {}
+        self._done: dict[str, int] = {}  # steps of every loop, by its clock
         self._history: dict[tuple[str, int], list[Array]] = {}
         self._longest: dict[tuple[str, int], int] = {}
         for e in (e for n in sim.nodes for e in n["inputs"] if e["delay"]):
@@ -186,24 +193,33 @@ class _Run:
 
     def phase(self, clock: str, inputs: dict[str, Array]) -> None:
         """Evaluate the nodes of one clock, in order; ``step`` once per step."""
+        now = self._done.get(clock, 0)
         for node in self.sim.nodes:
             name, op = node["name"], node["op"]
-            if op in PER_STEP:
-                if clock == "step":
-                    self._collect(node)
-                elif clock == "end":
-                    self.values[name, 0] = self._collected(node)
-            elif self.sim.clock[name] == clock:
+            own = self.sim.clock[name] == clock
+            if op in COLLECTORS or op in SEQUENCES:
+                if clock == self._clock_of_operand(node):
+                    self._collect(node, now)
+                elif own:
+                    self.values[name, 0] = self._collected(node, now)
+            elif own:
                 if op == "IntInput":
                     self.values[name, 0] = inputs[name].astype(np.int64)
                 elif op == "IntNeuron":
                     self._neuron(node)
                 else:
                     operands = [self._operand(e) for e in node["inputs"]]
-                    self.values[name, 0] = OPERATORS[op](self.sim, node, operands)
-        if clock == "step":
+                    if op in AT_STEP:
+                        y = AT_STEP[op](self.sim, node, operands, now)
+                        shape = (self.batch, *node["types"][0]["shape"])
+                        self.values[name, 0] = np.broadcast_to(y, shape)
+                    else:
+                        self.values[name, 0] = OPERATORS[op](self.sim, node, operands)
+        if clock.startswith("step"):
+            self._done[clock] = now + 1
             for key, longest in self._longest.items():
-                self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
+                if self.sim.clock[key[0]] == clock:
+                    self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
 
     def _start(self) -> None:
         for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
@@ -251,24 +267,47 @@ class _Run:
         if word in self.records:
             self.records[word].append(value)
 
-    def _collect(self, node: Record) -> None:
-        name, x = node["name"], self._operand(node["inputs"][0])
+    def _clock_of_operand(self, node: Record) -> str:
+        found: str = self.sim.clock[node["inputs"][0]["src"]]
+        return found
+
+    def _collect(self, node: Record, now: int) -> None:
+        """Take the value of step ``now``, unless it is warm-up."""
+        name, op = node["name"], node["op"]
         key = f"{name}.acc"
-        if node["op"] == "IntTimeStack":
-            self._stacks.setdefault(name, []).append(x)
+        late = now < node["attributes"].get("start", 0)
+        if op == "IntTimeStack" or op in SEQUENCES:
+            if not late:
+                self._stacks.setdefault(name, []).append(self._operand(node["inputs"][0]))
             return
         old = self.state.get(key)
-        if old is not None and node["op"] != "IntTimeLast":
-            x = old + x if node["op"] == "IntTimeSum" else np.maximum(old, x)
-        self.state[key] = x
+        if late:
+            x = self._zeros(node)
+        elif old is None or op == "IntTimeLast":
+            x = self._operand(node["inputs"][0])
+        elif op == "IntTimeMax":
+            x = np.maximum(old, self._operand(node["inputs"][0]))
+        else:
+            x = old + self._operand(node["inputs"][0])
+        if not late:
+            self.state[key] = x
         self._note(key, x)
 
-    def _collected(self, node: Record) -> Array:
-        shape = node["types"][0]["shape"]
-        if node["op"] == "IntTimeStack":
-            stack = self._stacks.get(node["name"])
-            return np.stack(stack, 1) if stack else np.zeros((self.batch, 0, *shape), np.int64)
-        return self.state.get(f"{node['name']}.acc", np.zeros((self.batch, *shape), np.int64))
+    def _zeros(self, node: Record) -> Array:
+        return np.zeros((self.batch, *node["types"][0]["shape"]), np.int64)
+
+    def _collected(self, node: Record, now: int) -> Array:
+        """The value of a collector after its loop, or of a sequence at step ``now``."""
+        name, op = node["name"], node["op"]
+        stack = self._stacks.get(name, [])
+        if op in SEQUENCES:
+            return SEQUENCES[op](self.sim, node, stack, now)
+        if op == "IntTimeStack":
+            empty = np.zeros((self.batch, 0, *node["types"][0]["shape"]), np.int64)
+            return np.stack(stack, 1) if stack else empty
+        total = self.state.get(f"{name}.acc", self._zeros(node))
+        done = self._done.get(self._clock_of_operand(node), 0)
+        return COLLECTORS[op](node, total, done)
 
 
 #: Operators without state, by name.

@@ -59,5 +59,6 @@ TENSORS: dict[str, Operator] = {
     "IntExpand": expand,
     "IntTake": take,
     "IntRepeat": lambda program, node, x: x[0],
+    "IntHold": lambda program, node, x: x[0],
     "IntOutput": lambda program, node, x: x[0],
 }

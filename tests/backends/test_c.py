@@ -32,6 +32,7 @@ from snnc.types import Clock, Int
 from tests.intgraphs import (
     COVERING,
     ONE,
+    fitting,
     has_steps,
     mlp,
     proven,
@@ -138,10 +139,11 @@ def test_sanitizers_find_nothing(tmp_path: Path, compiler: list[str]) -> None:
         assert done.returncode == 0, done.stderr
         x = random_inputs(graph, np.random.default_rng(seed), 3, 5)
         np.save(folder / "in.npy", x["input"])
-        steps = [] if has_steps(graph) else ["--steps", 5]
+        count = fitting(graph, 5)
+        steps = [] if has_steps(graph) else ["--steps", count]
         ran = host(folder, folder / "in.npy", folder / "out.npy", *steps)
         assert (ran.returncode, ran.stderr) == (0, "")
-        expected = simulator(graph).run(x, 5)[0]
+        expected = simulator(graph).run(x, count)[0]
         for i, value in enumerate(expected.values()):
             name = "out.npy" if i == 0 else f"out.{i}.npy"
             np.testing.assert_array_equal(np.load(folder / name), value)

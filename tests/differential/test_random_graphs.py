@@ -14,7 +14,7 @@ import pytest
 
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
-from tests.intgraphs import has_steps, random_graph, random_inputs, simulator
+from tests.intgraphs import fitting, has_steps, random_graph, random_inputs, simulator
 from tests.shrink import shrink
 
 #: tcc needs 10 ms for a graph, gcc 100.
@@ -32,7 +32,7 @@ def difference(graph: Graph, seed: int, backend: CBackend = FAST) -> str:
         backend.compile(graph).write(folder)
         sim = simulator(graph)
         x = random_inputs(graph, np.random.default_rng(seed), 5, 7)
-        given = None if has_steps(graph) else 7
+        given = None if has_steps(graph) else fitting(graph, 7)
         outputs, words = sim.run(x, given, sim.words())
         found = backend.run(folder, x, given, sim.words())
     for expected, actual in zip((outputs, words), found, strict=True):

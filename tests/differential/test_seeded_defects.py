@@ -14,7 +14,7 @@ from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.shifts import Var
 from snnc.backends.c.words import Bounds
-from snnc.backends.numpy import arithmetic, simulator
+from snnc.backends.numpy import arithmetic, simulator, steps
 from snnc.graph import Graph
 from snnc.intops import INTOPS, IntNeuron
 from snnc.kernel import INT_FUNCTIONS, Line
@@ -25,9 +25,9 @@ from tests.intgraphs import random_graph
 SEEDS = range(400)
 #: Graphs that hold the operator and are compared before the defect counts as missed.
 TRIES = 25
-COLLECTED = [name for name in INTOPS if name in simulator.PER_STEP]
+COLLECTED = [name for name in INTOPS if name in {**steps.COLLECTORS, **steps.SEQUENCES}]
 #: Names of their operand in C: without code there is no defect.
-WITHOUT_CODE = {"IntOutput", "IntReshape", "IntRepeat"}
+WITHOUT_CODE = {"IntOutput", "IntReshape", "IntRepeat", "IntHold"}
 Array = np.ndarray[Any, Any]
 
 
@@ -78,12 +78,20 @@ def test_an_operator_of_the_simulator(name: str, monkeypatch: pytest.MonkeyPatch
     assert_caught(seeds)
 
 
+@pytest.mark.parametrize("name", sorted(steps.AT_STEP))
+def test_an_operator_that_knows_the_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, right = with_operator(name), steps.AT_STEP[name]
+    assert_equal_before(seeds)
+    monkeypatch.setitem(steps.AT_STEP, name, lambda *a: off_by_one(right(*a)))
+    assert_caught(seeds)
+
+
 @pytest.mark.parametrize("name", COLLECTED)
 def test_what_the_simulator_collects(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds, right = with_operator(name), simulator._Run._collected  # noqa: SLF001
 
-    def wrong(self: Any, node: Any) -> Array:
-        value = right(self, node)
+    def wrong(self: Any, node: Any, now: int) -> Array:
+        value = right(self, node, now)
         return off_by_one(value) if node["op"] == name else value
 
     monkeypatch.setattr(simulator._Run, "_collected", wrong)  # noqa: SLF001

@@ -40,6 +40,7 @@ from tests.intgraphs import (
     ONE,
     Builder,
     arithmetic,
+    fitting,
     has_steps,
     lif,
     loop,
@@ -67,7 +68,7 @@ def assert_equal(
     CHECKED.compile(graph).write(folder)
     sim = simulator(graph)
     x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
-    given = None if has_steps(graph) else steps
+    given = None if has_steps(graph) else fitting(graph, steps)
     expected, expected_words = sim.run(x, given, sim.words())
     outputs, words = CHECKED.run(folder, x, given, sim.words())
     assert list(outputs) == list(expected)

@@ -13,7 +13,15 @@ from snnc.intops import INTOPS
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from tests.absolutekernels import KERNELS, network
-from tests.intgraphs import COVERING, has_steps, mlp, random_graph, random_inputs, simulator
+from tests.intgraphs import (
+    COVERING,
+    fitting,
+    has_steps,
+    mlp,
+    random_graph,
+    random_inputs,
+    simulator,
+)
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
 
@@ -26,7 +34,7 @@ SEEDS = COVERING
 def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> None:
     x = random_inputs(graph, np.random.default_rng(7), samples, steps)
     sim = simulator(graph)
-    count = None if has_steps(graph) else steps
+    count = None if has_steps(graph) else fitting(graph, steps)
     LavaBackend().compile(graph).write(folder)
     want = sim.run(x, count, sim.words())
     got = LavaBackend(timeout=30, limit=120).run(folder, x, count, sim.words())

@@ -194,8 +194,13 @@ def test_band_matrix_is_a_filter() -> None:
     compare(net, graph, x)
 
 
-def test_integers_have_one_loop(tmp_path: Path) -> None:
-    net = Base(two_blocks, inner=nn.Linear(8, 8))
-    export(net, torch.rand(3, 6, 6), tmp_path / "model.pt", time_axis=1)
-    with pytest.raises(CompileError, match="E214"):
-        snnc.compile(tmp_path / "model.pt", tmp_path / "out")
+@pytest.mark.parametrize("name", LOOPS)
+def test_integers_of_several_loops(name: str, tmp_path: Path) -> None:
+    """C gives every word of every loop, and spikes are those of the quantized model."""
+    net = Base(LOOPS[name][0], inner=nn.Linear(8, 8))
+    x = torch.rand(3, 6, 6)
+    export(net, x, tmp_path / "model.pt", time_axis=1)
+    artifact = snnc.compile(tmp_path / "model.pt", tmp_path / "out", target="numpy,c")
+    report = artifact.verify(x.numpy()).document()
+    assert report["backends"]["c"]["equal"] is True
+    assert min(report["agreement"]["quantized_spikes"].values()) >= 0.999

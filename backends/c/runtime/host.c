@@ -70,12 +70,11 @@ static int agree(job *j, long long wanted) {
     if (steps > INT32_MAX || (snn_max_steps != 0u && steps > (int64_t)snn_max_steps)) {
         return complain("network", snn_network_name, "more steps than its ranges are proven for");
     }
+    if (steps < (int64_t)snn_min_steps) {
+        return complain("network", snn_network_name, "fewer steps than it needs");
+    }
     j->steps = (uint32_t)steps;
     return EXIT_SUCCESS;
-}
-
-static size_t elements(const snn_port *p, uint32_t steps) {
-    return p->per_step ? p->size * steps : p->size;
 }
 
 /* OUT.npy for the first output, then OUT.1.npy, OUT.2.npy, ... */
@@ -101,7 +100,7 @@ static int create(job *j, const char *path) {
         size_t ndim = 0u;
         shape[ndim++] = j->samples;
         if (p->per_step) {
-            shape[ndim++] = (int64_t)j->steps;
+            shape[ndim++] = (int64_t)(snn_elements(p, j->steps) / p->size);
         }
         for (size_t d = 0u; d < p->ndim && ndim < NPY_MAX_DIMS; d++) {
             shape[ndim++] = p->shape[d];
@@ -118,7 +117,7 @@ static int create(job *j, const char *path) {
 static int outside(const job *j, int64_t sample) {
     for (size_t i = 0u; i < snn_input_count; i++) {
         const snn_port *p = &snn_inputs[i];
-        for (size_t k = 0u; k < elements(p, j->steps); k++) {
+        for (size_t k = 0u; k < snn_elements(p, j->steps); k++) {
             if (j->x[i][k] < p->lo || j->x[i][k] > p->hi) {
                 (void)fprintf(stderr,
                               "run: error: input %s: sample %lld, step %lu, element %lu is %lld, "
@@ -135,20 +134,20 @@ static int outside(const job *j, int64_t sample) {
 
 static int play(job *j) {
     for (size_t i = 0u; i < snn_input_count; i++) {
-        j->x[i] = calloc(elements(&snn_inputs[i], j->steps) + 1u, sizeof **j->x);
+        j->x[i] = calloc(snn_elements(&snn_inputs[i], j->steps) + 1u, sizeof **j->x);
         if (j->x[i] == NULL) {
             return complain("input", snn_inputs[i].name, "memory is short");
         }
     }
     for (size_t i = 0u; i < snn_output_count; i++) {
-        j->y[i] = calloc(elements(&snn_outputs[i], j->steps) + 1u, sizeof **j->y);
+        j->y[i] = calloc(snn_elements(&snn_outputs[i], j->steps) + 1u, sizeof **j->y);
         if (j->y[i] == NULL) {
             return complain("output", snn_outputs[i].name, "memory is short");
         }
     }
     for (int64_t n = 0; n < j->samples; n++) {
         for (size_t i = 0u; i < snn_input_count; i++) {
-            if (!npy_read(&j->in[i], j->x[i], elements(&snn_inputs[i], j->steps))) {
+            if (!npy_read(&j->in[i], j->x[i], snn_elements(&snn_inputs[i], j->steps))) {
                 return complain("input", snn_inputs[i].name, "the file is cut short");
             }
         }
@@ -158,7 +157,7 @@ static int play(job *j) {
                                        : complain("network", snn_network_name, "it failed");
         }
         for (size_t i = 0u; i < snn_output_count; i++) {
-            if (!npy_write(j->out[i], j->y[i], elements(&snn_outputs[i], j->steps))) {
+            if (!npy_write(j->out[i], j->y[i], snn_elements(&snn_outputs[i], j->steps))) {
                 return complain("output", j->names[i], "it cannot be written");
             }
         }

@@ -15,6 +15,9 @@ typedef struct {
     size_t bytes; /* of one element */
     int is_signed;
     int per_step; /* one value per step, or one per sample */
+    uint32_t loop; /* number of the loop that it belongs to: 1, 2, ... */
+    uint32_t steps; /* steps of that loop; 0: as many as the first has */
+    uint32_t start; /* the first of them that counts */
     int64_t lo;
     int64_t hi;
 } snn_port;
@@ -22,6 +25,7 @@ typedef struct {
 extern const char snn_network_name[];
 extern const uint32_t snn_default_steps;
 extern const uint32_t snn_max_steps; /* 0: any number */
+extern const uint32_t snn_min_steps;
 extern const size_t snn_input_count;
 extern const snn_port snn_inputs[];
 extern const size_t snn_output_count;

@@ -51,22 +51,53 @@ static int narrow(int per_step, const int64_t *const *inputs, size_t step, void 
     return SNN_OK;
 }
 
-static void widen(const snn_port *port, const void *from, int64_t *to) {
-    for (size_t i = 0u; i < port->size; i++) {
+static void widen(const snn_port *port, const void *from, size_t count, int64_t *to) {
+    for (size_t i = 0u; i < count; i++) {
         to[i] = snn_get(port, from, i);
     }
 }
 
-static void collect(int per_step, void *const *results, size_t step, int64_t *const *outputs) {
+size_t snn_elements(const snn_port *port, uint32_t steps) {
+    if (port->per_step == 0) {
+        return port->size;
+    }
+    return port->size * ((port->steps != 0u ? port->steps : steps) - port->start);
+}
+
+/* Outputs of a step of the first loop. */
+static void collect_step(void *const *results, uint32_t step, int64_t *const *outputs) {
     for (size_t p = 0u; p < snn_output_count; p++) {
-        if (snn_outputs[p].per_step == per_step) {
-            widen(&snn_outputs[p], results[p], outputs[p] + step * snn_outputs[p].size);
+        const snn_port *port = &snn_outputs[p];
+        if (port->per_step != 0 && port->loop < 2u && step >= port->start) {
+            widen(port, results[p], port->size, outputs[p] + (step - port->start) * port->size);
+        }
+    }
+}
+
+/* Outputs of the sample, whole sequences of later loops among them. */
+static void collect_rest(void *const *results, uint32_t steps, int64_t *const *outputs) {
+    for (size_t p = 0u; p < snn_output_count; p++) {
+        const snn_port *port = &snn_outputs[p];
+        if (port->per_step == 0 || port->loop > 1u) {
+            widen(port, results[p], snn_elements(port, steps), outputs[p]);
+        }
+    }
+}
+
+static int64_t *const *wanted; /* of the sample that runs: the words of every step, or null */
+
+/* Keep the words of a step of one loop. */
+static void keep_words(uint32_t loop, uint32_t step) {
+    for (size_t k = 0u; wanted != NULL && k < snn_word_count; k++) {
+        const snn_port *port = &snn_words[k];
+        if (wanted[k] != NULL && port->loop == loop) {
+            widen(port, snn_word_data[k], port->size, wanted[k] + step * port->size);
         }
     }
 }
 
 static int play(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
-                int64_t *const *words, void *const *frames, void *const *results) {
+                void *const *frames, void *const *results) {
     int status = narrow(0, inputs, 0u, frames);
     if (status != SNN_OK) {
         return status;
@@ -81,19 +112,15 @@ static int play(const int64_t *const *inputs, uint32_t steps, int64_t *const *ou
             status = (int)snn_io_sequence(results);
         }
         if (status == SNN_OK) {
-            collect(1, results, t, outputs);
-        }
-        for (size_t k = 0u; status == SNN_OK && words != NULL && k < snn_word_count; k++) {
-            if (words[k] != NULL) {
-                widen(&snn_words[k], snn_word_data[k], words[k] + t * snn_words[k].size);
-            }
+            collect_step(results, t, outputs);
+            keep_words(1u, t);
         }
     }
     if (status == SNN_OK) {
         status = (int)snn_io_finish(results);
     }
     if (status == SNN_OK) {
-        collect(0, results, 0u, outputs);
+        collect_rest(results, steps, outputs);
     }
     return status;
 }
@@ -105,10 +132,13 @@ static void release(void **arrays, size_t count) {
     free(arrays);
 }
 
-static void **reserve(const snn_port *ports, size_t count) {
+static void **reserve(const snn_port *ports, size_t count, uint32_t steps) {
     void **arrays = calloc(count + 1u, sizeof *arrays);
     for (size_t i = 0u; arrays != NULL && i < count; i++) {
-        arrays[i] = calloc(ports[i].size, ports[i].bytes);
+        /* one step is handed over at a time, but for sequences of later loops */
+        const int whole = ports[i].per_step != 0 && ports[i].loop > 1u;
+        const size_t size = whole != 0 ? snn_elements(&ports[i], steps) : ports[i].size;
+        arrays[i] = calloc(size + 1u, ports[i].bytes);
         if (arrays[i] == NULL) {
             release(arrays, count);
             return NULL;
@@ -119,12 +149,15 @@ static void **reserve(const snn_port *ports, size_t count) {
 
 int snn_trace(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
               int64_t *const *words) {
-    void **frames = reserve(snn_inputs, snn_input_count);
-    void **results = reserve(snn_outputs, snn_output_count);
-    int status = -1;
-    if (frames != NULL && results != NULL) {
-        status = play(inputs, steps, outputs, words, frames, results);
+    void **frames = reserve(snn_inputs, snn_input_count, steps);
+    void **results = reserve(snn_outputs, snn_output_count, steps);
+    int status = steps < snn_min_steps ? (int)SNN_TOO_SHORT : -1;
+    wanted = words;
+    snn_trace_step = keep_words;
+    if (status == -1 && frames != NULL && results != NULL) {
+        status = play(inputs, steps, outputs, frames, results);
     }
+    wanted = NULL;
     release(frames, snn_input_count);
     release(results, snn_output_count);
     return status;

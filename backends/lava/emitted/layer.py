@@ -12,6 +12,9 @@ the initial state; values that are known once per sample are computed at its fir
 * a port of clock ``once`` carries the same value at every step of a sample;
 * a port of clock ``end`` carries zeros, and the value at the last step of a sample.
 
+Loops over time behind the first run as a whole at the last step, in one process; what they give is
+carried as a port of clock ``end`` does, and their sequences are in ``Network.results`` alone.
+
 To use the network inside a Lava program of your own::
 
     sys.path.insert(0, "path/to/this/folder")
@@ -138,8 +141,10 @@ class LayerModel(PyLoihiProcessModel):
                     values[wire.key[0]] = self._receive(wire)
             if active:
                 self._part.phase(clock, values)
+            if active and clock == "end":
+                self._later_loops()
             for wire in job.outputs:
-                if wire.clock == clock and not wire.delay:
+                if wire.clock.rstrip("0123456789") == clock and not wire.delay:
                     known = clock != "end" or active
                     self._send(wire, self._part.values[wire.key][0] if known else wire.at_rest())
         for wire in job.outputs:
@@ -148,6 +153,13 @@ class LayerModel(PyLoihiProcessModel):
         if t == job.steps - 1:
             self._record(sample)
         job.progress[0] = now + 1
+
+    def _later_loops(self) -> None:
+        loops = self._job.part.loops
+        for loop in range(2, loops.count + 1):
+            for _ in range(loops.steps(loop, self._job.steps)):
+                self._part.phase(f"step{loop}", {})
+            self._part.phase(f"end{loop}", {})
 
     def _receive(self, wire: Wire) -> Array:
         value = getattr(self, wire.port).recv()
@@ -237,11 +249,14 @@ def build(
             job.feed = {sources[entry["name"]]: feed[sources[entry["name"]]]}
         samples = len(next(iter(feed.values())))
         shapes = {
-            node["name"]: _result_shape(node, nodes, steps) for node in _outputs(entry, nodes)
+            node["name"]: _result_shape(node, nodes, job.part, steps)
+            for node in _outputs(entry, nodes)
         }
         job.results = {name: shared((samples, *shape)) for name, shape in shapes.items()}
         for word in wanted.intersection(job.part.words()):
-            job.words[word] = shared((samples, steps, *_word_shape(word, entry, nodes)))
+            owner = _owner(word, entry, nodes)
+            count = _steps_of(owner, job.part, steps)
+            job.words[word] = shared((samples, count, *owner["types"][0]["shape"]))
     processes = {name: PROCESSES[name](job) for name, job in jobs.items()}
     inputs: dict[str, list[Any]] = {}
     outputs: dict[str, Any] = {}
@@ -253,8 +268,8 @@ def build(
             else:
                 inputs.setdefault(sources[wire["process"]], []).append(port)
         for node in _outputs(entry, nodes):
-            port = entry["outputs"][-1]["port"]  # an output has no other
-            outputs[node["name"]] = getattr(processes[entry["name"]], port)
+            if (port := _result_port(node, entry, nodes)) is not None:
+                outputs[node["name"]] = getattr(processes[entry["name"]], port)
     return Network(processes, jobs, inputs, outputs)
 
 
@@ -262,14 +277,38 @@ def _outputs(entry: Record, nodes: dict[str, Record]) -> list[Record]:
     return [nodes[n] for n in entry["nodes"] if nodes[n]["op"] == "IntOutput"]
 
 
-def _result_shape(output: Record, nodes: dict[str, Record], steps: int) -> tuple[int, ...]:
-    is_sequence = nodes[output["inputs"][0]["src"]]["op"] == "IntTimeStack"
-    return (*((steps,) if is_sequence else ()), *output["types"][0]["shape"])
+def _steps_of(node: Record, part: Simulator, steps: int) -> int:
+    """Steps of the loop that a node belongs to."""
+    digits = node["types"][0]["clock"].lstrip("stepnd")
+    count: int = part.loops.steps(int(digits or 1), steps)
+    return count
 
 
-def _word_shape(word: str, entry: Record, nodes: dict[str, Record]) -> tuple[int, ...]:
-    owner = next(n for n in entry["nodes"] if n == word.rpartition(".")[0])
-    return tuple(nodes[owner]["types"][0]["shape"])
+def _result_shape(
+    output: Record, nodes: dict[str, Record], part: Simulator, steps: int
+) -> tuple[int, ...]:
+    source = nodes[output["inputs"][0]["src"]]
+    shape = tuple(output["types"][0]["shape"])
+    if source["op"] != "IntTimeStack":
+        return shape
+    return (_steps_of(output, part, steps) - source["attributes"]["start"], *shape)
+
+
+def _result_port(output: Record, entry: Record, nodes: dict[str, Record]) -> str | None:
+    """The port that carries an output; a sequence of a later loop has none."""
+    source = nodes[output["inputs"][0]["src"]]
+    if source["op"] == "IntTimeStack":
+        if output["types"][0]["clock"] != "end":
+            return None
+        name = source["inputs"][0]["src"]
+    else:
+        name = output["name"]
+    ports = [p["port"] for p in entry["outputs"] if p["src"] == name]
+    return str(ports[-1])
+
+
+def _owner(word: str, entry: Record, nodes: dict[str, Record]) -> Record:
+    return nodes[next(n for n in entry["nodes"] if n == word.rpartition(".")[0])]
 
 
 def _is_source(entry: Record, nodes: dict[str, Record]) -> bool:
