@@ -102,14 +102,14 @@ def test_a_pool_and_a_neuron_share_one_convolution() -> None:
     assert wrong(g, np.random.default_rng(0).integers(0, 2, (20, 8, 2, 4, 4))) < 1e-3
 
 
-def test_a_mean_plus_something_else_is_refused() -> None:
+def test_a_mean_plus_something_else_is_divided_before() -> None:
     g = start()
     s = lif(g, "a", "x", 0.9, 1.5)
     g.add("mean", TimeMean(), s)
     g.add("last", TimeLast(), s)
     g.add("out", Output(), pointwise(g, "add", "add", "mean", "last"))
-    with pytest.raises(CompileError, match="E224"):
-        run_passes(g, integer_pipeline())
+    ((found, expected, _),) = results(g, X).values()
+    assert np.mean(np.abs(found - expected) > 1e-3) < 0.01  # but for a spike that rounding moves
 
 
 def test_spikes_of_negative_amplitude_keep_their_maximum() -> None:
