@@ -60,7 +60,7 @@ from tests.computedops import norm
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
 #: Seeds of random graphs in which every operator occurs: ``python -m tests.intgraphs``.
-COVERING = (0, 2, 6, 67, 71, 99)
+COVERING = (6, 9, 66, 81, 257, 344)
 
 
 def proven(graph: Graph, max_steps: int = 64) -> Graph:
@@ -558,4 +558,4 @@ def _output(b: Builder, value: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"COVERING = {cover(range(100))}\n")
+    sys.stdout.write(f"COVERING = {cover(range(400))}\n")
