@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import torch
 
 from snnc.frontends.layer_rules import LAYER_RULES

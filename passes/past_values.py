@@ -2,7 +2,8 @@
 
 Whoever reads a membrane or a current of the step before is lowered, in a loop, before the node
 that computes it.  Such a value therefore gets the absolute unit ``2**-14`` and, since a loop
-through weights has no bound of its own, saturates at ``2**22`` steps of it, which is 256.
+through weights has no bound of its own, saturates at ``2**22`` steps of it, which is 256.  Spikes,
+and what only moves them, stay what they are.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ LIMIT = 1 << 22
 UNIT = ONE / leaf(float(1 << PAST_BITS))
 
 
-def announce(low: Lowered, node: Node) -> None:
-    """Let a node's values be read, a step later, before the node itself is lowered."""
+def announce(low: Lowered, node: Node, whole: bool) -> None:
+    """Let a node's values be read, a step later, before the node itself is lowered.
+
+    ``whole`` says that its values are spikes, wherever they came from.
+    """
     types = tuple(replace(t, dtype=INT) for t in node.types)
     low.out.declare(node.name, node.op, types, node.loc)
     delayed = {e.out for e in low.real.out_edges(node.name) if e.delay}
     for i, t in enumerate(node.types):
-        if t.dtype == SPIKE:
+        if t.dtype == SPIKE or whole:
             low.values[node.name, i] = QValue(Value(node.name, i), ONE)
         elif i in delayed:
             name = low.out.fresh(f"{node.name}.past")

@@ -23,6 +23,7 @@ from snnc.ops import Op
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_ranges import annotate, kernel_ranges
 from snnc.passes.layer_ranges import LAYER_RANGES
+from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.norm_ranges import NORM_RANGES
 from snnc.passes.range_rule import RangeRule
 from snnc.passes.reduction_ranges import REDUCTION_RANGES
@@ -32,10 +33,9 @@ from snnc.step_limits import step_limits
 from snnc.time_ops import Sequence
 from snnc.types import Int
 
-#: Steps for which sums over time are proven if the user names no number.
-SUM_STEPS = 1 << 16
-#: Steps for which states without a bound for all T (integrators without leak) are proven.
-INTEGRATOR_STEPS = 4096
+#: Steps for which sums over time are proven if the user names no number, and states without a
+#: bound for all T (integrators without leak); the next pair if a value is too large for 63 bits.
+STEPS = ((1 << 16, 1 << 12), (1 << 12, 1 << 10), (1 << 10, 1 << 10), (1 << 8, 1 << 8), (64, 64))
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,33 @@ class ProveRanges(Pass):
     """Fill every integer type, kernel line and state with its proven interval.
 
     Attributes:
-        max_steps: Longest sequence to prove; 0 chooses 2**16, or 4096 with leakless integrators.
+        max_steps: Longest sequence to prove; 0 chooses 2**16, or 4096 with leakless integrators,
+            and less where that is too long for 63 bits, but at least the model's own number.
     """
 
     name: ClassVar[str] = "prove-ranges"
     max_steps: int = 0
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
-        nodes = list(graph)
-        ranges = _known(nodes)
-        problems: list[Diagnostic] = []
+        pairs = [pair for pair in STEPS if min(pair) >= graph.steps] or [STEPS[0]]
+        if self.max_steps or _keeps_sequences(graph):
+            count = self.max_steps or graph.steps
+            pairs = [(count, count if self.max_steps else STEPS[0][1])]
         most = step_limits(graph)[1]
-        limit = self.max_steps or (graph.steps if _keeps_sequences(graph) else SUM_STEPS)
-        limit = min(limit, most or limit)
+        *longer, shortest = [(min(sums, most or sums), n) for sums, n in pairs]
+        for sums, integrators in longer:
+            try:
+                return self._prove(graph, ctx, sums, integrators)
+            except CompileError as e:
+                if any(d.code != "E310" for d in e.diagnostics):
+                    raise
+        return self._prove(graph, ctx, *shortest)
+
+    def _prove(self, graph: Graph, ctx: Context, limit: int, integrators: int) -> Graph:
+        """Prove sums over ``limit`` steps and unbounded states over ``integrators``."""
+        nodes = list(graph)
+        ranges = _known(graph, nodes)
+        problems: list[Diagnostic] = []
         for node in sorted(nodes, key=_order):
             operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
             known = [x for x in operands if x is not None]
@@ -64,7 +78,8 @@ class ProveRanges(Pass):
             try:
                 steps = graph.steps_of(node.type.clock.phase, 0)
                 if isinstance(node.op, intops.IntNeuron):
-                    limit = self._neuron(graph, node, known, ranges, (limit, steps))
+                    limits = limit, min(limit, integrators), steps
+                    limit = self._neuron(graph, node, known, ranges, limits)
                 else:
                     ranges[node.name, 0] = RANGES[type(node.op)](node, known, steps or limit)
             except ZeroDivisorError:
@@ -94,16 +109,17 @@ class ProveRanges(Pass):
         node: Node,
         inputs: list[Interval],
         ranges: dict[tuple[str, int], Interval],
-        limits: tuple[int, int],
+        limits: tuple[int, int, int],
     ) -> int:
         """Ranges of a population; returns the number of steps for which all holds.
 
-        ``limits``: that number so far, and the steps of the population's own loop, if it has some.
+        ``limits``: that number so far, the same for states without a bound for all T, and the
+        steps of the population's own loop, if it has some.
         """
         op = node.op
         assert isinstance(op, intops.IntNeuron), "called for neurons only"
-        limit, own = limits
-        steps = own or (min(limit, self.max_steps or INTEGRATOR_STEPS))
+        limit, integrators, own = limits
+        steps = own or integrators
         found = kernel_ranges(op.kernel, inputs, op.shape, steps)
         graph.replace(replace(node, op=replace(op, kernel=annotate(op.kernel, found))))
         for i, out in enumerate(op.kernel.outputs):
@@ -115,17 +131,20 @@ class ProveRanges(Pass):
             assert all(isinstance(t.dtype, Int) and t.dtype.lo is not None for t in node.types)
 
 
-def _known(nodes: list[Node]) -> dict[tuple[str, int], Interval]:
+def _known(graph: Graph, nodes: list[Node]) -> dict[tuple[str, int], Interval]:
     """What needs no proof: spikes are 0 or 1 and clamped values inside, whatever feeds them.
 
     It is what a recurrent connection starts from.
     """
-    found = {}
+    found: dict[tuple[str, int], Interval] = {}
     for node in nodes:
         if isinstance(node.op, intops.IntNeuron):
             for i, out in enumerate(node.op.kernel.outputs):
                 if (interval := _fixed_range(node.op.kernel, out)) is not None:
                     found[node.name, i] = interval.broadcast(node.op.shape)
+    spikes = {place for place, interval in found.items() if interval.bounds == (0, 1)}
+    for name, bounds in moved_spikes(graph, lambda e: (e.src, e.out) in spikes).items():
+        found[name, 0] = Interval.of(*bounds).broadcast(graph[name].type.shape)
     return found
 
 

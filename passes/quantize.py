@@ -20,6 +20,7 @@ from snnc.exact import ONE, ConstantError, leaf
 from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
+from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_exact import exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
@@ -70,11 +71,12 @@ class Quantize(Pass):
         empty = Graph(graph.name, graph.steps, graph.max_steps, graph.later_steps)
         low = Lowered(graph, empty, ctx, self.bits, profile)
         rules = RULES | EXACT if profile.exact else RULES
+        histories = moved_spikes(graph, lambda e: graph[e.src].types[e.out].dtype == SPIKE)
         for node in graph:
             if isinstance(node.op, ops.Input):
                 self._input(low, node)
             elif any(e.delay for e in graph.out_edges(node.name)):
-                past_values.announce(low, node)
+                past_values.announce(low, node, node.name in histories)
         for node in graph:
             if isinstance(node.op, ops.Input | ops.Constant) or is_constant(graph, node.name):
                 continue

@@ -8,12 +8,15 @@ import numpy as np
 
 from snnc import intops, ops
 from snnc.diagnostics import error
-from snnc.exact import Expr, apply, leaf, rearranged
+from snnc.exact import Expr, apply, floats, leaf, rearranged
 from snnc.graph import Node, Value
 from snnc.passes.moves import moved
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantized_value import Floats, Lowered, QValue
 from snnc.tensor_ops import Concat, Expand, Reshape, Slice, Take, Transpose
+
+#: Powers of two by which the units of joined parts may differ.
+MOST_FINER = 2
 
 
 def _integer(op: ops.Op) -> ops.Op:
@@ -51,12 +54,25 @@ def _concat(low: Lowered, node: Node, x: list[QValue]) -> None:
         text = f"{node.name} joins a mean over time and a value that is none"
         low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
         return
-    parts = [low.settled(v) for v in x]
+    parts = _comparable(low, node, [low.settled(v) for v in x])
     low.add(node, intops.IntConcat(op.axis), *parts)
     unit = parts[0].unit
     if any(v.unit != unit or unit.number is None for v in parts):
         unit = _joined(node, op.axis, parts, [low.out.type_of(v.value).shape for v in parts])
     low.values[node.name, 0] = QValue(Value(node.name), unit, parts[0].per_step)
+
+
+def _comparable(low: Lowered, node: Node, parts: list[QValue]) -> list[QValue]:
+    """Give parts in much larger units than the finest smaller ones, by exact shifts.
+
+    Weights that read the whole share one scale per row, in which those of a finer part vanish.
+    """
+    sizes = [float(np.abs(floats(v.unit)).max()) for v in parts]
+    finer = [int(np.frexp(size / min(sizes))[1]) - 1 for size in sizes]
+    return [
+        low.rescaled(node, v, v.unit / leaf(float(1 << bits))) if bits > MOST_FINER else v
+        for v, bits in zip(parts, finer, strict=True)
+    ]
 
 
 def _joined(node: Node, axis: int, parts: list[QValue], shapes: list[tuple[int, ...]]) -> Expr:

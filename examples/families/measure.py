@@ -37,6 +37,7 @@ class Row:
         metric: Name of the metric, its value in float and in integers.
         labels: Share of samples with the same class as the float model.
         spikes: Smallest share of spikes in common with the model with quantized weights.
+        float_spikes: The same with the float model.
         rates: Smallest and largest firing rate of a population.
         proven: Widest accumulator or state, in bits, and how many words were checked.
         outside: Words that left their proven interval; has to be empty.
@@ -51,6 +52,7 @@ class Row:
     metric: tuple[str, float, float] | None = None
     labels: float | None = None
     spikes: float | None = None
+    float_spikes: float | None = None
     rates: tuple[float, float] | None = None
     proven: tuple[int, int] = (0, 0)
     outside: list[str] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Row:
             head,
             f"{metric:38}",
             f"labels {_percent(self.labels)}",
-            f"spikes {_percent(self.spikes)}",
+            f"spikes {_percent(self.spikes)} (float {_percent(self.float_spikes)})",
             f"<= {self.proven[0]:2} bits",
             backends,
             *self.problems,
@@ -157,6 +159,8 @@ def _verify(row: Row, artifact: Artifact, data: np.ndarray, labels: Tensor | Non
     row.labels = report.labels
     found = [s for s in report.quantized_spikes.values() if s is not None]
     row.spikes = min(found, default=None)
+    own = [s for s in report.spikes.values() if s is not None]
+    row.float_spikes = min(own, default=None)
     rates = [r for r in report.rates.values() if r is not None]
     row.rates = (min(rates), max(rates)) if rates else None
     row.exact = {name: c.equal for name, c in report.backends.items()}

@@ -41,13 +41,14 @@ class TSLIF(nn.Module):
 class Forecaster(nn.Module):
     """(B, T, series): two layers, whose spikes are summed with decay and read after the last step.
 
-    The forecast is relative to the last value seen.
+    The forecast also depends linearly on the last values seen.
     """
 
     def __init__(self, series: int, size: int, future: int, steps: int) -> None:
         super().__init__()
         self.first, self.second = TSLIF(series, size), TSLIF(size, size)
-        self.head, self.num_steps, self.size = nn.Linear(size, series * future), steps, size
+        self.head, self.last = (nn.Linear(n, series * future) for n in (size, series))
+        self.num_steps, self.size = steps, size
         self.decay = nn.Parameter(torch.linspace(0, 3, size))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ class Forecaster(nn.Module):
             s, state1 = self.first(x[:, t], state1)
             s, state2 = self.second(s, state2)
             total = decay * total + (1 - decay) * s
-        y: Tensor = self.head(total)
+        y: Tensor = self.head(total) + self.last(x[:, self.num_steps - 1])
         return y
 
 

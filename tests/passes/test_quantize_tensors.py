@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from snnc.backends.float_sim import FloatSimulator
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import CompileError, Loc
 from snnc.encode import encode_input
-from snnc.graph import Graph
+from snnc.graph import Edge, Graph, Value
 from snnc.layers import input_table
 from snnc.ops import (
     ArgMax,
@@ -197,3 +197,42 @@ def test_numbers_outside_the_vocabulary_are_refused() -> None:
     for bad in ([31, 0, 0, 0, 0, 0], [0, -1, 0, 0, 0, 0], [0.5, 0, 0, 0, 0, 0]):
         with pytest.raises(CompileError, match="E425"):
             encode_input(np.array([bad]), entry)
+
+
+def test_a_history_of_spikes_stays_spikes() -> None:
+    """Neuron i is read i + 1 steps late, from a history that moves on every step."""
+    rng = np.random.default_rng(4)
+    g = Graph("history", 12)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(noise(rng, 3, 6))), "x")
+    s = g.add("column", Reshape((3, 1)), lif(g, "lif", "fc", theta=0.7)).name
+    g.declare("older", Slice(1, 0, 3), (TensorType((3, 3)),), Loc("older"))
+    g.add("history", Concat(1), s, Value("older", delay=1))
+    g.connect(Edge("history", "older", 0))
+    g.add("flat", Reshape((12,)), "history")
+    g.add("late", Take(0, Param(np.array([1, 6, 11]))), "flat")
+    g.add("head", Linear(param(noise(rng, 4, 3))), "late")
+    g.add("sum", TimeSum(), "head")
+    g.add("out", Output(), "sum")
+    program = run_passes(g, integer_pipeline(), Context())
+    assert program["history"].type.dtype == Int(0, 1)
+    assert not [n.name for n in program if n.name.endswith(".past")]
+    equal, errors = agreement(g)
+    assert equal == 1.0
+    assert errors["out"] < 1e-4
+
+
+def test_weights_of_the_finer_of_two_joined_parts_do_not_vanish() -> None:
+    rng = np.random.default_rng(5)
+    g = Graph("fine", 12)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1 / 65536))
+    g.add("fc", Linear(param(noise(rng, 3, 6))), "x")
+    g.add("join", Concat(0), "x", lif(g, "lif", "fc", theta=0.7))
+    g.add("head", Linear(param(noise(rng, 4, 9))), "join")
+    g.add("sum", TimeSum(), "head")
+    g.add("out", Output(), "sum")
+    ctx = Context()
+    run_passes(g, integer_pipeline(), ctx)
+    assert ctx.fake_quantized is not None
+    old, new = (h["head"].op.weight.data for h in (g, ctx.fake_quantized))  # type: ignore[attr-defined]
+    assert np.abs(new - old).max() < np.abs(old).max() / 127
