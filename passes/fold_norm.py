@@ -20,9 +20,10 @@ import numpy.typing as npt
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, remark
 from snnc.graph import Graph, Node, Value
-from snnc.ops import BatchNorm, Constant, Conv2d, Linear, Pointwise, Sum
+from snnc.ops import BatchNorm, Constant, Linear, Pointwise, Sum
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
+from snnc.passes.weight_rows import Weighted, rows_first, with_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,8 +78,8 @@ def _push(
     producer = graph[value.src]
     sole = len(graph.out_edges(value.src)) == 1 and not value.delay
     same = producer.types[value.out].shape == norm.type.shape
-    rows = isinstance(producer.op, Conv2d) or len(norm.type.shape) == 1
-    if sole and same and rows and isinstance(producer.op, Linear | Conv2d):
+    rows = not isinstance(producer.op, Linear) or len(norm.type.shape) == 1
+    if sole and same and rows and isinstance(producer.op, Weighted):
         op = _folded(producer.op, scale, shift)
         graph.replace(replace(producer, op=op, loc=Loc.fused(producer.loc, norm.loc)))
         return value
@@ -102,10 +103,8 @@ def _push(
 
 def _foldable(graph: Graph, name: str) -> bool:
     node = graph[name]
-    rows = isinstance(node.op, Conv2d) or (
-        isinstance(node.op, Linear) and len(node.type.shape) == 1
-    )
-    return rows and len(graph.out_edges(name)) == 1
+    rows = not isinstance(node.op, Linear) or len(node.type.shape) == 1
+    return isinstance(node.op, Weighted) and rows and len(graph.out_edges(name)) == 1
 
 
 def _has_foldable(graph: Graph, node: Node) -> bool:
@@ -114,11 +113,11 @@ def _has_foldable(graph: Graph, node: Node) -> bool:
     return full and all(e.delay == 0 for e in edges) and any(_foldable(graph, e.src) for e in edges)
 
 
-def _folded(op: Linear | Conv2d, scale: Floats, shift: Floats) -> Linear | Conv2d:
-    weight = op.weight.data.astype(np.float64)
+def _folded(op: Weighted, scale: Floats, shift: Floats) -> Weighted:
+    weight = rows_first(op)
     weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     bias = shift if op.bias is None else op.bias.data.astype(np.float64) * scale + shift
-    return replace(op, weight=Param(weight), bias=Param(bias))
+    return with_rows(op, weight, Param(bias))
 
 
 def _pointwise(graph: Graph, value: Value, scale: Floats, shift: Floats, norm: Node) -> Value:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from snnc.backends.numpy.windows import convolution, transposed, windows
 from snnc.graph import Node
 from snnc.interval import Interval, guard
-from snnc.intops import IntConv2d, IntLinear, IntMaxPool2d, IntSumPool2d
+from snnc.intops import (
+    IntConv,
+    IntConvTranspose,
+    IntLinear,
+    IntMaxPool,
+    IntSumPool,
+)
 from snnc.params import Param
 from snnc.passes.range_rule import RangeRule
 
@@ -16,25 +26,44 @@ def linear(node: Node, x: list[Interval], steps: int) -> Interval:
     """Interval of every accumulator of a linear layer."""
     op = node.op
     assert isinstance(op, IntLinear), "dispatched by type"
-    plus, minus = _split(op.weight)
-    lo = _product(plus, x[0].lo) + _product(minus, x[0].hi)
-    hi = _product(plus, x[0].hi) + _product(minus, x[0].lo)
-    return _affine(Interval(lo, hi), op.shift, op.bias)
+    return _affine(_weighted(op.weight, x[0], lambda x, w: x @ w.T), op.shift, op.bias)
 
 
-def conv2d(node: Node, x: list[Interval], steps: int) -> Interval:
+def conv(node: Node, x: list[Interval], steps: int) -> Interval:
     """Interval of every accumulator of a convolution; at the border fewer weights count."""
     op = node.op
-    assert isinstance(op, IntConv2d), "dispatched by type"
-    bias = None if op.bias is None else Param(op.bias.data[:, None, None])
-    return _affine(_conv2d(op, x[0]), op.shift, bias)
+    assert isinstance(op, IntConv), "dispatched by type"
+    geometry = (op.stride, op.padding, op.dilation, op.groups)
+    acc = _weighted(op.weight, x[0], lambda x, w: convolution(x[None], w, *geometry)[0])
+    return _affine(acc, op.shift, _per_channel(op))
+
+
+def conv_transpose(node: Node, x: list[Interval], steps: int) -> Interval:
+    """Interval of every accumulator of a transposed convolution."""
+    op = node.op
+    assert isinstance(op, IntConvTranspose), "dispatched by type"
+    geometry = (op.stride, op.padding, op.extra, op.dilation, op.groups)
+    acc = _weighted(op.weight, x[0], lambda x, w: transposed(x[None], w, *geometry)[0])
+    return _affine(acc, op.shift, _per_channel(op))
 
 
 def pool(node: Node, x: list[Interval], steps: int) -> Interval:
     """Interval of every window."""
     op = node.op
-    assert isinstance(op, IntSumPool2d | IntMaxPool2d), "dispatched by type"
-    return _pool(op, x[0])
+    assert isinstance(op, IntSumPool | IntMaxPool), "dispatched by type"
+    summing = isinstance(op, IntSumPool)
+    fill = 0 if summing else int(np.iinfo(np.int64).min)
+    geometry = (op.kernel, op.stride, op.padding)
+    lo, hi = (windows(v[None], *geometry, fill)[0] for v in (x[0].lo, x[0].hi))
+    axes = tuple(range(x[0].lo.ndim, lo.ndim))
+    if not summing:
+        return Interval(lo.max(axes), hi.max(axes))
+    guard(hi.astype(float).sum(axes), lo.astype(float).sum(axes))
+    return Interval(lo.sum(axes), hi.sum(axes))
+
+
+def _per_channel(op: IntConv | IntConvTranspose) -> Param | None:
+    return op.bias and Param(op.bias.data.reshape(-1, *[1] * len(op.stride)))
 
 
 def _affine(acc: Interval, shift: int, bias: Param | None) -> Interval:
@@ -42,70 +71,29 @@ def _affine(acc: Interval, shift: int, bias: Param | None) -> Interval:
     return y if bias is None else y + Interval.exactly(bias)
 
 
-def _split(weight: Param) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    w = weight.data.astype(np.int64).reshape(weight.shape[0], -1)
-    return np.maximum(w, 0), np.minimum(w, 0)
-
-
-def _product(w: npt.NDArray[np.int64], x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """``x @ w.T`` of integers, in float64 where that is exact."""
-    largest = float(np.abs(x.astype(np.float64)).max(initial=0))  # int64 has no -min
-    bound = float(np.abs(w).sum(1).max(initial=0)) * largest
-    guard(bound)
-    if bound < float(1 << 53):
-        return (x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.int64)
-    return x @ w.T
-
-
-def _conv2d(op: IntConv2d, x: Interval) -> Interval:
-    out, per_group, kh, kw = op.weight.shape
-    plus, minus = _split(op.weight)
-    windows = [_windows(v, (kh, kw), op.stride, op.padding, op.dilation, 0) for v in (x.lo, x.hi)]
-    height, width = windows[0].shape[1:3]
-    lo, hi = [
-        w.transpose(1, 2, 0, 3, 4).reshape(height * width, op.groups, per_group * kh * kw)
-        for w in windows
-    ]
-    parts_lo, parts_hi = [], []
-    each = out // op.groups
-    for g in range(op.groups):
-        p, m = plus[g * each : (g + 1) * each], minus[g * each : (g + 1) * each]
-        parts_lo.append(_product(p, lo[:, g]) + _product(m, hi[:, g]))
-        parts_hi.append(_product(p, hi[:, g]) + _product(m, lo[:, g]))
-    low, high = (np.concatenate(p, 1).T.reshape(out, height, width) for p in (parts_lo, parts_hi))
-    return Interval(low, high)
-
-
-def _windows(
-    x: npt.NDArray[np.int64],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    fill: int,
-) -> npt.NDArray[np.int64]:
-    """Windows of (C, H, W) as (C, H', W', kH, kW)."""
-    pad = ((0, 0), (padding[0], padding[0]), (padding[1], padding[1]))
-    x = np.pad(x, pad, constant_values=fill)
-    reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, (1, 2))
-    return view[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-
-
-def _pool(op: IntSumPool2d | IntMaxPool2d, x: Interval) -> Interval:
-    summing = isinstance(op, IntSumPool2d)
-    fill = 0 if summing else int(np.iinfo(np.int64).min)
-    lo, hi = (_windows(v, op.kernel, op.stride, op.padding, (1, 1), fill) for v in (x.lo, x.hi))
-    if not summing:
-        return Interval(lo.max((3, 4)), hi.max((3, 4)))
-    guard(hi.astype(float).sum((3, 4)), lo.astype(float).sum((3, 4)))
-    return Interval(lo.sum((3, 4)), hi.sum((3, 4)))
+def _weighted(
+    weight: Param,
+    x: Interval,
+    product: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]],
+) -> Interval:
+    """Interval of sums ``product(x, weight)``, linear in both, in float64 where that is exact."""
+    w = weight.data.astype(np.int64)
+    largest = max(float(np.abs(v.astype(np.float64)).max(initial=0)) for v in (x.lo, x.hi))
+    bound = float(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0)) * largest
+    guard(bound)  # in floats, as int64 has no -min
+    number = np.float64 if bound < float(1 << 53) else np.int64
+    plus, minus = (part.astype(number) for part in (np.maximum(w, 0), np.minimum(w, 0)))
+    lo, hi = x.lo.astype(number), x.hi.astype(number)
+    low = product(lo, plus) + product(hi, minus)
+    high = product(hi, plus) + product(lo, minus)
+    return Interval(low.astype(np.int64), high.astype(np.int64))
 
 
 #: The layers' rules.
 LAYER_RANGES: dict[type, RangeRule] = {
     IntLinear: linear,
-    IntConv2d: conv2d,
-    IntSumPool2d: pool,
-    IntMaxPool2d: pool,
+    IntConv: conv,
+    IntConvTranspose: conv_transpose,
+    IntSumPool: pool,
+    IntMaxPool: pool,
 }

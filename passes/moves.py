@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.op import Op
+from snnc.pool_ops import Upsample
 from snnc.tensor_ops import Expand, Reshape, Slice, Take, Transpose
 
 #: Operators of one operand whose result has elements of it, in other places.
-MOVES = (Reshape, Transpose, Slice, Expand, Take)
+MOVES = (Reshape, Transpose, Slice, Expand, Take, Upsample)
 T = TypeVar("T", bound=np.generic)
 
 
@@ -31,4 +32,8 @@ def moved(op: Op, x: npt.NDArray[T]) -> npt.NDArray[Any]:
             return np.broadcast_to(x, shape)
         case Take(axis=axis, index=index):
             return np.take(x, index.data, axis)
+        case Upsample(factor=factor):
+            for axis, times in enumerate(factor, x.ndim - len(factor)):
+                x = np.repeat(x, times, axis)
+            return x
     raise AssertionError(f"{type(op).__name__} does more than move elements")

@@ -12,7 +12,7 @@ median threshold is at least ``2**14`` integer steps, and the accumulator is shi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from snnc import intops, ops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
@@ -30,6 +30,7 @@ from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantize_tensors import TENSOR_RULES
 from snnc.passes.quantize_time import TIME_RULES
 from snnc.passes.quantized_value import Lowered, QValue
+from snnc.passes.weight_rows import Weighted
 from snnc.profile import PROFILES
 from snnc.types import SPIKE, Int
 
@@ -183,8 +184,7 @@ RULES: dict[type[ops.Op], Rule] = {
 
 #: What exact profiles do otherwise.
 EXACT: dict[type[ops.Op], Rule] = {
-    ops.Linear: exact_weights,
-    ops.Conv2d: exact_weights,
+    **dict.fromkeys(get_args(Weighted), exact_weights),
     ops.Neuron: exact_neuron,
     **dict.fromkeys(NORM_RULES, exact_refused),
 }

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snnc import intops, ops
+from snnc import ops
 from snnc.diagnostics import error
 from snnc.exact import Expr, floats, leaf, signs
 from snnc.graph import Node, Value
@@ -18,21 +18,22 @@ from snnc.intops import IntNeuron
 from snnc.params import Param, compact
 from snnc.passes.lower_exact import NotWholeError, lower_exact
 from snnc.passes.quantized_value import Lowered, QValue
+from snnc.passes.weight_rows import Weighted, in_integers, rows_first
 
 _HINT = "compile lava-dl files with --profile loihi, other models with --profile default"
 
 
 def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
-    """Keep the integers of a Linear or Conv2d."""
+    """Keep the integers of a layer with weights."""
     op, source = node.op, low.settled(x[0])
-    assert isinstance(op, ops.Linear | ops.Conv2d), "called for weights only"
+    assert isinstance(op, Weighted), "called for weights only"
     source = replace(source, unit=_scalar(source))
     units = floats(source.unit)
     if units.size > 1 and not (units == units.flat[0]).all():
         text = f"the input of {node.name} has a scale that changes between channels"
         low.problems.append(error("E327", text, node.loc, help=_HINT))
         return
-    weight = op.weight.data.astype(np.float64)
+    weight = rows_first(op)
     bias = None if op.bias is None else op.bias.data.astype(np.float64) / units.reshape(-1)[0]
     for what, data in (("weight", weight), ("bias", bias)):
         if data is None:
@@ -45,12 +46,7 @@ def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:
             return
     codes = Param(compact(weight.astype(np.int64)))
     offset = None if bias is None else Param(compact(bias.astype(np.int64)))
-    if isinstance(op, ops.Linear):
-        made: ops.Op = intops.IntLinear(codes, offset)
-    else:
-        geometry = (op.stride, op.padding, op.dilation, op.groups)
-        made = intops.IntConv2d(codes, offset, 0, *geometry)
-    low.add(node, made, source)
+    low.add(node, in_integers(op, codes, offset), source)
     low.values[node.name, 0] = QValue(Value(node.name), source.unit, source.per_step)
     low.ctx.note(node.name, weights=int(codes.data.size), zero_weights=int((codes.data == 0).sum()))
 

@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc import intops, ops
-from snnc.conv_ops import Pair
 from snnc.diagnostics import error
-from snnc.exact import ONE, Expr, floats, leaf
+from snnc.exact import ONE, Expr, floats, leaf, rearranged
 from snnc.graph import Node, Value
 from snnc.params import Param
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantize_weights import fold_unit
 from snnc.passes.quantized_value import Lowered, QValue, Root
+from snnc.passes.weight_rows import Weighted, in_integers
+from snnc.windows import Sizes
+
+Floats = npt.NDArray[np.float64]
+_Sum = ops.SumPool1d | ops.SumPool2d | ops.SumPool3d
+_Mean = ops.AvgPool1d | ops.AvgPool2d | ops.AvgPool3d
+_Peak = ops.MaxPool1d | ops.MaxPool2d | ops.MaxPool3d
 
 
 def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     op = node.op
-    assert isinstance(op, ops.Linear | ops.Conv2d), "called for weights only"
+    assert isinstance(op, Weighted), "called for weights only"
     source = low.settled(x[0])
-    effective = fold_unit(op, source.unit, low.real.in_edges(node.name)[0], low.real)
-    if effective is None:
-        text = f"the input of {node.name} has a scale that changes within one channel"
-        low.problems.append(error("E223", text, node.loc))
-        return
     if source.per_step and op.bias is not None:
         text = f"{node.name} adds a bias to a mean over time"
         hint = "average after the layer, or sum instead of averaging"
         low.problems.append(error("E224", text, node.loc, help=hint))
         return
-    weights, columns = effective
+    shape = low.out.type_of(source.value).shape
+    axes = range(len(shape) - 1) if isinstance(op, ops.Linear) else range(1, len(shape))
+    source = low.uniform(node, source, tuple(axes)) if axes else source
+    weights, columns = fold_unit(op, source.unit, shape)
     root = Root(node, op, weights, columns)
-    zero = Param(np.zeros(op.weight.shape, np.int8))
-    if isinstance(op, ops.Linear):
-        placeholder: ops.Op = intops.IntLinear(zero)
-    else:
-        placeholder = intops.IntConv2d(zero, None, 0, op.stride, op.padding, op.dilation, op.groups)
-    low.add(node, placeholder, source)
+    low.add(node, in_integers(op, Param(np.zeros(weights.shape, np.int8))), source)
     low.values[node.name, 0] = QValue(Value(node.name), ONE, source.per_step, root)
 
 
-def _pool(make: Callable[[Pair, Pair, Pair], ops.Op], mean: bool) -> Rule:
+def _pool(make: Callable[[Sizes, Sizes, Sizes], ops.Op], mean: bool) -> Rule:
     """A rule for pools: the unit stays, divided by the window for a mean."""
 
     def rule(low: Lowered, node: Node, x: list[QValue]) -> None:
         op, v = node.op, low.passed(node, x[0])
-        assert isinstance(op, ops.SumPool2d | ops.AvgPool2d | ops.MaxPool2d), "pools only"
-        (edge,) = low.real.in_edges(node.name)
-        if not _per_channel(v.unit, low.real[edge.src].types[edge.out].shape):
-            text = f"the input of {node.name} has a scale that changes within one channel"
-            low.problems.append(error("E223", text, node.loc))
-            return
+        assert isinstance(op, _Sum | _Mean | _Peak), "pools only"
+        shape = low.out.type_of(v.value).shape
+        if not _per_channel(v.known, shape):
+            v = low.uniform(node, low.settled(v), tuple(range(1, len(shape))))
         low.add(node, make(op.kernel, op.stride, op.padding), v)
-        area = leaf(float(op.kernel[0] * op.kernel[1])) if mean else ONE
-        low.values[node.name, 0] = v.moved(Value(node.name), lambda unit: unit / area)
+        area = leaf(float(math.prod(op.kernel))) if mean else ONE
+
+        def unit(u: Expr) -> Expr:
+            return _of_channels(u, shape) / area
+
+        low.values[node.name, 0] = v.moved(Value(node.name), unit)
 
     return rule
 
@@ -63,15 +67,21 @@ def _pool(make: Callable[[Pair, Pair, Pair], ops.Op], mean: bool) -> Rule:
 def _per_channel(unit: Expr, shape: tuple[int, ...]) -> bool:
     if unit.number is not None:
         return True
-    full = np.broadcast_to(floats(unit), shape)
-    return bool((full == full[:, :1, :1]).all())
+    full = np.broadcast_to(floats(unit), shape).reshape(shape[0], -1)
+    return bool((full == full[:, :1]).all())
+
+
+def _of_channels(unit: Expr, shape: tuple[int, ...]) -> Expr:
+    """A unit per channel, without the places that a pool changes."""
+    if unit.number is not None:
+        return unit
+    return rearranged(unit, shape, lambda x: x[(slice(None), *[slice(1)] * (len(shape) - 1))])
 
 
 #: The layers' rules.
 LAYER_RULES: dict[type[ops.Op], Rule] = {
-    ops.Linear: _weights,
-    ops.Conv2d: _weights,
-    ops.SumPool2d: _pool(intops.IntSumPool2d, mean=False),
-    ops.AvgPool2d: _pool(intops.IntSumPool2d, mean=True),
-    ops.MaxPool2d: _pool(intops.IntMaxPool2d, mean=False),
+    **dict.fromkeys(get_args(Weighted), _weights),
+    **dict.fromkeys(get_args(_Sum), _pool(intops.IntSumPool, mean=False)),
+    **dict.fromkeys(get_args(_Mean), _pool(intops.IntSumPool, mean=True)),
+    **dict.fromkeys(get_args(_Peak), _pool(intops.IntMaxPool, mean=False)),
 }

@@ -32,6 +32,8 @@ def _integer(op: ops.Op) -> ops.Op:
             return intops.IntExpand(shape)
         case Take(axis, index):
             return intops.IntTake(axis, index)
+        case ops.Upsample(factor):
+            return intops.IntUpsample(factor)
     raise AssertionError(f"{type(op).__name__} does more than move elements")
 
 
@@ -97,6 +99,8 @@ def _padding(pads: list[tuple[int, int]]) -> Callable[[Floats], Floats]:
 
 #: The rules.
 TENSOR_RULES: dict[type[ops.Op], Rule] = {
-    **dict.fromkeys((ops.Reshape, ops.Transpose, ops.Slice, ops.Expand, ops.Take), _move),
+    **dict.fromkeys(
+        (ops.Reshape, ops.Transpose, ops.Slice, ops.Expand, ops.Take, ops.Upsample), _move
+    ),
     ops.Concat: _concat,
 }

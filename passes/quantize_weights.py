@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from snnc import intops, ops
+from snnc import ops
 from snnc.exact import Expr, floats, leaf, nearest
-from snnc.graph import Edge, Graph
 from snnc.params import Param, compact
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import quantized, row_scales, stored
+from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,23 +20,21 @@ Ints = npt.NDArray[np.int64]
 READOUT_BITS = 16
 
 
-def fold_unit(
-    op: ops.Linear | ops.Conv2d, unit: Expr, edge: Edge, graph: Graph
-) -> tuple[Floats, Floats] | None:
-    """Weights times input units, and those units; None if a unit changes within a channel."""
-    shape = graph[edge.src].types[edge.out].shape
-    weight = op.weight.data.astype(np.float64)
+def fold_unit(op: Weighted, unit: Expr, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Weights times input units, and those units, rows first.
+
+    The unit of an input of ``shape`` does not change behind the channels, or before the last axis
+    for a linear layer.
+    """
+    weight = rows_first(op)
     per_input = np.broadcast_to(floats(unit), shape)
     if isinstance(op, ops.Linear):
-        columns = per_input.reshape(-1, shape[-1])
-        if not (columns == columns[:1]).all():
-            return None
-        return weight * columns[0], columns[0]
-    channels = per_input[:, 0, 0]
-    if not (per_input == channels[:, None, None]).all():
-        return None
+        columns = per_input.reshape(-1, shape[-1])[0]
+        return weight * columns, columns
+    channels = per_input.reshape(shape[0], -1)[:, 0]
     group = np.repeat(np.arange(op.groups), len(weight) // op.groups)
-    columns = channels.reshape(op.groups, -1)[group][:, :, None, None]
+    columns = channels.reshape(op.groups, -1)[group]
+    columns = columns.reshape(*columns.shape, *[1] * len(op.stride))
     return weight * columns, columns
 
 
@@ -67,11 +65,11 @@ def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -
         step = leaf(scales) / leaf(float(1 << shift))
         bias = Param(compact(nearest(leaf(op.bias.data) * leaf(ratio) / step)))
     old = low.out[node.name]
-    assert isinstance(old.op, intops.IntLinear | intops.IntConv2d), f"{node.name} has no weights"
+    assert isinstance(old.op, IntWeighted), f"{node.name} has no weights"
     low.out.replace(replace(old, op=replace(old.op, weight=weight, bias=bias, shift=shift)))
     back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
     safe = np.where(root.columns == 0, 1.0, root.columns)
-    low.fake.replace(replace(node, op=replace(op, weight=Param(back / safe))))
+    low.fake.replace(replace(node, op=with_rows(op, back / safe, op.bias)))
     low.ctx.note(node.name, **weight_facts(rows, codes, scales, low.bits), guard_bits=shift)
 
 

@@ -15,11 +15,14 @@ from snnc.graph import Edge, Graph, Node, Value
 from snnc.intops import IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
+from snnc.passes.common_measure import multiples
+from snnc.passes.weight_rows import Weighted, row_shape
 from snnc.profile import Profile
 
 Transform = Callable[[Expr], Expr]
 Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 #: Fractional bits that a common unit of values in different units keeps of the largest.
 COMMON_GUARD = 8
 
@@ -29,13 +32,13 @@ class Root:
     """Weights that wait for their neuron to choose scale and guard bits.
 
     Attributes:
-        node: The real Linear or Conv2d.
-        weights: Its weights times the units of its inputs, float64, in the weight's shape.
-        columns: Those units, broadcasting to the weight.
+        node: The real layer.
+        weights: Its weights times the units of its inputs, rows first.
+        columns: Those units, broadcasting to the weights.
     """
 
     node: Node
-    op: ops.Linear | ops.Conv2d
+    op: Weighted
     weights: Floats
     columns: Floats
 
@@ -47,7 +50,7 @@ class Root:
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape in which one number per row broadcasts against the layer's output."""
-        return (-1, 1, 1) if isinstance(self.op, ops.Conv2d) else (-1,)
+        return row_shape(self.op)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,14 @@ class QValue:
         if self.root is not None:
             return replace(self, value=value, transforms=(*self.transforms, transform))
         return replace(self, value=value, unit=transform(self.unit))
+
+    @property
+    def known(self) -> Expr:
+        """The unit; where it is not known yet, one that differs between rows as it may."""
+        if self.root is None:
+            return self.unit
+        rows = np.arange(1.0, len(self.root.weights) + 1).reshape(self.root.row_shape)
+        return self.resolved(leaf(rows)).unit
 
     def resolved(self, unit: Expr) -> QValue:
         """The value once its root has ``unit``."""
@@ -138,7 +149,10 @@ class Lowered:
         return v if len(self.real.out_edges(node.name)) == 1 else self.settled(v)
 
     def uniform(self, node: Node, v: QValue, axes: tuple[int, ...] | None = None) -> QValue:
-        """The value in a unit that does not change along ``axes`` (None: along none at all)."""
+        """The value in a unit that does not change along ``axes`` (None: along none at all).
+
+        Units that are multiples of one lose nothing.
+        """
         shape = self.out.type_of(v.value).shape
         over = tuple(range(len(shape))) if axes is None else axes
         if v.unit.number is not None:
@@ -147,9 +161,19 @@ class Lowered:
         largest = sizes.max(over, keepdims=axes is not None)
         if (sizes == largest).all():
             first = tuple(slice(1) if a in over else slice(None) for a in range(len(shape)))
-            unit = rearranged(v.unit, shape, lambda x: x[first] if axes else x.reshape(-1)[0])
-            return replace(v, unit=unit)
+            pick = (lambda x: x.reshape(-1)[0]) if axes is None else (lambda x: x[first])
+            return replace(v, unit=rearranged(v.unit, shape, pick))
+        units = np.broadcast_to(floats(v.unit), shape)
+        if (found := multiples(units, over)) is not None:
+            count, unit = found
+            return self.multiplied(node, v, count, unit if axes else unit.reshape(()))
         return self.rescaled(node, v, leaf(largest) / leaf(float(1 << COMMON_GUARD)))
+
+    def multiplied(self, node: Node, v: QValue, count: Ints, unit: Floats) -> QValue:
+        """The value, exactly ``count * unit`` times its integers, in units of ``unit``."""
+        name = self.out.fresh(f"{node.name}.unit")
+        self.out.add(name, IntRescale(Param(compact(count))), v.value, loc=node.loc)
+        return QValue(Value(name), leaf(unit), v.per_step)
 
     def rescaled(self, node: Node, v: QValue, target: Expr) -> QValue:
         """The value in units of ``target``, through an IntRescale unless they are equal."""

@@ -17,6 +17,7 @@ from snnc.intops import (
     IntSum,
     IntTake,
     IntTranspose,
+    IntUpsample,
 )
 from snnc.passes.moves import moved
 from snnc.passes.range_rule import RangeRule
@@ -67,7 +68,9 @@ def same(node: Node, x: list[Interval], steps: int) -> Interval:
 #: The rules.
 TENSOR_RANGES: dict[type, RangeRule] = {
     IntInput: source,
-    **dict.fromkeys((IntReshape, IntTranspose, IntSlice, IntExpand, IntTake), rearranged),
+    **dict.fromkeys(
+        (IntReshape, IntTranspose, IntSlice, IntExpand, IntTake, IntUpsample), rearranged
+    ),
     IntConcat: concat,
     IntSum: add,
     IntRescale: rescale,

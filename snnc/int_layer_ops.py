@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snnc.conv_ops import Pair
 from snnc.op import Op, Types, integers, one
 from snnc.params import Param
 from snnc.types import INT, Int, TensorType
-from snnc.windows import convolved, pooled
+from snnc.windows import Sizes, convolved, pooled, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +30,66 @@ class IntLinear(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class IntConv2d(Op):
-    """``y = (conv(x, weight) << shift) + bias``; weight is (C_out, C_in/groups, kH, kW)."""
+class IntConv(Op):
+    """``y = (conv(x, weight) << shift) + bias``; weight is (C_out, C_in/groups, k, …).
+
+    Over as many axes behind the channels as ``stride``, ``padding`` and ``dilation`` have entries.
+    """
 
     weight: Param
-    bias: Param | None = None
-    shift: int = 0
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
+    bias: Param | None
+    shift: int
+    stride: Sizes
+    padding: Sizes
+    dilation: Sizes
     groups: int = 1
 
     def infer(self, inputs: Types) -> Types:
-        integers(weight=self.weight, bias=self.bias)
         x = one(inputs)
-        shape = convolved(
-            x.shape, self.weight.shape, self.stride, self.padding, self.dilation, self.groups
-        )
-        if self.bias is not None and self.bias.shape != shape[:1]:
-            raise ValueError(f"bias {self.bias} for {shape[0]} channels")
-        return (TensorType(shape, INT, x.clock),)
+        attrs = (self.stride, self.padding, self.dilation, self.groups)
+        return _channels(self, convolved(x.shape, self.weight.shape, *attrs), x)
+
+
+@dataclass(frozen=True, slots=True)
+class IntConvTranspose(Op):
+    """``y = (transposed_conv(x, weight) << shift) + bias``; weight is (C_out, C_in/groups, k, …).
+
+    Element i of x adds ``x[i] * weight[k]`` to ``y[i * stride + k * dilation - padding]``; y has
+    ``extra`` elements more at the end of every axis.  The outputs' channels come first, unlike in
+    torch.
+    """
+
+    weight: Param
+    bias: Param | None
+    shift: int
+    stride: Sizes
+    padding: Sizes
+    extra: Sizes
+    dilation: Sizes
+    groups: int = 1
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        out, per_group, *kernel = self.weight.shape
+        if self.groups < 1 or out % self.groups:
+            raise ValueError(f"{out} channels in {self.groups} group(s)")
+        weight = (per_group * self.groups, out // self.groups, *kernel)
+        attrs = (self.stride, self.padding, self.extra, self.dilation, self.groups)
+        return _channels(self, spread(x.shape, weight, *attrs), x)
+
+
+def _channels(op: IntConv | IntConvTranspose, shape: Sizes, x: TensorType) -> Types:
+    integers(weight=op.weight, bias=op.bias)
+    if op.bias is not None and op.bias.shape != shape[:1]:
+        raise ValueError(f"bias {op.bias} for {shape[0]} channels")
+    return (TensorType(shape, INT, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)
 class _IntPool(Op):
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes
 
     def infer(self, inputs: Types) -> Types:
         x = one(inputs)
@@ -66,13 +98,13 @@ class _IntPool(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class IntSumPool2d(_IntPool):
-    """Sum over windows of (C, H, W); padding adds nothing."""
+class IntSumPool(_IntPool):
+    """Sum over windows of (C, …); padding adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class IntMaxPool2d(_IntPool):
-    """Maximum over windows; padding never wins."""
+class IntMaxPool(_IntPool):
+    """Maximum over windows of (C, …); padding never wins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snnc.op import Types
+from snnc.pool_ops import Upsample
 from snnc.tensor_ops import ArgMax, Concat, Expand, Reduce, Reshape, Slice, Take, Transpose
 from snnc.types import INT
 
@@ -60,6 +61,14 @@ class IntTake(Take):
 
     def infer(self, inputs: Types) -> Types:
         return whole(Take.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntUpsample(Upsample):
+    """Nearest neighbour: each element ``factor`` times along each of the last axes."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(Upsample.infer(self, inputs))
 
 
 @dataclass(frozen=True, slots=True)

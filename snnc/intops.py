@@ -7,7 +7,14 @@ operators; they are defined in the modules named after their kind.
 
 from __future__ import annotations
 
-from snnc.int_layer_ops import IntConv2d, IntEmbedding, IntLinear, IntMaxPool2d, IntSumPool2d
+from snnc.int_layer_ops import (
+    IntConv,
+    IntConvTranspose,
+    IntEmbedding,
+    IntLinear,
+    IntMaxPool,
+    IntSumPool,
+)
 from snnc.int_network_ops import IntInput, IntNeuron, IntOutput, IntRescale, IntSum
 from snnc.int_norm_ops import IntLayerNorm, IntRMSNorm
 from snnc.int_sequence_ops import IntHold, IntReplay, IntTimeFlip, IntTimeMix
@@ -20,6 +27,7 @@ from snnc.int_tensor_ops import (
     IntSlice,
     IntTake,
     IntTranspose,
+    IntUpsample,
 )
 from snnc.int_time_ops import (
     IntRepeat,
@@ -37,8 +45,10 @@ from snnc.op import Op
 INTOPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
-        *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv2d, IntSumPool2d, IntMaxPool2d),
-        *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntReduce, IntArgMax),
+        *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv, IntConvTranspose),
+        *(IntSumPool, IntMaxPool),
+        *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntUpsample),
+        *(IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
         *(IntLayerNorm, IntRMSNorm),
         *(IntRepeat, IntTimeSum, IntTimeMean, IntTimeLast, IntTimeMax, IntTimeStack),
@@ -50,14 +60,15 @@ __all__ = [
     "INTOPS",
     "IntArgMax",
     "IntConcat",
-    "IntConv2d",
+    "IntConv",
+    "IntConvTranspose",
     "IntEmbedding",
     "IntExpand",
     "IntHold",
     "IntInput",
     "IntLayerNorm",
     "IntLinear",
-    "IntMaxPool2d",
+    "IntMaxPool",
     "IntNeuron",
     "IntOutput",
     "IntRMSNorm",
@@ -70,7 +81,7 @@ __all__ = [
     "IntStepRescale",
     "IntStepTable",
     "IntSum",
-    "IntSumPool2d",
+    "IntSumPool",
     "IntTake",
     "IntTimeFlip",
     "IntTimeLast",
@@ -80,4 +91,5 @@ __all__ = [
     "IntTimeStack",
     "IntTimeSum",
     "IntTranspose",
+    "IntUpsample",
 ]

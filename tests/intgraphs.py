@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import sys
@@ -18,13 +19,14 @@ from snnc.graph import Edge, Graph, Value
 from snnc.intops import (
     IntArgMax,
     IntConcat,
-    IntConv2d,
+    IntConv,
+    IntConvTranspose,
     IntEmbedding,
     IntExpand,
     IntHold,
     IntInput,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntReduce,
@@ -36,7 +38,7 @@ from snnc.intops import (
     IntStepRescale,
     IntStepTable,
     IntSum,
-    IntSumPool2d,
+    IntSumPool,
     IntTake,
     IntTimeFlip,
     IntTimeLast,
@@ -46,6 +48,7 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
     IntTranspose,
+    IntUpsample,
 )
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
 from snnc.op import Op
@@ -60,7 +63,7 @@ from tests.computedops import norm
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
 #: Seeds of random graphs in which every operator occurs: ``python -m tests.intgraphs``.
-COVERING = (6, 9, 66, 81, 257, 344)
+COVERING = (4, 16, 24, 66, 221, 366)
 
 
 def proven(graph: Graph, max_steps: int = 64) -> Graph:
@@ -334,24 +337,45 @@ def _linear(b: Builder, value: str) -> str:
     return b.graph.add(b.name("fc"), op, value).name
 
 
+#: Values of fewer elements may be followed by one with more.
+_GROWS = 200
+
+
+def _sizes(b: Builder, value: str, lo: int, hi: int) -> tuple[int, ...]:
+    """A random size for every axis behind the channels."""
+    return tuple(int(n) for n in b.rng.integers(lo, hi, len(b.shape(value)) - 1))
+
+
 def _conv(b: Builder, value: str) -> str:
     channels = b.shape(value)[0]
     groups = int(b.rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
     out = groups * int(b.rng.integers(1, 4))
-    pair = lambda lo, hi: (int(b.rng.integers(lo, hi)), int(b.rng.integers(lo, hi)))  # noqa: E731
-    weight = b.param((out, channels // groups, *pair(1, 4)), -7, 7)
+    size = functools.partial(_sizes, b, value)
+    weight = b.param((out, channels // groups, *size(1, 4)), -7, 7)
     bias = b.param((out,), -50, 50) if b.rng.integers(2) else None
     shift = int(b.rng.integers(3))
-    op = IntConv2d(weight, bias, shift, pair(1, 3), pair(0, 3), pair(1, 3), groups)
+    geometry = size(1, 3), size(0, 3), size(1, 3)
+    op: Op = IntConv(weight, bias, shift, *geometry, groups)
+    if b.rng.random() < 0.4 and b.graph[value].type.size < _GROWS:
+        stride, padding, dilation = geometry
+        op = IntConvTranspose(weight, bias, shift, stride, padding, size(0, 2), dilation, groups)
     return b.graph.add(b.name("conv"), op, value).name
 
 
 def _pool(b: Builder, value: str) -> str:
-    kernel = int(b.rng.integers(1, 4)), int(b.rng.integers(1, 4))
-    stride = int(b.rng.integers(1, 4)), int(b.rng.integers(1, 4))
-    padding = int(b.rng.integers(0, kernel[0])), int(b.rng.integers(0, kernel[1]))
-    kind = [IntSumPool2d, IntMaxPool2d][b.rng.integers(2)]
+    kernel = _sizes(b, value, 1, 4)
+    stride = _sizes(b, value, 1, 4)
+    padding = tuple(int(b.rng.integers(0, k)) for k in kernel)
+    kind = [IntSumPool, IntMaxPool][b.rng.integers(2)]
     return b.graph.add(b.name("pool"), kind(kernel, stride, padding), value).name
+
+
+def _upsample(b: Builder, value: str) -> str:
+    if b.graph[value].type.size >= _GROWS:
+        return _pool(b, value)
+    factor = _sizes(b, value, 1, 3)
+    some = factor[int(b.rng.integers(len(factor))) :]
+    return b.graph.add(b.name("up"), IntUpsample(some), value).name
 
 
 def _reshape(b: Builder, value: str) -> str:
@@ -485,7 +509,7 @@ _SHAPELESS: list[Callable[[Builder, str], str]] = [
     norm,
     _per_step,
 ]
-_SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _reshape]
+_SPATIAL: list[Callable[[Builder, str], str]] = [_conv, _conv, _pool, _upsample, _reshape]
 
 
 def random_graph(seed: int, max_steps: int = 64) -> Graph:
@@ -522,7 +546,7 @@ def _draft(rng: np.random.Generator) -> Graph:
             value = b.graph.add(b.name("repeat"), IntRepeat(), value).name
         if b.graph[value].type.clock.kind is Clock.STEP and rng.random() < 0.12:
             value = _next_loop(b, value)
-        layers = _SHAPELESS + (_SPATIAL if len(b.shape(value)) == 3 else [])
+        layers = _SHAPELESS + (_SPATIAL if len(b.shape(value)) > 1 else [])
         value = layers[rng.integers(len(layers))](b, value)
         if rng.random() < 0.2 and b.graph[value].type.clock.kind is Clock.STEP:
             _output(b, value)
@@ -536,7 +560,8 @@ def _input_shape(rng: np.random.Generator) -> tuple[int, ...]:
     """An image or a vector, sometimes of one element or of thousands."""
     kind = rng.random()
     if kind < 0.5:
-        return tuple(int(n) for n in rng.integers([1, 3, 3], [4, 8, 8]))
+        axes, largest = [(1, 24), (2, 8), (2, 8), (2, 8), (3, 5)][rng.integers(5)]
+        return (int(rng.integers(1, 4)), *(int(n) for n in rng.integers(3, largest, axes)))
     if kind < 0.55:
         return (1,)
     return (int(rng.integers(4990, 5011)),) if kind < 0.56 else (int(rng.integers(1, 20)),)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from snnc.diagnostics import CompileError
 from snnc.graph import Edge, Graph, Node, Value
-from snnc.intops import IntInput, IntOutput
+from snnc.intops import IntInput, IntOutput, IntTimeLast
+from snnc.params import Param
 from snnc.passes.base import run_passes
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
@@ -49,6 +52,7 @@ def _candidates(graph: Graph) -> Iterator[Graph]:
             yield _without(graph, [gone])
     inner = [n for n in graph if not isinstance(n.op, IntInput | IntOutput)]
     for node in inner:
+        yield _read(graph, node)
         yield from _cut(graph, node)
     for node in reversed(inner):
         for edge in graph.in_edges(node.name):
@@ -63,6 +67,16 @@ def _without(graph: Graph, nodes: list[Node]) -> Graph:
     new = graph.copy()
     for node in nodes:
         new.remove(node.name)
+    return new
+
+
+def _read(graph: Graph, node: Node) -> Graph:
+    """That node's value, after the last step, as the only output."""
+    new = _without(graph, [n for n in graph if isinstance(n.op, IntOutput)])
+    value = node.name
+    if node.type.clock.kind is Clock.STEP:
+        value = new.add(new.fresh("last"), IntTimeLast(), value).name
+    new.add(new.fresh("read"), IntOutput(Param(np.array(1.0))), value)
     return new
 
 

@@ -12,15 +12,16 @@ from snnc.backends.c.words import Bounds, fits, hull
 from snnc.diagnostics import Diagnostic, error
 from snnc.graph import Graph, Node
 from snnc.intops import (
-    IntConv2d,
+    IntConv,
+    IntConvTranspose,
     IntHold,
     IntInput,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntRepeat,
-    IntSumPool2d,
+    IntSumPool,
     IntTimeStack,
 )
 from snnc.kernel import Line, State
@@ -70,7 +71,7 @@ def _structure(graph: Graph, node: Node) -> Iterator[Diagnostic]:
     op = node.op
     if isinstance(op, IntInput) and op.clock.kind is Clock.END:
         yield error("E504", f"input {node.name} has clock end", node.loc)
-    if isinstance(op, IntMaxPool2d) and any(
+    if isinstance(op, IntMaxPool) and any(
         p >= k for p, k in zip(op.padding, op.kernel, strict=True)
     ):
         why = f"window {op.kernel}, padding {op.padding}"
@@ -111,7 +112,7 @@ def _sizes(graph: Graph, node: Node) -> Iterator[Diagnostic]:
 
 
 def _sums(graph: Graph, node: Node) -> Iterator[Diagnostic]:
-    if isinstance(node.op, IntLinear | IntConv2d | IntSumPool2d):
+    if isinstance(node.op, IntLinear | IntConv | IntConvTranspose | IntSumPool):
         edge = graph.in_edges(node.name)[0]
         x = bounds_of(graph[edge.src], edge.out)
         if edge.delay:

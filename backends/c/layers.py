@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from snnc.backends.c.events import emit_conv2d, emit_linear, emit_max_pool, emit_pool
+from snnc.backends.c.events import emit_linear
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move
 from snnc.backends.c.neuron import emit_neuron
@@ -13,17 +13,19 @@ from snnc.backends.c.plan import Buffer
 from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce
 from snnc.backends.c.rescale import emit_rescale
 from snnc.backends.c.time_layers import TIME_EMITTERS, emit_copy
+from snnc.backends.c.windows import emit_conv, emit_max_pool, emit_pool
 from snnc.backends.c.words import LIMITS, computed, literal, prefix_sums
 from snnc.intops import (
     IntArgMax,
     IntConcat,
-    IntConv2d,
+    IntConv,
+    IntConvTranspose,
     IntEmbedding,
     IntExpand,
     IntInput,
     IntLayerNorm,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntReduce,
@@ -32,9 +34,10 @@ from snnc.intops import (
     IntRMSNorm,
     IntSlice,
     IntSum,
-    IntSumPool2d,
+    IntSumPool,
     IntTake,
     IntTranspose,
+    IntUpsample,
 )
 from snnc.ops import Op
 
@@ -80,15 +83,16 @@ def emit_sum(layer: Layer) -> None:
 EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntInput: emit_input,
     IntLinear: emit_linear,
-    IntConv2d: emit_conv2d,
-    IntSumPool2d: emit_pool,
-    IntMaxPool2d: emit_max_pool,
+    IntConv: emit_conv,
+    IntConvTranspose: emit_conv,
+    IntSumPool: emit_pool,
+    IntMaxPool: emit_max_pool,
     IntSum: emit_sum,
     IntRescale: emit_rescale,
     IntNeuron: emit_neuron,
     **TIME_EMITTERS,
     IntReshape: emit_copy,
-    **dict.fromkeys((IntTranspose, IntSlice, IntExpand, IntTake), emit_move),
+    **dict.fromkeys((IntTranspose, IntSlice, IntExpand, IntTake, IntUpsample), emit_move),
     IntConcat: emit_concat,
     IntReduce: emit_reduce,
     IntArgMax: emit_argmax,

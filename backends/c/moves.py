@@ -10,7 +10,7 @@ from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import computed
-from snnc.intops import IntConcat, IntExpand, IntSlice, IntTake, IntTranspose
+from snnc.intops import IntConcat, IntExpand, IntSlice, IntTake, IntTranspose, IntUpsample
 from snnc.op import Op
 from snnc.params import Param
 
@@ -45,6 +45,10 @@ def walk(op: Op, shape: tuple[int, ...]) -> tuple[list[Axis], int]:
         case IntTake(axis, index):
             taken = Axis(index.data.size, plain[axis].stride, index)
             axes = [*plain[:axis], taken, *plain[axis + 1 :]]
+        case IntUpsample(factor):
+            times = (*[1] * (len(shape) - len(factor)), *factor)
+            pairs = zip(plain, times, strict=True)
+            axes = [part for own, n in pairs for part in (own, Axis(n, 0))]
         case _:
             raise AssertionError(f"{type(op).__name__} does more than move elements")
     return merged(axes), start

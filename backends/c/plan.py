@@ -16,16 +16,17 @@ from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
-    IntConv2d,
+    IntConv,
+    IntConvTranspose,
     IntHold,
     IntInput,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntRepeat,
     IntReshape,
-    IntSumPool2d,
+    IntSumPool,
     IntTimeLast,
     IntTimeMax,
     IntTimeMean,
@@ -36,7 +37,7 @@ from snnc.time_ops import Sequence
 from snnc.types import Clock, Int
 
 #: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
-EVENT_OPS = (IntLinear, IntConv2d, IntSumPool2d, IntMaxPool2d)
+EVENT_OPS = (IntLinear, IntConv, IntConvTranspose, IntSumPool, IntMaxPool)
 #: Operators that collect something in every step although their value is of clock END.
 COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
 
@@ -138,7 +139,7 @@ class Plan:
                 part = f"y{out}_{kernel.outputs[out]}"
             case IntLinear() if pairs := self.pairs(node):
                 ctype = pairs.ctype
-            case IntLinear() | IntSumPool2d():
+            case IntLinear() | IntSumPool():
                 # events add up in place, so the array also holds every partial sum
                 (source,) = self.operands(node)
                 ctype = computed(bounds, sum_bounds(node.op, source.bounds))

@@ -7,19 +7,21 @@ inputs contributing nothing.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from snnc.backends.c.words import Bounds, hull
-from snnc.intops import IntConv2d, IntLinear, IntSumPool2d
+from snnc.intops import IntConv, IntConvTranspose, IntLinear, IntSumPool
 
-SummingOp = IntLinear | IntConv2d | IntSumPool2d
+SummingOp = IntLinear | IntConv | IntConvTranspose | IntSumPool
 
 
 def raw_bounds(op: SummingOp, x: Bounds) -> Bounds:
     """Interval of all partial sums of ``weight * x``, before shift and bias."""
     lo, hi = hull(x, (0, 0))
-    if isinstance(op, IntSumPool2d):
-        count = op.kernel[0] * op.kernel[1]
+    if isinstance(op, IntSumPool):
+        count = math.prod(op.kernel)
         return count * lo, count * hi
     w = op.weight.data.reshape(op.weight.shape[0], -1)
     # Weights have at most 32 bits and rows fewer than 2**31 elements: no overflow.
@@ -32,7 +34,7 @@ def raw_bounds(op: SummingOp, x: Bounds) -> Bounds:
 def sum_bounds(op: SummingOp, x: Bounds) -> Bounds:
     """Interval of all that an accumulator holds: one input, partial, shifted and biased sums."""
     raw = raw_bounds(op, x)
-    if isinstance(op, IntSumPool2d):
+    if isinstance(op, IntSumPool):
         return hull(x, raw)
     shifted = raw[0] << op.shift, raw[1] << op.shift
     bias = (0, 0)

@@ -18,15 +18,8 @@ _HERE = Path(__file__).parent
 
 #: The files that make the simulator.
 SOURCES = (
-    "simulator",
-    "program",
-    "arithmetic",
-    "layers",
-    "tensors",
-    "reductions",
-    "norms",
-    "steps",
-    "arrays",
+    *("simulator", "program", "arithmetic", "steps", "arrays"),
+    *("layers", "windows", "tensors", "reductions", "norms"),
 )
 #: What the simulator computes; anything else is not an integer program.
 SUPPORTED = frozenset({*OPERATORS, *AT_STEP, *COLLECTORS, *SEQUENCES, "IntInput", "IntNeuron"})

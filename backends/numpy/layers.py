@@ -5,57 +5,57 @@ from __future__ import annotations
 import numpy as np
 
 from snnc.backends.numpy.program import Array, Operator, Program, Record
+from snnc.backends.numpy.windows import convolution, transposed, windows
 
 
-def _finish(acc: Array, node: Record, program: Program, spatial: bool) -> Array:
+def _finish(acc: Array, node: Record, program: Program, behind: int) -> Array:
+    """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
     a = node["attributes"]
     y: Array = acc.astype(np.int64) << a["shift"]
     if a["bias"] is None:
         return y
-    bias = program.param(a["bias"])
-    return np.asarray(y + (bias[:, None, None] if spatial else bias))
+    return np.asarray(y + program.param(a["bias"]).reshape(-1, *[1] * behind))
 
 
 def linear(program: Program, node: Record, operands: list[Array]) -> Array:
     """``((weight @ x) << shift) + bias``."""
     w = program.exact[node["name"]]
-    return _finish(operands[0].astype(w.dtype) @ w.T, node, program, spatial=False)
+    return _finish(operands[0].astype(w.dtype) @ w.T, node, program, 0)
 
 
-def _windows(x: Array, kernel: tuple[int, int], a: Record, fill: int) -> Array:
-    """Windows of (N, C, H, W) as (N, C, H', W', kH, kW)."""
-    (ph, pw), (sh, sw), (dh, dw) = a["padding"], a["stride"], a.get("dilation", (1, 1))
-    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=fill)
-    reach = (dh * (kernel[0] - 1) + 1, dw * (kernel[1] - 1) + 1)
-    view = np.lib.stride_tricks.sliding_window_view(x, reach, (2, 3))
-    return view[:, :, ::sh, ::sw, ::dh, ::dw]
-
-
-def conv2d(program: Program, node: Record, operands: list[Array]) -> Array:
+def conv(program: Program, node: Record, operands: list[Array]) -> Array:
     """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch."""
-    a, w = node["attributes"], program.exact[node["name"]]
-    out, per_group, kh, kw = w.shape
-    groups = a["groups"]
-    x = _windows(operands[0].astype(w.dtype), (kh, kw), a, 0)
-    n, _, height, width = x.shape[:4]
-    x = x.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, groups, per_group * kh * kw)
-    parts = [x[:, g] @ part.reshape(len(part), -1).T for g, part in enumerate(np.split(w, groups))]
-    acc = np.concatenate(parts, 1).reshape(n, height, width, out).transpose(0, 3, 1, 2)
-    return _finish(acc, node, program, spatial=True)
+    w, a = program.exact[node["name"]], node["attributes"]
+    geometry = (a[k] for k in ("stride", "padding", "dilation", "groups"))
+    acc = convolution(operands[0].astype(w.dtype), w, *geometry)
+    return _finish(acc, node, program, w.ndim - 2)
+
+
+def conv_transpose(program: Program, node: Record, operands: list[Array]) -> Array:
+    """``(transposed_conv(x, weight) << shift) + bias``."""
+    w, a = program.exact[node["name"]], node["attributes"]
+    geometry = (a[k] for k in ("stride", "padding", "extra", "dilation", "groups"))
+    acc = transposed(operands[0].astype(w.dtype), w, *geometry)
+    return _finish(acc, node, program, w.ndim - 2)
+
+
+def _pooled(node: Record, x: Array, fill: int) -> tuple[Array, tuple[int, ...]]:
+    """Windows, and their own axes."""
+    a = node["attributes"]
+    found = windows(x, a["kernel"], a["stride"], a["padding"], fill)
+    return found, tuple(range(x.ndim, found.ndim))
 
 
 def sum_pool(program: Program, node: Record, operands: list[Array]) -> Array:
     """Sum over windows."""
-    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], 0)
-    return np.asarray(windows.sum((4, 5)))
+    found, axes = _pooled(node, operands[0], 0)
+    return np.asarray(found.sum(axes))
 
 
 def max_pool(program: Program, node: Record, operands: list[Array]) -> Array:
     """Maximum over windows; the padding is smaller than any value."""
-    lowest = np.iinfo(np.int64).min
-    windows = _windows(operands[0], node["attributes"]["kernel"], node["attributes"], lowest)
-    peak: Array = windows.max((4, 5))
-    return peak
+    found, axes = _pooled(node, operands[0], np.iinfo(np.int64).min)
+    return np.asarray(found.max(axes))
 
 
 def embedding(program: Program, node: Record, operands: list[Array]) -> Array:
@@ -67,7 +67,8 @@ def embedding(program: Program, node: Record, operands: list[Array]) -> Array:
 LAYERS: dict[str, Operator] = {
     "IntLinear": linear,
     "IntEmbedding": embedding,
-    "IntConv2d": conv2d,
-    "IntSumPool2d": sum_pool,
-    "IntMaxPool2d": max_pool,
+    "IntConv": conv,
+    "IntConvTranspose": conv_transpose,
+    "IntSumPool": sum_pool,
+    "IntMaxPool": max_pool,
 }

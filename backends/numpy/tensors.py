@@ -48,6 +48,14 @@ def take(program: Program, node: Record, operands: list[Array]) -> Array:
     return np.take(operands[0], program.param(a["index"]), a["axis"] + 1)
 
 
+def upsample(program: Program, node: Record, operands: list[Array]) -> Array:
+    """Each element ``factor`` times along the last axes."""
+    y, factors = operands[0], node["attributes"]["factor"]
+    for axis, factor in enumerate(factors, y.ndim - len(factors)):
+        y = np.repeat(y, factor, axis)
+    return y
+
+
 #: The operators, by name.
 TENSORS: dict[str, Operator] = {
     "IntRescale": rescale,
@@ -58,6 +66,7 @@ TENSORS: dict[str, Operator] = {
     "IntConcat": lambda program, node, x: np.concatenate(x, node["attributes"]["axis"] + 1),
     "IntExpand": expand,
     "IntTake": take,
+    "IntUpsample": upsample,
     "IntRepeat": lambda program, node, x: x[0],
     "IntHold": lambda program, node, x: x[0],
     "IntOutput": lambda program, node, x: x[0],

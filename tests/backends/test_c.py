@@ -20,7 +20,7 @@ from snnc.intops import (
     INTOPS,
     IntInput,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntTimeSum,
@@ -330,7 +330,7 @@ def test_all_problems_are_reported_with_their_places() -> None:
 def test_a_window_of_padding_alone_is_refused() -> None:
     graph = Graph("pool")
     graph.add("x", IntInput((1, 4, 4), Clock.ONCE, 0, 1, 1.0))
-    graph.add("pool", IntMaxPool2d((1, 1), (1, 1), (1, 1)), "x")
+    graph.add("pool", IntMaxPool((1, 1), (1, 1), (1, 1)), "x")
     for name in ("x", "pool"):
         node = graph[name]
         graph.replace(replace(node, types=(replace(node.type, dtype=Int(0, 1)),)))

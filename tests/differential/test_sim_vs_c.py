@@ -9,24 +9,25 @@ import numpy as np
 import pytest
 
 from snnc.backends.c.backend import CBackend
-from snnc.conv_ops import Pair
 from snnc.graph import Graph, Value
 from snnc.intops import (
-    IntConv2d,
+    IntConv,
+    IntConvTranspose,
     IntInput,
     IntLinear,
-    IntMaxPool2d,
+    IntMaxPool,
     IntNeuron,
     IntOutput,
     IntRepeat,
     IntRescale,
     IntReshape,
     IntSum,
-    IntSumPool2d,
+    IntSumPool,
     IntTimeLast,
     IntTimeMax,
     IntTimeStack,
     IntTimeSum,
+    IntUpsample,
 )
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line
 from snnc.op import Op
@@ -34,6 +35,7 @@ from snnc.params import Param
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock
+from snnc.windows import Sizes
 from tests import lavagraphs, realgraphs
 from tests.absolutekernels import KERNELS, network
 from tests.intgraphs import (
@@ -101,17 +103,29 @@ def weights(*shape: int, top: int = 7, seed: int = 0) -> Param:
 RANGES = pytest.mark.parametrize(
     ("lo", "hi"), [(0, 1), (-1, 1), (0, 255), (-300, 20), (-(1 << 33), 1 << 34)]
 )
-CONVOLUTIONS: list[tuple[Pair, Pair, Pair, int]] = [  # stride, padding, dilation, groups
-    ((1, 1), (0, 0), (1, 1), 1),
-    ((2, 1), (1, 2), (1, 1), 1),
-    ((1, 3), (2, 2), (2, 1), 2),
-    ((2, 2), (1, 1), (1, 2), 4),
-]
-POOLS: list[tuple[Pair, Pair, Pair]] = [  # window, stride, padding
-    ((2, 2), (2, 2), (0, 0)),
-    ((3, 2), (1, 2), (1, 1)),
-    ((2, 3), (3, 4), (1, 2)),
-]
+Geometry = tuple[Sizes, Sizes, Sizes, int]
+CONVOLUTIONS: dict[Sizes, list[Geometry]] = {  # of an image: stride, padding, dilation, groups
+    (4, 9): [((1,), (0,), (1,), 1), ((2,), (3,), (2,), 2), ((3,), (1,), (1,), 4)],
+    (4, 6, 7): [
+        ((1, 1), (0, 0), (1, 1), 1),
+        ((2, 1), (1, 2), (1, 1), 1),
+        ((1, 3), (2, 2), (2, 1), 2),
+        ((2, 2), (1, 1), (1, 2), 4),
+    ],
+    (4, 4, 3, 5): [
+        ((1, 1, 1), (0, 0, 0), (1, 1, 1), 1),
+        ((2, 1, 3), (1, 2, 0), (1, 2, 1), 2),
+    ],
+}
+POOLS: dict[Sizes, list[tuple[Sizes, Sizes, Sizes]]] = {  # of an image: window, stride, padding
+    (2, 9): [((3,), (2,), (1,)), ((2,), (4,), (0,))],
+    (2, 7, 6): [
+        ((2, 2), (2, 2), (0, 0)),
+        ((3, 2), (1, 2), (1, 1)),
+        ((2, 3), (3, 4), (1, 2)),
+    ],
+    (2, 3, 4, 3): [((2, 3, 1), (1, 2, 2), (1, 1, 0))],
+}
 
 
 @RANGES
@@ -145,16 +159,29 @@ def test_linear_whose_sum_exceeds_32_bits(tmp_path: Path) -> None:
 
 
 @RANGES
-def test_conv2d(tmp_path: Path, lo: int, hi: int) -> None:
-    bias = weights(8, top=50)
-    ops = [IntConv2d(weights(8, 4 // c[-1], 3, 2), bias, i, *c) for i, c in enumerate(CONVOLUTIONS)]
-    assert_equal(fan(*ops, shape=(4, 6, 7), lo=lo, hi=hi), tmp_path)
+@pytest.mark.parametrize("shape", CONVOLUTIONS)
+def test_convolutions(tmp_path: Path, lo: int, hi: int, shape: Sizes) -> None:
+    bias, kernel = weights(8, top=50), (3, 2, 2)[: len(shape) - 1]
+    ops: list[Op] = []
+    for i, (stride, padding, dilation, groups) in enumerate(CONVOLUTIONS[shape]):
+        weight = weights(8, 4 // groups, *kernel)
+        ops.append(IntConv(weight, bias, i, stride, padding, dilation, groups))
+        extra = tuple(s - 1 for s in stride)
+        ops.append(IntConvTranspose(weight, bias, i, stride, padding, extra, dilation, groups))
+    assert_equal(fan(*ops, shape=shape, lo=lo, hi=hi), tmp_path, samples=3, steps=4)
 
 
 @RANGES
-def test_pools(tmp_path: Path, lo: int, hi: int) -> None:
-    ops = [kind(*p) for kind in (IntSumPool2d, IntMaxPool2d) for p in POOLS]
-    assert_equal(fan(*ops, shape=(2, 7, 6), lo=lo, hi=hi), tmp_path)
+@pytest.mark.parametrize("shape", POOLS)
+def test_pools(tmp_path: Path, lo: int, hi: int, shape: Sizes) -> None:
+    ops = [kind(*p) for kind in (IntSumPool, IntMaxPool) for p in POOLS[shape]]
+    assert_equal(fan(*ops, shape=shape, lo=lo, hi=hi), tmp_path, samples=3, steps=4)
+
+
+@RANGES
+def test_upsampling(tmp_path: Path, lo: int, hi: int) -> None:
+    ops = [IntUpsample(f) for f in ((3,), (1, 2), (2, 1, 3), (1, 2, 2, 1))]
+    assert_equal(fan(*ops, shape=(2, 3, 2, 3), lo=lo, hi=hi), tmp_path, samples=3, steps=4)
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
@@ -329,7 +356,7 @@ def test_several_outputs_of_a_neuron_feed_events(tmp_path: Path) -> None:
 
 
 def test_a_spike_list_of_more_than_65536_neurons(tmp_path: Path) -> None:
-    op = IntSumPool2d((64, 64), (64, 64))
+    op = IntSumPool((64, 64), (64, 64), (0, 0))
     assert_equal(fan(op, shape=(17, 64, 64)), tmp_path, samples=2, steps=2)
 
 
