@@ -13,7 +13,8 @@ def has_pool(graph: Graph) -> bool:
 
 
 def test_what_does_not_matter_goes() -> None:
-    graph = next(g for g in map(random_graph, range(200)) if has_pool(g) and len(g) > 9)
+    graphs = (g for g in map(random_graph, range(200)) if has_pool(g) and len(g) > 9)
+    graph = next(g for g in graphs if g.phases < 2)  # else what leads to the second loop stays
     small = shrink(graph, has_pool)
     kinds = [type(n.op) for n in small if not isinstance(n.op, IntInput | IntOutput)]
     assert IntMaxPool in kinds
