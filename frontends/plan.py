@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from snnc.diagnostics import fail
+from snnc.frontends.example import keys_of, parts
 from snnc.frontends.module_copy import HALF
 from snnc.frontends.recipe import Recipe, resize
 from snnc.frontends.step_sizes import runs_resized, with_tables
@@ -50,13 +51,15 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
     Raises:
         CompileError: E137 a state but no loop, E139 what cannot be guessed.
     """
-    inputs = _tensors(example)
+    inputs, keys = _tensors(example), keys_of(example)
     joined = wish.time_axis == wish.batch_axis == 0 and not wish.static
     if joined:
         inputs, wish = _split(inputs, wish)
     attributes = _step_attributes(module, wish.steps_attribute)
     parameters = _parameters(module)
-    keyword = next((p for p in parameters[len(inputs) :] if p.name in STEP_NAMES), None)
+    keyword = next(
+        (p for p in parameters[1 if keys else len(inputs) :] if p.name in STEP_NAMES), None
+    )
     steps = wish.steps or _steps(inputs, wish, attributes, keyword)
     if wish.readout not in READOUTS:
         text = f"there is no readout {wish.readout!r}"
@@ -66,7 +69,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
         own_counts, steps = attributes, next(iter(attributes.values()))
     candidates = _time_axes(inputs, wish, steps)
     if steps is None:
-        raise _unknown_steps(module, inputs)
+        raise _unknown_steps(module, inputs, keys)
 
     def recipe_for(times: tuple[int | None, ...]) -> Recipe:
         chosen = [n for n, v in attributes.items() if v == steps]
@@ -86,6 +89,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
             joined=joined,
             batch_attributes=_batch_attributes(module, len(inputs[0])) if joined else (),
             own_counts=own_counts,
+            keys=keys,
         )
 
     recipes = [recipe_for(times) for times in candidates]
@@ -96,7 +100,7 @@ def resolve(module: nn.Module, example: Any, wish: Wish) -> tuple[Recipe, list[s
     if recipe.loop:
         recipe.step_attributes, recipe.step_keyword, recipe.own_counts = (), None, {}
     _check_axes(recipe)
-    return recipe, _names(parameters, len(inputs)), steps
+    return recipe, list(keys) or _names(parameters, len(inputs)), steps
 
 
 def _split(inputs: tuple[torch.Tensor, ...], wish: Wish) -> tuple[tuple[torch.Tensor, ...], Wish]:
@@ -119,14 +123,15 @@ def _batch_attributes(module: nn.Module, batch: int) -> tuple[str, ...]:
 
 
 def _tensors(example: Any) -> tuple[torch.Tensor, ...]:
-    parts = example if isinstance(example, tuple | list) else (example,)
     out = []
-    for x in parts:
+    for x in parts(example):
         if isinstance(x, np.ndarray):
             x = torch.from_numpy(x)
         if not isinstance(x, torch.Tensor):
             text = f"the example holds {type(x).__name__}, not a tensor"
-            raise fail("E139", text, help="pass a tensor, or a tuple of tensors, as forward takes")
+            raise fail(
+                "E139", text, help="pass a tensor, a tuple or a dict of tensors, as forward takes"
+            )
         out.append(x.detach().float() if x.dtype in HALF else x.detach())
     if not out:
         raise fail("E139", "the example is empty")
@@ -243,8 +248,10 @@ def _check_axes(recipe: Recipe) -> None:
             raise fail("E139", text, help="pass batch_axis=None for an example without batch")
 
 
-def _unknown_steps(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Exception:
-    recipe = Recipe(module, inputs, (None,) * len(inputs), (None,) * len(inputs))
+def _unknown_steps(
+    module: nn.Module, inputs: tuple[torch.Tensor, ...], keys: tuple[str, ...]
+) -> Exception:
+    recipe = Recipe(module, inputs, (None,) * len(inputs), (None,) * len(inputs), keys=keys)
     if _keeps_state(recipe, 1):
         return fail(
             "E137",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ class Recipe:
     Attributes:
         module: The user's module, never modified.
         inputs: Example inputs.
+        keys: Of the inputs, if the module takes them as one dict; else empty.
         time_axes: Per input, its time axis, or None for an input that is the same at every step.
         batch_axes: Per input, its batch axis, or None for a single sample.
         step_attributes: Dotted attributes that hold the number of steps.
@@ -55,6 +56,11 @@ class Recipe:
     table_steps: int = 0
     frozen: bool = False
     own_counts: dict[str, int] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+
+    def arguments(self, inputs: Sequence[torch.Tensor]) -> tuple[Any, ...]:
+        """The inputs as ``forward`` takes them."""
+        return (dict(zip(self.keys, inputs, strict=True)),) if self.keys else tuple(inputs)
 
     def own_steps(self, default: int) -> int:
         """Number of steps of the example."""

@@ -50,7 +50,9 @@ class Unrolled(nn.Module):
 
     def _call(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
         keyword = self.recipe.step_keyword
-        out = self.model(*inputs, **({keyword: self.steps} if keyword else {}))
+        out = self.model(
+            *self.recipe.arguments(inputs), **({keyword: self.steps} if keyword else {})
+        )
         return self._flat(out)
 
     def _loop(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -61,10 +63,12 @@ class Unrolled(nn.Module):
         if batch is not None:
             state = pytree.tree_map_only(torch.Tensor, lambda s: s.expand(batch, *s.shape), state)
         for t in range(self.steps):
-            now = [
-                x if a is None else x.select(a, t)
-                for x, a in zip(inputs, recipe.time_axes, strict=True)
-            ]
+            now = recipe.arguments(
+                [
+                    x if a is None else x.select(a, t)
+                    for x, a in zip(inputs, recipe.time_axes, strict=True)
+                ]
+            )
             if not recipe.explicit_state:
                 out = self.model(*now)
             elif _several(recipe.state):

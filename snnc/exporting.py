@@ -88,8 +88,9 @@ def export(
 
     Args:
         module: Trained; it is copied and put in eval mode.
-        example: What ``forward`` takes: a tensor or a tuple of tensors, with a batch axis.  For
-            a module of one step: all steps, along ``time_axis``, or one step that repeats.
+        example: What ``forward`` takes: a tensor, a tuple of tensors, or a dict of tensors as one
+            argument, with a batch axis.  For a module of one step: all steps, along
+            ``time_axis``, or one step that repeats.
         path: Of the file to write, e.g. ``model.pt``; None writes nothing.
         steps: Number of time steps; by default the size of the time axis, or of an attribute
             such as ``num_steps``.
@@ -113,11 +114,12 @@ def export(
         CompileError: Everything that stands in the way: E116, E117, E130-E139, E210, E301.
     """
     from snnc.frontends.arguments import check_arguments, check_calibration
+    from snnc.frontends.example import parts
     from snnc.frontends.from_torch import export_module
     from snnc.frontends.plan import Wish, resolve
     from snnc.frontends.ranges import observed
 
-    check_arguments(module, example, steps, time_axis=time_axis, batch_axis=batch_axis)
+    check_arguments(module, example, steps, outputs, time_axis=time_axis, batch_axis=batch_axis)
     explicit = state is not _NO_STATE
     wish = Wish(
         steps=steps,
@@ -135,8 +137,9 @@ def export(
     if calibration is not None:
         check_calibration(calibration, example, recipe)
     data = example if calibration is None else calibration
-    parts = data if isinstance(data, tuple | list) else (data,)
-    wide = (x.detach().float().cpu() if hasattr(x, "detach") else x for x in parts)
+    wide = (
+        x.detach().float().cpu() if hasattr(x, "detach") else x for x in parts(data, recipe.keys)
+    )
     ranges = {n: observed(x) for n, x in zip(names, wide, strict=True)}
     title = name or type(module).__name__
     with progress():

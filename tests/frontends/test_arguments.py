@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from snnc import ops
 from snnc.diagnostics import CompileError
 from snnc.exporting import export
 
@@ -60,6 +61,8 @@ def refused(code: str, net: Any, x: Any, **options: Any) -> str:
         {"calibration": torch.zeros(3, 7)},
         {"calibration": torch.zeros(0, 5)},
         {"calibration": (torch.zeros(3, 5), torch.zeros(3, 5))},
+        {"calibration": {"x": torch.zeros(3, 5)}},
+        *({"outputs": names} for names in ("abc", 3, ["a", "a"], [""], [None])),
     ],
     ids=lambda options: repr(options).replace("\n", ""),
 )
@@ -111,3 +114,54 @@ def test_dropout_that_is_always_on() -> None:
 def test_data_dependent_branch_prints_nothing_of_torch(capsys: pytest.CaptureFixture[str]) -> None:
     refused("E130", Net("branch"), example())
     assert set(capsys.readouterr().err.splitlines()) == {"of the user"}
+
+
+class Described(nn.Module):
+    """Takes a dict: events at every step, and a context that is the same at all."""
+
+    def __init__(self, steps: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.side, self.steps = nn.Linear(5, 6), nn.Linear(3, 6), steps
+        self.v: Any = None
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if self.steps:
+            self.v = 0.0 if self.v is None else self.v
+            self.v = 0.8 * self.v + self.fc(batch["events"]) + self.side(batch["context"])
+            return {"spikes": (self.v > 0.3).float()}
+        v, out = torch.zeros(len(batch["events"]), 6), []
+        for t in range(batch["events"].shape[1]):
+            v = 0.8 * v + self.fc(batch["events"][:, t]) + self.side(batch["context"])
+            s = (v > 0.3).float()
+            v = v - s
+            out.append(s)
+        return {"spikes": torch.stack(out, 1)}
+
+    def reset(self) -> None:
+        self.v = None
+
+
+def described(samples: int = 4) -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(2)
+    events = torch.rand(samples, 7, 5, generator=random)
+    return {"context": torch.rand(samples, 3, generator=random), "events": events}
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["whole", "step"])
+def test_a_dict_of_tensors_is_one_argument(steps: bool) -> None:
+    like = {"events": torch.rand(2, 7, 5) * 9, "context": torch.rand(2, 3)}
+    options = {"time_axis": 1, "steps": 7}
+    report = export(Described(steps), described(), calibration=like, **options)
+    largest = {n.name: n.op.hi for n in report.graph.nodes if isinstance(n.op, ops.Input)}
+    assert [x["name"] for x in report.model.meta["inputs"]] == ["context", "events"]
+    assert largest["context"] < 1 < largest["events"]
+    assert report.checks["numeric"]["exact"]
+    assert min(report.checks["numeric"]["active"].values()) > 0
+
+
+def test_dicts_that_do_not_fit() -> None:
+    by_number = dict(enumerate(described().values()))
+    assert "keys are names" in refused("E116", Described(False), by_number, time_axis=1)
+    text = refused("E139", Described(False), {**described(), "tag": "a"}, time_axis=1)
+    assert "str, not a tensor" in text
