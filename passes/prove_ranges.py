@@ -20,6 +20,7 @@ from snnc.graph import Edge, Graph, Node
 from snnc.interval import Interval, RangeOverflowError, ZeroDivisorError
 from snnc.kernel import PREDICATES, Kernel
 from snnc.ops import Op
+from snnc.passes.attention_ranges import ATTENTION_RANGES
 from snnc.passes.base import Context, Pass
 from snnc.passes.kernel_ranges import annotate, kernel_ranges
 from snnc.passes.layer_ranges import LAYER_RANGES
@@ -140,7 +141,7 @@ def _known(graph: Graph, nodes: list[Node]) -> dict[tuple[str, int], Interval]:
     for node in nodes:
         if isinstance(node.op, intops.IntNeuron):
             for i, out in enumerate(node.op.kernel.outputs):
-                if (interval := _fixed_range(node.op.kernel, out)) is not None:
+                if (interval := fixed_range(node.op.kernel, out)) is not None:
                     found[node.name, i] = interval.broadcast(node.op.shape)
     spikes = {place for place, interval in found.items() if interval.bounds == (0, 1)}
     for name, bounds in moved_spikes(graph, lambda e: (e.src, e.out) in spikes).items():
@@ -148,7 +149,8 @@ def _known(graph: Graph, nodes: list[Node]) -> dict[tuple[str, int], Interval]:
     return found
 
 
-def _fixed_range(kernel: Kernel, name: str) -> Interval | None:
+def fixed_range(kernel: Kernel, name: str) -> Interval | None:
+    """What a kernel's value is whatever feeds it, or None: a flag, or a value that is clamped."""
     line = kernel.line(name)
     while line is not None and line.fn == "copy":
         line = kernel.line(line.args[0])
@@ -199,6 +201,7 @@ def _overflow(node: Node) -> Diagnostic:
 RANGES: dict[type[Op], RangeRule] = {
     **LAYER_RANGES,
     **NORM_RANGES,
+    **ATTENTION_RANGES,
     **TENSOR_RANGES,
     **REDUCTION_RANGES,
     **TIME_RANGES,

@@ -21,6 +21,7 @@ from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
 from snnc.passes.moved_spikes import moved_spikes
+from snnc.passes.quantize_attention import ATTENTION_RULES
 from snnc.passes.quantize_exact import exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
@@ -176,6 +177,7 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
 RULES: dict[type[ops.Op], Rule] = {
     **LAYER_RULES,
     **NORM_RULES,
+    **ATTENTION_RULES,
     **TENSOR_RULES,
     **REDUCTION_RULES,
     **TIME_RULES,
@@ -186,5 +188,5 @@ RULES: dict[type[ops.Op], Rule] = {
 EXACT: dict[type[ops.Op], Rule] = {
     **dict.fromkeys(get_args(Weighted), exact_weights),
     ops.Neuron: exact_neuron,
-    **dict.fromkeys(NORM_RULES, exact_refused),
+    **dict.fromkeys((*NORM_RULES, ops.Softmax), exact_refused),
 }

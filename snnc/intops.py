@@ -7,6 +7,7 @@ operators; they are defined in the modules named after their kind.
 
 from __future__ import annotations
 
+from snnc.int_attention_ops import IntMatmul, IntSoftmax
 from snnc.int_layer_ops import (
     IntConv,
     IntConvTranspose,
@@ -50,7 +51,7 @@ INTOPS: dict[str, type[Op]] = {
         *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntUpsample),
         *(IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
-        *(IntLayerNorm, IntRMSNorm),
+        *(IntLayerNorm, IntRMSNorm, IntMatmul, IntSoftmax),
         *(IntRepeat, IntTimeSum, IntTimeMean, IntTimeLast, IntTimeMax, IntTimeStack),
         *(IntStepTable, IntStepRescale, IntHold, IntReplay, IntTimeFlip, IntTimeMix),
     )
@@ -68,6 +69,7 @@ __all__ = [
     "IntInput",
     "IntLayerNorm",
     "IntLinear",
+    "IntMatmul",
     "IntMaxPool",
     "IntNeuron",
     "IntOutput",
@@ -78,6 +80,7 @@ __all__ = [
     "IntRescale",
     "IntReshape",
     "IntSlice",
+    "IntSoftmax",
     "IntStepRescale",
     "IntStepTable",
     "IntSum",

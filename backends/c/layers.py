@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from snnc.backends.c.attention import emit_matmul, emit_softmax
 from snnc.backends.c.events import emit_linear
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move
@@ -25,6 +26,7 @@ from snnc.intops import (
     IntInput,
     IntLayerNorm,
     IntLinear,
+    IntMatmul,
     IntMaxPool,
     IntNeuron,
     IntOutput,
@@ -33,6 +35,7 @@ from snnc.intops import (
     IntReshape,
     IntRMSNorm,
     IntSlice,
+    IntSoftmax,
     IntSum,
     IntSumPool,
     IntTake,
@@ -97,6 +100,8 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntReduce: emit_reduce,
     IntArgMax: emit_argmax,
     IntEmbedding: emit_embedding,
+    IntMatmul: emit_matmul,
+    IntSoftmax: emit_softmax,
     IntLayerNorm: emit_norm,
     IntRMSNorm: emit_norm,
     IntOutput: emit_copy,

@@ -11,10 +11,16 @@ import math
 
 import numpy as np
 
-from snnc.backends.c.words import Bounds, hull
+from snnc.backends.c.words import Bounds, hull, product
 from snnc.intops import IntConv, IntConvTranspose, IntLinear, IntSumPool
 
 SummingOp = IntLinear | IntConv | IntConvTranspose | IntSumPool
+
+
+def matmul_bounds(a: Bounds, b: Bounds, terms: int) -> Bounds:
+    """Interval of all partial sums of so many products."""
+    lo, hi = hull(product(a, b), (0, 0))
+    return terms * lo, terms * hi
 
 
 def raw_bounds(op: SummingOp, x: Bounds) -> Bounds:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from snnc.backends.numpy.arithmetic import evaluate
+from snnc.backends.numpy.attention import ATTENTION
 from snnc.backends.numpy.layers import LAYERS
 from snnc.backends.numpy.norms import NORMS
 from snnc.backends.numpy.program import Array, Operator, Record
@@ -311,4 +312,4 @@ class _Run:
 
 
 #: Operators without state, by name.
-OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **TENSORS, **REDUCTIONS}
+OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **ATTENTION, **TENSORS, **REDUCTIONS}
