@@ -160,8 +160,9 @@ def _log_sum(s: Scalarizer, call: Call) -> Traced:
     peak = reduced(s, x, "max", over, keep=True)
     shifted = apply(s, "exp", apply(s, "sub", x, peak))
     total = apply(s, "add", apply(s, "log", reduced(s, shifted, "sum", over, keep=True)), peak)
-    axes = tuple(a for d, a in enumerate(x.axes) if keep or d not in over)
-    return reshaped(s, total, axes)
+    if keep:
+        return total
+    return reshaped(s, total, tuple(a for d, a in enumerate(x.axes) if d not in over))
 
 
 def _norm(s: Scalarizer, call: Call) -> Traced:

@@ -97,6 +97,7 @@ CASES: dict[str, Case] = {
     "var": ((5,), lambda s, v: v.var(1) + v.std(1, unbiased=False), (), "Reduce"),
     "norm": ((5,), lambda s, v: torch.linalg.vector_norm(v, dim=1), (), "Reduce"),
     "logsumexp": ((5,), lambda s, v: v.logsumexp(1), (), "Reduce"),
+    "logsumexp kept": ((5,), lambda s, v: v - v.logsumexp(1, keepdim=True), (), "Reduce"),
     "argmax": ((5,), lambda s, v: v.argmax(1).float(), (), "ArgMax"),
     "winner": (
         (5,),
