@@ -31,6 +31,7 @@ from snnc.frontends.readings import (
     FileInput,
     Reading,
     batched,
+    one_step,
     rank,
     readings,
 )
@@ -74,7 +75,10 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
     pairs = state_pairs(model, wish, name)
     single = bool(pairs) and not used.selected
     possible = list(_possible(inputs, used, pairs, wish))
-    if not single and not possible:
+    walked = used.selected or used.rounds or pairs
+    open_ = wish.steps is None and wish.time_axis in (None, NO_AXIS)
+    alone = [*one_step(inputs)] if open_ and not walked else []
+    if not single and not possible and not alone:
         raise no_pairs(model, name, SHORTEST)
     no_temporary_files()
     from snnc.frontends.onnx_recover import Recovery
@@ -98,7 +102,7 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
             raise first if looped and rank(first) >= rank(e) else e from None
 
     try:
-        return best_reading(possible, recover)
+        return best_reading(possible, recover, alone, "--onnx time_axis=none,steps=")
     except CompileError:
         guessed = not (used.selected or used.rounds or used.repetitions)
         if guessed and len(inputs) > 1 and len(model.graph.outputs) > 1:

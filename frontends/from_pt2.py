@@ -19,7 +19,7 @@ from snnc.frontends.best_reading import best_reading, with_steps
 from snnc.frontends.isolated import Limits, read_isolated
 from snnc.frontends.pt2_archive import read_archive
 from snnc.frontends.pt2_program import PtProgram, Ref, parse_program
-from snnc.frontends.readings import SHORTEST, Reading, readings
+from snnc.frontends.readings import SHORTEST, Reading, one_step, readings
 from snnc.untrusted import UnsafeError
 
 _MIB = 1 << 20
@@ -54,7 +54,8 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         if not possible:
             text = f"{name} is not a loop of {wish} steps: its inputs are read along an axis"
             raise fail("E137", text, help=f"possible: --steps {', '.join(map(str, found))}")
-    if not possible:
+    alone = [] if selected or wish is not None else [*one_step(program.inputs)]
+    if not possible and not alone:
         raise fail(
             "E137",
             f"no input of {name} has an axis of {SHORTEST} steps or more",
@@ -77,7 +78,7 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
         refuse_joined_samples(module, reading, name)
         return LoadedModel(model.graph, {**model.meta, "torch": program.torch}, model.diagnostics)
 
-    return best_reading(possible, recover)
+    return best_reading(possible, recover, alone)
 
 
 def no_temporary_files() -> None:

@@ -100,6 +100,12 @@ def batched(
     yield from ([without, *with_batch] if flat else [*with_batch, without])
 
 
+def one_step(inputs: Sequence[FileInput]) -> Iterator[Reading]:
+    """Without time, and the first axis as batch."""
+    found = [*batched(inputs, 1, (None,) * len(inputs))]
+    yield from sorted(found, key=lambda r: r.batch is None)
+
+
 def rank(e: CompileError) -> int:
     """How much an error says: one that no reading changes comes first, then failed loops."""
     codes = {d.code for d in e.diagnostics}
@@ -116,9 +122,13 @@ def assumptions(reading: Reading, names: list[str], varied: bool) -> Diagnostic:
     pairs = zip(names, reading.times, reading.batches, strict=True)
     axes = "; ".join(f"{n}: time axis {_axis(t)}, batch axis {_axis(b)}" for n, t, b in pairs)
     text = "the program takes any number of steps"
+    if not varied:
+        text = f"{reading.steps} steps are written into the program"
+    if reading.steps == 1:
+        text = "the program has no loop over time: it is one step"
     return remark(
         "R149",
-        f"{text if varied else f'{reading.steps} steps are written into the program'}; {axes}",
+        f"{text}; {axes}",
         None,
         "inputs are taken to be real numbers from 0 to 1: the file does not say; give samples "
         "with --calibration DATA, or use snnc.export, which keeps their range",

@@ -16,15 +16,20 @@ from snnc.frontends.layout import Axes, record
 from snnc.frontends.neutral import drop_neutral
 from snnc.frontends.numeric_check import compare
 from snnc.frontends.one_trace import recover_single
+from snnc.frontends.peel import Simplifier
 from snnc.frontends.pt2_module import DTYPES
 from snnc.frontends.readings import FileInput, Reading, assumptions
 from snnc.frontends.recipe import Recipe
 from snnc.frontends.recover_loop import Recovered, recover_proven, uncompared
+from snnc.frontends.step import StepProgram
 from snnc.frontends.to_graph import InputFacts, to_graph
 from snnc.frontends.tracer import Tracer
+from snnc.frontends.unroll import proves
 from snnc.graph import Graph
 from snnc.types import Clock
 
+#: More elements than an axis has whose extent can be mistaken, and a prime.
+_NO_SIZE = 15_485_863
 #: Runs something else on the recipe's example and compares the graph with it; what to record.
 Reference = Callable[
     [Graph, Recipe, list[str], list[Axes], int], tuple[dict[str, Any], list[Diagnostic]]
@@ -148,6 +153,18 @@ def finished(
 
 def _from_one_trace(recipe: Recipe, reading: Reading) -> Recovered:
     tracer = Tracer(recipe, reading.batch)
+    if reading.steps == 1:
+        return _one_step(tracer)
     roots, layouts = tracer.roots(reading.steps)
     program, _, proof = recover_single(tracer.dag, roots, reading.steps)
     return Recovered(tracer.dag, program, proof, layouts, fixed=True)
+
+
+def _one_step(tracer: Tracer) -> Recovered:
+    """A program without time: all of it is computed once."""
+    # a number of steps that is no size, so that no axis is taken for time
+    roots, layouts = tracer.roots(_NO_SIZE)
+    program = StepProgram((), tuple(roots))
+    how = proves(tracer.dag, program, 1, roots, Simplifier(tracer.dag))
+    assert how is not None, "the program is the trace"
+    return Recovered(tracer.dag, program, {"1": how}, layouts, fixed=True)

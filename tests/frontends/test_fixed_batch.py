@@ -149,3 +149,70 @@ def test_the_user_names_the_steps(tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     path.write_bytes(pt2(module, x))
     assert read_model(path, steps=8).graph.steps == 8
+
+
+class Once(nn.Module):
+    """One call computes one step; ``threshold`` makes spikes of what comes out."""
+
+    def __init__(self, threshold: float | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.threshold = threshold
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(self.first(x).relu())
+        return y if self.threshold is None else (y > self.threshold).float()
+
+
+def check_step(model: LoadedModel, module: nn.Module, x: torch.Tensor) -> None:
+    """No time, and what the module computes for more samples."""
+    (entry,) = model.meta["inputs"]
+    assert (entry["time_axis"], entry["batch_axis"], model.graph.steps) == (None, 0, 1)
+    assert "one step" in str(model.diagnostics[0])
+    given = torch.cat([x - 0.5, x])
+    run = Evaluator(model.graph, {entry["name"]: given})
+    with torch.no_grad():
+        assert torch.allclose(next(iter(run.outputs.values())), module(given), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(20, 5), (1, 5), (5, 5), (4, 9, 5)])
+def test_without_loop_and_state_the_first_axis_is_the_batch(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    module, x = Once().eval(), torch.rand(shape)
+    for form in ("pt2", "older"):
+        check_step(read(form, module, x, tmp_path), module, x)
+
+
+def test_a_step_that_may_have_lost_its_state(tmp_path: Path) -> None:
+    module, x = Once(0.1).eval(), torch.rand(20, 5)
+    asked = {
+        "pt2": ({"steps": 1}, {"steps": 20}),
+        "older": (
+            OnnxOptions.parse("time_axis=none,steps=1").document(),
+            OnnxOptions.parse("time_axis=0").document(),
+        ),
+    }
+    for form, (samples, steps) in asked.items():
+        with pytest.raises(CompileError) as caught:
+            read(form, module, x, tmp_path)
+        (found,) = caught.value.diagnostics
+        assert found.code == "E137"
+        assert "steps" in str(found.help)
+        check_step(read(form, module, x, tmp_path, **samples), module, x)
+        (entry,) = read(form, module, x, tmp_path, **steps).meta["inputs"]
+        assert (entry["time_axis"], entry["batch_axis"]) == (0, None)
+
+
+def test_a_step_with_its_state_outside_is_not_a_network(tmp_path: Path) -> None:
+    class Step(nn.Module):
+        def forward(self, x: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            v = 0.5 * v + x
+            return 2 * v, v
+
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(Step(), (torch.rand(3, 5), torch.rand(3, 5))), buffer)
+    with pytest.raises(CompileError) as caught:
+        from_pt2.read_bytes(buffer.getvalue(), "net.pt2", {})
+    assert [d.code for d in caught.value.diagnostics] == ["E137"]
