@@ -78,7 +78,7 @@ class Dag:
         #: number of the loop whose slots are made, so that those of two loops are different terms
         self.loop = 0
         self.tensors: dict[str, Any] = {}
-        self._table: dict[tuple[Form, tuple[int, ...]], int] = {}
+        self._table: dict[tuple[Form, tuple[int, ...], Shape], int] = {}
 
     def __getitem__(self, term: int) -> Term:
         return self.terms[term]
@@ -99,8 +99,11 @@ class Dag:
         source: Source | None = None,
         reach: int = CONSTANT,
     ) -> int:
-        """Return the term, creating it if it is new."""
-        key = (form, args)
+        """Return the term, creating it if it is new.
+
+        A leaf is what it is with its shape: state 0 of one attempt is not state 0 of another.
+        """
+        key = (form, args, () if args else shape)
         if key not in self._table:
             reach = max([reach, *(self.terms[a].reach for a in args)])
             self._table[key] = len(self.terms)

@@ -71,6 +71,19 @@ def totals(net: Any, x: Tensor) -> Tensor:
     return again(net, count / x.shape[1], x.shape[1])
 
 
+def attended(net: Any, x: Tensor) -> Tensor:
+    """The spikes of one loop, weighted by their rates, drive fewer neurons in the next."""
+    spikes = plain(net, x)
+    rates = spikes.mean(1)
+    w, out = torch.zeros(x.shape[0], 3), []
+    for t in range(x.shape[1]):
+        w = 0.9 * w + net.readout(spikes[:, t] * rates)
+        s = (w >= 0.1).float()
+        w = w - 0.1 * s
+        out.append(s)
+    return torch.stack(out, 1)
+
+
 def both_ways(net: Any, x: Tensor) -> Tensor:
     y: Tensor = net.readout((plain(net, x) + plain(net, x.flip(1)).flip(1)).mean(1))
     return y
@@ -113,6 +126,7 @@ LOOPS: dict[str, tuple[Callable[..., Any], int]] = {
     "mean removed": (mean_removed, 2),
     "last step and mean": (membranes, 2),
     "count of spikes": (totals, 2),
+    "spikes times rates": (attended, 2),
     "both ways": (both_ways, 3),
     "running sum": (running, 1),
 }
