@@ -101,9 +101,11 @@ def batched(
 
 
 def one_step(inputs: Sequence[FileInput]) -> Iterator[Reading]:
-    """Without time, and the first axis as batch."""
+    """Without time, and the first axis as batch; a vector may be a sample of features."""
+    vectors = max((len(x.shape) for x in inputs), default=0) < 2
     found = [*batched(inputs, 1, (None,) * len(inputs))]
-    yield from sorted(found, key=lambda r: r.batch is None)
+    yield from (r for r in found if r.batch is not None)
+    yield from (r for r in found if r.batch is None and vectors)
 
 
 def rank(e: CompileError) -> int:
