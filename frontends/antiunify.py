@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.frontends.dag import COLLECTS, CONSTANT, TIMED, Dag, Form
+from snnc.frontends.first_values import FirstValues
 
 #: Place of a number that depends on the number of steps: (term, operand).
 Place = tuple[int, int]
@@ -27,11 +28,13 @@ class Reading:
         sums: Whether a running sum may start from its first summand, itself a sum.
         whole: Whether a constant is an initial value as it is, even if it is computed like the
             later values: ``v0 = 0 * ones`` is not what ``v = (v + x) * decay`` makes of a number.
+        currents: Whether a state without initial value may start with a current that is a sum.
     """
 
     elided: bool = False
     sums: bool = False
     whole: bool = False
+    currents: bool = False
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Match:
         fixed: Terms that read the same input step in both traces, counted from the start.
         peeled: Values of step 0 whose place in the general step is known by other means.
         reading: What the first steps may be.
+        first: Recognises them where they look like later ones.
     """
 
     image: dict[int, int] = field(default_factory=dict)
@@ -58,6 +62,7 @@ class Match:
     fixed: list[int] = field(default_factory=list)
     peeled: set[int] = field(default_factory=set)
     reading: Reading = Reading()
+    first: FirstValues | None = None
 
 
 def antiunify(
@@ -75,7 +80,7 @@ def antiunify(
     Raises:
         CompileError: E131, E132, E133 or E136, all that are found.
     """
-    match = Match(reading=reading)
+    match = Match(reading=reading, first=FirstValues(dag) if reading.currents else None)
     found = _match(dag, match, list(zip(longer, shorter, longer, strict=True)), steps)
     if found:
         worst = sorted(found.values(), key=lambda d: d.code)
@@ -146,6 +151,8 @@ def _step(
         return _start(dag, match, a, b)
     if match.reading.sums and (item := _first_summand(dag, a, b, steps)) is not None:
         todo.append((item, b, a))
+        return _start(dag, match, a, b)
+    if match.first is not None and x.form == y.form and match.first(a, b):
         return _start(dag, match, a, b)
     if x.form == y.form and len(x.args) == len(y.args) and x.args:
         for i, (p, q) in enumerate(zip(x.args, y.args, strict=True)):

@@ -10,10 +10,16 @@ from snnc.frontends.peel import Simplifier, unpeel
 from snnc.frontends.phases import split
 from snnc.frontends.step import StepProgram, build_step
 from snnc.frontends.step_tables import max_steps
-from snnc.frontends.unroll import unroll
+from snnc.frontends.unroll import proves, unroll
 
 #: Ways to read the first steps, the plain one first.
-_READINGS = (Reading(), Reading(elided=True), Reading(sums=True), Reading(whole=True))
+_READINGS = (
+    Reading(),
+    Reading(elided=True),
+    Reading(sums=True),
+    Reading(whole=True),
+    Reading(currents=True),
+)
 
 
 def recover(
@@ -31,17 +37,18 @@ def recover(
 
     def one_loop(longer: list[int], shorter: list[int]) -> StepProgram:
         failed: CompileError | None = None
-        found: dict[tuple[bool, bool], StepProgram] = {}
+        found: dict[tuple[bool, bool, bool], StepProgram] = {}
         for reading in _READINGS:
             try:
                 program = _recover(dag, longer, shorter, length, simplify, reading)
             except CompileError as e:
                 failed = failed or e
                 continue
-            # a state that starts from what the first step computes cannot be built; a step with
-            # constants of its own is a last resort
+            # what is no proof now will be none later; a state that starts from what the first step
+            # computes cannot be built; a step with constants of its own is a last resort
+            proven = proves(dag, program, length + 1, longer, simplify) is not None
             computed = any(dag[s.initial].reach != CONSTANT for s in program.states)
-            rank = computed, max_steps(dag, program) > 0
+            rank = not proven, computed, max_steps(dag, program) > 0
             found.setdefault(rank, program)
             if not any(rank):
                 break

@@ -213,3 +213,38 @@ def test_a_first_value_is_a_product_as_the_later_ones_are(time_constants: bool) 
     report = checked(export(ComputedZeros(time_constants), torch.rand(3, 7, 5), time_axis=1))
     assert report.checks["states"] == 3
     assert not kinds(report, ops.StepTable)
+
+
+class CurrentsThatAreSums(nn.Module):
+    """The first membrane is a current, which is a sum as the later membranes are."""
+
+    def __init__(self, start: float | None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.T, self.start = 7, start
+        self.fc1, self.fc2, self.recurrent = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.scale, self.shift = nn.Parameter(torch.rand(8) + 1), nn.Parameter(torch.rand(8) / 8)
+
+    def neuron(self, v: Any, current: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        v = current if v is None else 0.8 * v + current
+        s = (v >= 0.4).float()
+        return v - 0.4 * s, s
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v1, v2, s1, total = self.start, self.start, torch.zeros(x.shape[0], 8), torch.tensor(0.0)
+        for t in range(self.T):
+            current = self.fc1(x if x.dim() == 2 else x[:, t])
+            v1, s1 = self.neuron(v1, current * self.scale + self.recurrent(s1))
+            v2, s2 = self.neuron(v2, self.fc2(s1) + self.shift)
+            total = total + (s1 + s2)
+        return total
+
+
+@pytest.mark.parametrize("start", [None, 0.0])
+@pytest.mark.parametrize("shape", [(3, 6), (3, 7, 6)])
+def test_a_first_value_is_a_sum_as_the_later_ones_are(
+    start: float | None, shape: tuple[int, ...]
+) -> None:
+    report = checked(export(CurrentsThatAreSums(start), torch.rand(shape) * 2))
+    assert set(report.checks["proof"].values()) == {"up to zeros"}
+    assert report.checks["states"] == 4
