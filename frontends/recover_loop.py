@@ -93,7 +93,7 @@ def _mixes_steps(found: Recovered) -> bool:
 
 
 #: What a module shows that runs with its own number of steps only.
-_OWN_LENGTH = {"E131", "E132", "E133", "E136", "E139"}
+_OWN_LENGTH = {"E131", "E132", "E133", "E136"}
 
 
 def _any_length(recipe: Recipe, batch: int | None, sizes: set[int], steps: int) -> Recovered:
