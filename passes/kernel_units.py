@@ -13,6 +13,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+#: Most guard bits that are spent to avoid all rounding.
+EXACT_BITS = 12
+
+
 def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
     """The magnitude of each input's first coefficient; it becomes part of the unit."""
     found: dict[str, Expr] = {}
@@ -31,10 +35,13 @@ def thresholds(analysis: Analysis) -> list[Expr]:
     return [magnitude(x.const / x.coefs[0][1]) for x in found]
 
 
-def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
+def guard_bits(
+    analysis: Analysis, inputs: tuple[str, ...], unit: Expr, profile: Profile, steps: int
+) -> int:
     """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14.
 
-    Up to 8 bits more are spent so that every constant that is added is at least 2**4 steps.
+    Up to 8 bits more are spent so that every constant that is added is at least 2**4 steps, and
+    up to ``EXACT_BITS`` in all so that decays by powers of two need no rounding in ``steps`` steps.
     """
     found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
     values = np.concatenate(found) if found else np.zeros(0)
@@ -44,6 +51,8 @@ def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
         wanted = max(0, profile.threshold_bits - floor_log2(median))
     else:
         wanted = 8 if _has_decay(analysis) else 0
+    exact = steps * _dyadic_bits(analysis, inputs)
+    wanted = max(wanted, exact) if exact <= EXACT_BITS else wanted
     small = [np.abs(floats(c / unit)).reshape(-1) for c in _added(analysis)]
     return min(with_small(wanted, small), profile.max_guard)
 
@@ -72,6 +81,21 @@ def _added(analysis: Analysis) -> list[Expr]:
     values = (*(s.value for s in analysis.steps), *analysis.values.values())
     sums = [v for v in values if not isinstance(v, Compare)]
     return [x.const for v in sums for x in leaves(v) if x.const != ZERO]
+
+
+def _dyadic_bits(analysis: Analysis, inputs: tuple[str, ...]) -> int:
+    """Fractional bits that a value gains in a step; more than ``EXACT_BITS`` if not dyadic.
+
+    The gains of inputs do not count: they are part of the unit.
+    """
+    values = (*(s.value for s in analysis.steps), *analysis.values.values())
+    used = [floats(c) for v in values for x in leaves(v) for a, c in x.coefs if a not in inputs]
+    bits = 0
+    for c in used:
+        if (np.abs(c) < 1).any():
+            whole = (k for k in range(EXACT_BITS + 1) if (np.ldexp(c, k) % 1 == 0).all())
+            bits = max(bits, next(whole, EXACT_BITS + 1))
+    return bits
 
 
 def _has_decay(analysis: Analysis) -> bool:

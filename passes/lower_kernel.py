@@ -49,6 +49,7 @@ class LoweredKernel:
     units: list[Expr]
     problems: list[tuple[str, str, str]] = field(default_factory=list)  # code, message, help
     losses: list[str] = field(default_factory=list)  # constants that rounding changes visibly
+    factors: dict[str, Expr] = field(default_factory=dict)  # exact factor of every product line
 
 
 def lower_kernel(
@@ -71,6 +72,7 @@ class _Lowering:
         self.w = KernelWriter(real, profile.rounding)
         self.problems: list[tuple[str, str, str]] = []
         self.losses: list[str] = []
+        self.factors: dict[str, Expr] = {}
         self.silent = first_step(real)
         self.numeric = {s.name for s in real.states} - analysis.predicates
 
@@ -88,7 +90,7 @@ class _Lowering:
                     self._define(step.name, step.value)
         self._check_decays()
         kernel, units = self.w.kernel(self._state, self._output)
-        return LoweredKernel(kernel, units, self.problems, self.losses)
+        return LoweredKernel(kernel, units, self.problems, self.losses, self.factors)
 
     # -- forms --------------------------------------------------------------------------------
 
@@ -152,6 +154,7 @@ class _Lowering:
                 why = f"the longest time constant is 2**{bits + 1} steps"
                 self.problems.append(("E323", text, why))
         product = self.w.emit(self.w.fresh("_m0"), "mul", self.w.const("a", raw), atom)
+        self.factors[product] = c
         return self.w.emit(self.w.fresh("_d0"), "rsh", product, shift=bits), False
 
     @staticmethod

@@ -8,16 +8,20 @@ absolute formats instead, and its inputs are multiplied into units of ``2**-F``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from snnc import ops
-from snnc.diagnostics import error, warning
+from snnc.diagnostics import error, fail, warning
 from snnc.exact import ONE, ConstantError, Expr, floats, leaf
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
 from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
+from snnc.passes.check_kernel import disagreement
+from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import gains, guard_bits
@@ -38,7 +42,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         analysis = analyse(op.kernel)
         _check_units(op.kernel, analysis)
         gain = gains(analysis, op.kernel.inputs)
-        inputs, unit, guard = _common_unit(low, node, x, analysis, list(gain.values()))
+        inputs, unit, guard = _common_unit(low, node, x, analysis, gain)
         lowered = lower_kernel(op.kernel, analysis, gain, unit, low.profile)
     except NotScaleFreeError as e:
         low.restore(before)
@@ -51,6 +55,13 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         low.problems.append(error(code, f"{node.name}: {text}", node.loc, help=hint))
     _report(low, node, lowered.losses)
     low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
+    if not lowered.problems:
+        fake = fake_kernel(lowered.kernel, lowered.units, lowered.factors, gain, unit)
+        if wrong := disagreement(op.kernel, fake, analysis.predicates, floats(unit), op.shape):
+            text = f"{wrong} of {node.name} is not lowered as it is written"
+            notes = ("this is a bug of snnc; nothing was written", *op.kernel.text)
+            raise fail("E901", text, node.loc, *notes, help="please report it with this text")
+        low.fake.replace(replace(node, op=ops.Neuron(fake, op.shape)))
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
     low.ctx.note(node.name, guard_bits=guard, formula=op.kernel.text)
@@ -118,11 +129,12 @@ def _check_units(kernel: Kernel, analysis: Analysis) -> None:
 
 
 def _common_unit(
-    low: Lowered, node: Node, x: list[QValue], analysis: Analysis, gain: list[Expr]
+    low: Lowered, node: Node, x: list[QValue], analysis: Analysis, input_gains: dict[str, Expr]
 ) -> tuple[list[QValue], Expr, int]:
     """Bring all inputs to one unit; returns them, the unit divided by the gain, and F."""
+    gain, names = list(input_gains.values()), tuple(input_gains)
     if not x:
-        guard = guard_bits(analysis, ONE, low.profile)
+        guard = guard_bits(analysis, names, ONE, low.profile, low.real.steps)
         return [], ONE / leaf(float(1 << guard)), guard
     waiting = [i for i, v in enumerate(x) if v.root is not None]
     joint = _joint(x, gain, waiting)
@@ -138,7 +150,8 @@ def _common_unit(
         base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
     else:
         base = x[main].unit * gain[main]
-    guard = max([guard_bits(analysis, base, low.profile), *finer.values()])
+    bits = guard_bits(analysis, names, base, low.profile, low.real.steps)
+    guard = max([bits, *finer.values()])
     fine = leaf(float(1 << guard))
     unit = base / fine
     inputs = []

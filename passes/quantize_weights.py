@@ -60,16 +60,17 @@ def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -
     rows = root.rows * ratio[:, None]
     codes = quantized(rows, scales, low.bits)
     weight = Param(stored(codes.reshape(root.weights.shape), low.bits))
-    bias = None
+    bias = real_bias = None
     if op.bias is not None:
         step = leaf(scales) / leaf(float(1 << shift))
-        bias = Param(compact(nearest(leaf(op.bias.data) * leaf(ratio) / step)))
+        offsets = nearest(leaf(op.bias.data) * leaf(ratio) / step)
+        bias, real_bias = Param(compact(offsets)), Param(offsets * floats(step) / ratio)
     old = low.out[node.name]
     assert isinstance(old.op, IntWeighted), f"{node.name} has no weights"
     low.out.replace(replace(old, op=replace(old.op, weight=weight, bias=bias, shift=shift)))
     back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
     safe = np.where(root.columns == 0, 1.0, root.columns)
-    low.fake.replace(replace(node, op=with_rows(op, back / safe, op.bias)))
+    low.fake.replace(replace(node, op=with_rows(op, back / safe, real_bias)))
     low.ctx.note(node.name, **weight_facts(rows, codes, scales, low.bits), guard_bits=shift)
 
 
