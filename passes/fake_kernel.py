@@ -27,7 +27,7 @@ def fake_kernel(
     Args:
         integer: A scale-free kernel in integers.
         units: Of its outputs.
-        factors: Exact factor of every product, by the name of its line.
+        factors: Exact factor of every product or shift of a value, by the name of its line.
         gain: Of every input; the integers arrive multiplied by it.
         unit: ``U``, the real value of one integer step.
     """
@@ -80,9 +80,9 @@ class _Twin:
 
     def line(self, line: Line) -> None:
         fn, args = line.fn, line.args
-        if fn == "mul":  # the shift that follows is part of the factor
+        if line.name in self.factors:  # the shift that follows a product is part of the factor
             (atom,) = (a for a in args if a not in self.integers)
-            args = (self.value(atom), self.const(self.factors[line.name]))
+            fn, args = "mul", (self.value(atom), self.const(self.factors[line.name]))
         elif fn == "rsh":
             self.at[line.name] = self.value(args[0])
             return

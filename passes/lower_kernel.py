@@ -153,9 +153,20 @@ class _Lowering:
                 text = f"a decay of {atom} is so close to 1 that it rounds to 1 in {bits} bits"
                 why = f"the longest time constant is 2**{bits + 1} steps"
                 self.problems.append(("E323", text, why))
-        product = self.w.emit(self.w.fresh("_m0"), "mul", self.w.const("a", raw), atom)
-        self.factors[product] = c
-        return self.w.emit(self.w.fresh("_d0"), "rsh", product, shift=bits), False
+        first = int(raw.flat[0])
+        if (raw == first).all() and first > 0 and first & (first - 1) == 0:
+            spare = min(first.bit_length() - 1, bits)  # a power of two needs no product
+            raw, bits = raw >> spare, bits - spare
+        product = atom
+        if (raw != 1).any():
+            product = self.w.emit(self.w.fresh("_m0"), "mul", self.w.const("a", raw), atom)
+            self.factors[product] = c
+            if not bits:
+                return product, False
+        shifted = self.w.emit(self.w.fresh("_d0"), "rsh", product, shift=bits)
+        if product == atom:
+            self.factors[shifted] = c
+        return shifted, False
 
     @staticmethod
     def _unit_sign(c: Expr) -> int | None:

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The tests say nothing about speed, and machines are busy.
+settings.register_profile("snnc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("snnc")
 
 GOLDEN = Path(__file__).parent / "golden"
 
