@@ -98,7 +98,7 @@ class FloatSimulator:
         """Names of what ``record`` can hold: ``node.output`` and ``node.state`` of neurons."""
         names = []
         for n in self.nodes:
-            if isinstance(n.op, ops.Neuron):
+            if isinstance(n.op, ops.Neuron) and n.type.clock.kind is Clock.STEP:
                 names += [f"{n.name}.{o}" for o in n.op.kernel.outputs]
                 names += [f"{n.name}.{s.name}" for s in n.op.kernel.states]
         return list(dict.fromkeys(names))

@@ -97,6 +97,8 @@ class _Analysis:
     def invariant(self, max_steps: int) -> tuple[Env, bool]:
         """A post-fixpoint of the step from the initial states, and whether it holds for all T."""
         states = self.init
+        if not states:
+            return states, True
         try:
             for _ in range(_PLAIN_STEPS):
                 new = self._joined(states)
@@ -200,6 +202,8 @@ class _Analysis:
                 return args[0] + args[1]
             case "sub":
                 return args[0] - args[1]
+            case "mul" if line.args[0] == line.args[1]:
+                return args[0].squared()
             case "mul":
                 return args[0] * args[1]
             case "neg":

@@ -12,7 +12,7 @@ from snnc import ops
 from snnc.diagnostics import Diagnostic
 from snnc.exact import Expr, apply, floats, leaf, nearest, rearranged
 from snnc.graph import Edge, Graph, Node, Value
-from snnc.intops import IntRescale
+from snnc.intops import IntExpand, IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
 from snnc.passes.common_measure import multiples
@@ -186,6 +186,12 @@ class Lowered:
         multiplier = nearest(ratio * leaf(float(1 << shift)))
         if shift and not (multiplier & ((1 << shift) - 1)).any():
             multiplier, shift = multiplier >> shift, 0
+        shape = self.out.type_of(v.value).shape
+        wide = tuple(np.broadcast_shapes(shape, ratio.shape))
+        if wide != shape:  # its elements meet units of several kinds
+            copies = self.out.fresh(f"{node.name}.copies")
+            self.out.add(copies, IntExpand(wide), v.value, loc=node.loc)
+            v = replace(v, value=Value(copies))
         name = self.out.fresh(f"{node.name}.unit")
         op = IntRescale(Param(compact(multiplier)), shift, self.profile.rounding)
         self.out.add(name, op, v.value, loc=node.loc)

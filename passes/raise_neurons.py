@@ -11,8 +11,8 @@ A neuron is found in the graph, never by a class name:
 What is cut at the border becomes an input or output of the kernel.  Spikes always end a neuron,
 so a population is never merged with the next one.  Additions that stay outside become ``Sum``,
 and a loop that only adds up its input, ``acc' = acc + x`` read after the last step, a ``TimeSum``.
-Any other arithmetic between values of a step (differences of spikes, products, gates) is a neuron
-without state.
+Any other arithmetic between values (differences of spikes, products, gates, what follows the last
+step) is a neuron without state.
 """
 
 from __future__ import annotations
@@ -127,10 +127,15 @@ def _stateless(graph: Graph) -> set[str]:
     Those that feed each other are one group, unless something between them would be left out.
     """
     memo: dict[str, bool] = {}
-    left = {x for x in _pointwise(graph) if not is_constant(graph, x, memo)}
+    nodes = (n.name for n in graph.nodes if isinstance(n.op, Pointwise))
+    left = {x for x in nodes if not is_constant(graph, x, memo)}
     near: nx.Graph[str] = nx.Graph()
     near.add_nodes_from(n.name for n in graph.nodes if n.name in left)
-    near.add_edges_from((e.src, e.dst) for e in graph.edges if {e.src, e.dst} <= left)
+    near.add_edges_from(
+        (e.src, e.dst)
+        for e in graph.edges
+        if {e.src, e.dst} <= left and graph[e.src].type.clock is graph[e.dst].type.clock
+    )
     for part in map(set, nx.connected_components(near)):
         if all(_is_affine(graph, x, memo) for x in part):
             continue
@@ -145,7 +150,15 @@ def _is_affine(graph: Graph, name: str, memo: dict[str, bool]) -> bool:
     """Whether a node only scales or shifts one value by constants."""
     node = graph[name]
     assert isinstance(node.op, Pointwise), "asked of pointwise nodes"
-    constants = [is_constant(graph, e.src, memo) for e in graph.in_edges(name)]
+    edges = graph.in_edges(name)
+    constants = [is_constant(graph, e.src, memo) for e in edges]
+    shapes = {
+        graph[e.src].types[e.out].shape
+        for e, known in zip(edges, constants, strict=True)
+        if not known
+    }
+    if shapes != {node.type.shape}:  # a constant makes it larger
+        return False
     if node.op.fn == "neg":
         return True
     if node.op.fn == "div":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnc.kernel import INT_FUNCTIONS, ROUNDINGS, Kernel
+from snnc.network_ops import kernel_clock
 from snnc.op import Op, Types, integers, one
 from snnc.params import Param
 from snnc.types import INT, Clock, TensorType, latest
@@ -83,7 +84,10 @@ class IntRescale(Op):
 
 @dataclass(frozen=True, slots=True)
 class IntNeuron(Op):
-    """A population: an integer elementwise program with state; one output per kernel output."""
+    """A population: an integer elementwise program with state; one output per kernel output.
+
+    Without state it is a function, which is computed when its inputs are known.
+    """
 
     kernel: Kernel
     shape: tuple[int, ...]
@@ -92,10 +96,7 @@ class IntNeuron(Op):
         self.kernel.check(INT_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
-        clock = latest(tuple(x.clock for x in inputs))
-        if clock.kind is Clock.END:
-            raise ValueError("a neuron cannot read what is known only after the last step")
-        clock = Clock.STEP if clock is Clock.ONCE else clock
+        clock = kernel_clock(self.kernel, inputs)
         for const in (*self.kernel.consts, *self.kernel.tables):
             integers(values=const.values, index=const.index)
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]

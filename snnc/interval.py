@@ -75,6 +75,16 @@ class Interval:
         corners = [a * b for a, b in pairs]
         return Interval(np.minimum.reduce(corners), np.maximum.reduce(corners))
 
+    def squared(self) -> Interval:
+        """The product of a value with itself.
+
+        >>> print(Interval.of(-2, 3).squared(), Interval.of(-3, -2).squared())
+        [0, 9] [4, 9]
+        """
+        ends = self * self
+        least = np.minimum(np.abs(self.lo), np.abs(self.hi)) ** 2
+        return Interval(np.where((self.lo <= 0) & (self.hi >= 0), 0, least), ends.hi)
+
     def shl(self, shift: int) -> Interval:
         """Multiply by ``2**shift``."""
         return self * Interval.of(1 << shift, 1 << shift)

@@ -77,11 +77,22 @@ class Sum(Op):
         return (TensorType(inputs[0].shape, FLOAT32, latest(tuple(x.clock for x in inputs))),)
 
 
+def kernel_clock(kernel: Kernel, inputs: Types) -> Clock:
+    """When a kernel runs; ValueError if it has states and reads what comes after the steps."""
+    clock = latest(tuple(x.clock for x in inputs))
+    if not kernel.states:
+        return clock
+    if clock.kind is Clock.END:
+        raise ValueError("a neuron cannot read what is known only after the last step")
+    return Clock.STEP if clock is Clock.ONCE else clock
+
+
 @dataclass(frozen=True, slots=True)
 class Neuron(Op):
     """A population of neurons: an elementwise program with state; one output per kernel output.
 
-    Inputs are the kernel's, in order.
+    Inputs are the kernel's, in order.  A program without state is a function, which is computed
+    when its inputs are known: once, at every step or at the end.
     """
 
     kernel: Kernel
@@ -91,13 +102,10 @@ class Neuron(Op):
         self.kernel.check(REAL_FUNCTIONS)
         if len(inputs) != len(self.kernel.inputs):
             raise ValueError(f"kernel takes {len(self.kernel.inputs)} inputs, got {len(inputs)}")
-        clock = latest(tuple(x.clock for x in inputs))
-        if clock.kind is Clock.END:
-            raise ValueError("a neuron cannot read what is known only after the last step")
+        clock = kernel_clock(self.kernel, inputs)
         shapes = [x.shape for x in inputs] + [c.shape for c in self.kernel.consts]
         if np.broadcast_shapes(self.shape, *shapes) != self.shape:
             raise ValueError(f"inputs {shapes} do not broadcast to {self.shape}")
-        clock = Clock.STEP if clock is Clock.ONCE else clock
         spiking = {x.name for x in self.kernel.body if x.fn in PREDICATES}
         return tuple(
             TensorType(self.shape, SPIKE if name in spiking else FLOAT32, clock)

@@ -25,7 +25,7 @@ from snnc.ops import Input, Output
 from snnc.passes.base import run_passes
 from snnc.passes.pipeline import real_pipeline
 from snnc.report import Report, Tally, mismatches
-from snnc.types import SPIKE
+from snnc.types import SPIKE, Clock
 
 Array = npt.NDArray[Any]
 
@@ -118,7 +118,7 @@ def spike_words(program: Graph) -> dict[str, str]:
     """The spikes of a program: by layer (or by word, if a layer has several), the word."""
     found: dict[str, str] = {}
     for node in program:
-        if isinstance(node.op, IntNeuron):
+        if isinstance(node.op, IntNeuron) and node.type.clock.kind is Clock.STEP:
             outputs = zip(node.op.kernel.outputs, node.types, strict=True)
             words = dict.fromkeys(f"{node.name}.{o}" for o, t in outputs if t.dtype == SPIKE)
             found |= {node.name if len(words) == 1 else word: word for word in words}

@@ -43,7 +43,7 @@ def check(graph: Graph) -> list[Diagnostic]:
             problems += _structure(graph, node)
             problems += _sizes(graph, node)
         if not problems and isinstance(node.op, IntNeuron):
-            problems += _kernel(graph, node, node.op)
+            problems += _kernel(node, node.op)
         elif not problems and not isinstance(node.op, IntInput):
             problems += _sums(graph, node)
         found += problems
@@ -124,7 +124,7 @@ def _sums(graph: Graph, node: Node) -> Iterator[Diagnostic]:
             yield error("E503", text, node.loc, why, help="use fewer weight bits")
 
 
-def _kernel(graph: Graph, node: Node, op: IntNeuron) -> Iterator[Diagnostic]:
+def _kernel(node: Node, op: IntNeuron) -> Iterator[Diagnostic]:
     items: tuple[Line | State, ...] = (*live_lines(op.kernel), *op.kernel.states)
     for item in items:
         if item.lo is None or item.hi is None:
@@ -142,11 +142,6 @@ def _kernel(graph: Graph, node: Node, op: IntNeuron) -> Iterator[Diagnostic]:
             if lo < 0 or hi >= const.values.data.size:
                 text = f"table {const.name} of {node.name} is read outside its values"
                 yield error("E508", text, node.loc)
-    for e, source in zip(graph.in_edges(node.name), graph.operands(node.name), strict=True):
-        shape = source.types[e.out].shape
-        if len(shape) != len(op.shape):
-            text = f"an input of {node.name} has {len(shape)} axes, the population {len(op.shape)}"
-            yield error("E508", text, node.loc, f"input {shape}, population {op.shape}")
 
 
 def _extremes(param: Param) -> Bounds:

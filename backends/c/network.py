@@ -175,7 +175,7 @@ class Network:
         node = layer.node
         found: dict[str, Buffer] = {}
         match node.op:
-            case IntNeuron(kernel=kernel):
+            case IntNeuron(kernel=kernel) if node.type.clock.kind is Clock.STEP:
                 for i, out in enumerate(kernel.outputs):
                     found.setdefault(f"{node.name}.{out}", self.plan.value(node.name, i))
                 # a state that is also an output is recorded after the step

@@ -81,7 +81,7 @@ class Simulator:
         """Names of everything ``record`` can hold: ``node.output`` and ``node.state`` words."""
         names = []
         for n in self.nodes:
-            if n["op"] == "IntNeuron":
+            if n["op"] == "IntNeuron" and self.clock[n["name"]].startswith("step"):
                 k = n["attributes"]["kernel"]
                 names += [f"{n['name']}.{o}" for o in dict.fromkeys(k["outputs"])]
                 names += [f"{n['name']}.{s['name']}" for s in k["states"]]
