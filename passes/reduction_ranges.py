@@ -27,7 +27,8 @@ def reduce(node: Node, x: list[Interval], steps: int) -> Interval:
         case "min":
             found = Interval(lo.min(-1), hi.min(-1))
         case _:
-            guard(np.maximum(size, 1).prod(-1))
+            with np.errstate(over="ignore"):  # infinity is too large as well
+                guard(np.maximum(size, 1).prod(-1))
             found = Interval(lo[..., 0], hi[..., 0])
             for i in range(1, lo.shape[-1]):
                 found = found * Interval(lo[..., i], hi[..., i])
