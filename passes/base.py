@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 
 from snnc.diagnostics import CompileError, Diagnostic
 from snnc.graph import Graph
+from snnc.interval import Interval
 
 
 @dataclass
@@ -20,11 +21,13 @@ class Context:
         diagnostics: Everything reported without stopping.
         layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
         fake_quantized: The real graph with quantized weights, once ``quantize`` has run.
+        ranges: Proven interval of every value, per element, once ``prove-ranges`` has run.
     """
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     layers: dict[str, dict[str, object]] = field(default_factory=dict)
     fake_quantized: Graph | None = None
+    ranges: dict[tuple[str, int], Interval] = field(default_factory=dict)
 
     def emit(self, diagnostic: Diagnostic) -> None:
         """Report without stopping."""

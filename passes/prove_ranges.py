@@ -102,6 +102,7 @@ class ProveRanges(Pass):
             graph.replace(replace(graph[node.name], types=types))
             ctx.note(node.name, types=", ".join(map(str, types)))
         graph.max_steps = limit
+        ctx.ranges = ranges
         return graph
 
     def _neuron(
