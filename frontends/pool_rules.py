@@ -57,20 +57,18 @@ def _max_pool(rank: int) -> Rule:
         out = tuple(int(n) for n in _result(call).shape[-rank:])
         shape = pooled(inner(x.axes), kernel, stride, padding)
         if out != shape[1:]:
-            if any(padding):
-                raise Refusal("E210", "ceil_mode=True with padding is not supported")
-            x = _repeat_edge(s, x, _missing(x, kernel, stride, out))
+            x = _repeat_edge(s, x, _missing(x, kernel, stride, padding, out))
         form = Form("max_pool", (kernel, stride, padding))
         return _with_indices(call, _windowed(s, x, form, (shape[0], *out)))
 
     return rule
 
 
-def _missing(x: Traced, kernel: Sizes, stride: Sizes, out: Sizes) -> Sizes:
-    """Elements behind the end of every axis that the last window wants."""
+def _missing(x: Traced, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes) -> Sizes:
+    """Elements behind the end of every padded axis that the last window wants."""
     sizes = inner(x.axes)[-len(out) :]
-    sides = zip(sizes, kernel, stride, out, strict=True)
-    return tuple(max(0, (m - 1) * t + k - n) for n, k, t, m in sides)
+    sides = zip(sizes, kernel, stride, padding, out, strict=True)
+    return tuple(max(0, (m - 1) * t + k - n - 2 * p) for n, k, t, p, m in sides)
 
 
 def _repeat_edge(s: Scalarizer, x: Traced, extra: Sizes) -> Traced:
@@ -97,18 +95,16 @@ def _avg_pool(rank: int) -> Rule:
         if plain and divisor in (1, None, elements):
             kind = "sum_pool" if divisor == 1 else "avg_pool"
             return _windowed(s, x, Form(kind, (kernel, stride, padding)), shape)
-        extra = _missing(x, kernel, stride, tuple(n for n in out)) if not any(padding) else None
-        if extra is None and out != shape[1:]:
-            raise Refusal("E210", "ceil_mode=True with padding is not supported")
+        extra = _missing(x, kernel, stride, padding, out)
         padded = x
-        for dim, more in enumerate(extra or (), len(x.axes) - rank):
+        for dim, more in enumerate(extra, len(x.axes) - rank):
             padded = padded_axis(s, padded, dim, 0, more, 0.0)
         form = Form("sum_pool", (kernel, stride, padding))
         total = _windowed(s, padded, form, (shape[0], *out))
         ones = torch.ones(1, 1, *inner(x.axes)[-rank:])
         options: dict[str, Any] = {} if rank == 1 else {"divisor_override": divisor}
         share = _AVERAGES[rank](ones, kernel, stride, padding, ceil, counted, **options)
-        wide = functional.pad(ones, [n for e in reversed(extra or ()) for n in (0, e)])
+        wide = functional.pad(ones, [n for e in reversed(extra) for n in (0, e)])
         one = {} if rank == 1 else {"divisor_override": 1}
         count = _AVERAGES[rank](wide, kernel, stride, padding, **one)
         factor = (share / count / (elements if rank == 1 else 1))[0]

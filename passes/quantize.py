@@ -147,7 +147,8 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     op, found = node.op, []
     if is_constant(graph, node.name):
         return []
-    for e in graph.in_edges(node.name):
+    edges = graph.in_edges(node.name)
+    for e in edges:
         source = graph[e.src]
         spikes = isinstance(source.op, ops.Neuron) and source.types[e.out].dtype == SPIKE
         if e.delay and spikes and e.init is not None and (e.init.data % 1).any():
@@ -168,6 +169,10 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             text = f"operator {op.fn!r} outside a neuron has no integer form"
             hint = "keep it inside a neuron's update, or move it out of the exported module"
             found.append(error("E210", text, node.loc, help=hint))
+    elif isinstance(op, ops.Sum) and any(is_constant(graph, e.src) for e in edges):
+        text = f"{node.name} adds a constant to a sum of layers, which has no integer form"
+        hint = "add it with an operator of its own, or give it to a layer as a bias"
+        found.append(error("E210", text, node.loc, help=hint))
     elif not isinstance(op, ops.Input | ops.Constant) and type(op) not in RULES:
         found.append(error("E210", f"operator {type(op).__name__} has no integer form", node.loc))
     return found

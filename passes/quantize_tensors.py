@@ -10,6 +10,7 @@ from snnc import intops, ops
 from snnc.diagnostics import error
 from snnc.exact import Expr, apply, floats, leaf, rearranged
 from snnc.graph import Node, Value
+from snnc.passes.join_constants import add_constants, any_constant, zeros_for_constants
 from snnc.passes.moves import moved
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantized_value import Floats, Lowered, QValue
@@ -56,12 +57,19 @@ def _concat(low: Lowered, node: Node, x: list[QValue]) -> None:
         text = f"{node.name} joins a mean over time and a value that is none"
         low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
         return
-    parts = _comparable(low, node, [low.settled(v) for v in x])
-    low.add(node, intops.IntConcat(op.axis), *parts)
+    parts, constants = zeros_for_constants(low, node, [low.settled(v) for v in x])
+    parts = _comparable(low, node, parts)
+    shapes = [low.out.type_of(v.value).shape for v in parts]
     unit = parts[0].unit
     if any(v.unit != unit or unit.number is None for v in parts):
-        unit = _joined(node, op.axis, parts, [low.out.type_of(v.value).shape for v in parts])
-    low.values[node.name, 0] = QValue(Value(node.name), unit, parts[0].per_step)
+        unit = _joined(node, op.axis, parts, shapes)
+    if not any_constant(constants):
+        low.add(node, intops.IntConcat(op.axis), *parts)
+        low.values[node.name, 0] = QValue(Value(node.name), unit, parts[0].per_step)
+        return
+    joined = low.out.fresh(f"{node.name}.join")
+    low.out.add(joined, intops.IntConcat(op.axis), *(v.value for v in parts), loc=node.loc)
+    add_constants(low, node, QValue(Value(joined), unit, parts[0].per_step), constants)
 
 
 def _comparable(low: Lowered, node: Node, parts: list[QValue]) -> list[QValue]:

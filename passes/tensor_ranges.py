@@ -11,6 +11,7 @@ from snnc.intops import (
     IntExpand,
     IntInput,
     IntOutput,
+    IntPad,
     IntRescale,
     IntReshape,
     IntSlice,
@@ -43,6 +44,14 @@ def concat(node: Node, x: list[Interval], steps: int) -> Interval:
     return Interval(*(np.concatenate(end, op.axis) for end in ends))
 
 
+def pad(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The intervals, and zeros around them."""
+    op = node.op
+    assert isinstance(op, IntPad), "dispatched by type"
+    sides = list(zip(op.before, op.after, strict=True))
+    return Interval(np.pad(x[0].lo, sides), np.pad(x[0].hi, sides))
+
+
 def add(node: Node, x: list[Interval], steps: int) -> Interval:
     """Sum of the operands."""
     total = x[0]
@@ -72,6 +81,7 @@ TENSOR_RANGES: dict[type, RangeRule] = {
         (IntReshape, IntTranspose, IntSlice, IntExpand, IntTake, IntUpsample), rearranged
     ),
     IntConcat: concat,
+    IntPad: pad,
     IntSum: add,
     IntRescale: rescale,
     IntOutput: same,

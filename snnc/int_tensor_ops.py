@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from snnc.op import Types
+from snnc.op import Op, Types, one
 from snnc.pool_ops import Upsample
 from snnc.tensor_ops import ArgMax, Concat, Expand, Reduce, Reshape, Slice, Take, Transpose
-from snnc.types import INT
+from snnc.types import INT, TensorType
+from snnc.windows import Sizes
 
 
 def whole(types: Types) -> Types:
@@ -87,3 +88,20 @@ class IntArgMax(ArgMax):
 
     def infer(self, inputs: Types) -> Types:
         return whole(ArgMax.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntPad(Op):
+    """Zeros before and after the elements of every axis."""
+
+    before: Sizes
+    after: Sizes
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        if not len(x.shape) == len(self.before) == len(self.after):
+            raise ValueError(f"{len(self.before)} and {len(self.after)} sides for {x}")
+        if min((*self.before, *self.after), default=0) < 0:
+            raise ValueError(f"padding {self.before} and {self.after} must not be negative")
+        sides = zip(self.before, x.shape, self.after, strict=True)
+        return (TensorType(tuple(map(sum, sides)), INT, x.clock),)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from snnc.backends.c.attention import emit_matmul, emit_softmax
 from snnc.backends.c.events import emit_linear
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.moves import emit_concat, emit_move
+from snnc.backends.c.moves import emit_concat, emit_move, emit_pad
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.norms import emit_norm
 from snnc.backends.c.plan import Buffer
@@ -30,6 +30,7 @@ from snnc.intops import (
     IntMaxPool,
     IntNeuron,
     IntOutput,
+    IntPad,
     IntReduce,
     IntRescale,
     IntReshape,
@@ -97,6 +98,7 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntReshape: emit_copy,
     **dict.fromkeys((IntTranspose, IntSlice, IntExpand, IntTake, IntUpsample), emit_move),
     IntConcat: emit_concat,
+    IntPad: emit_pad,
     IntReduce: emit_reduce,
     IntArgMax: emit_argmax,
     IntEmbedding: emit_embedding,

@@ -10,7 +10,7 @@ from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import computed
-from snnc.intops import IntConcat, IntExpand, IntSlice, IntTake, IntTranspose, IntUpsample
+from snnc.intops import IntConcat, IntExpand, IntPad, IntSlice, IntTake, IntTranspose, IntUpsample
 from snnc.op import Op
 from snnc.params import Param
 
@@ -90,6 +90,23 @@ def emit_move(layer: Layer) -> None:
                     there.append(i if axis.stride == 1 else f"{i} * {axis.stride}u")
             value = load(x, " + ".join(there) or "0u", word)
             w(store(y, here, value, word))
+        layer.list_spikes(y)
+
+
+def emit_pad(layer: Layer) -> None:
+    """The elements in their places; static arrays are zero around them, and stay so."""
+    op = layer.node.op
+    assert isinstance(op, IntPad), "dispatched by type"
+    (x,), y = layer.plan.operands(layer.node), layer.output()
+    w, word, here, there = layer.code, computed(x.bounds), "", ""
+    with w.block(f"static void {layer.tick}(void)"):
+        with ExitStack() as stack:
+            for n, (before, size) in enumerate(zip(op.before, x.shape, strict=True)):
+                stack.enter_context(w.loop(f"i{n}", size))
+                own = f"i{n} + {before}u" if before else f"i{n}"
+                here = f"({here}) * {y.shape[n]}u + {own}" if here else own
+                there = f"({there}) * {size}u + i{n}" if there else f"i{n}"
+            w(store(y, here or "0u", load(x, there or "0u", word), word))
         layer.list_spikes(y)
 
 

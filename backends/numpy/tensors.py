@@ -56,6 +56,13 @@ def upsample(program: Program, node: Record, operands: list[Array]) -> Array:
     return y
 
 
+def pad(program: Program, node: Record, operands: list[Array]) -> Array:
+    """Zeros around the elements."""
+    a = node["attributes"]
+    sides = zip(a["before"], a["after"], strict=True)
+    return np.pad(operands[0], [(0, 0), *sides])
+
+
 #: The operators, by name.
 TENSORS: dict[str, Operator] = {
     "IntRescale": rescale,
@@ -66,6 +73,7 @@ TENSORS: dict[str, Operator] = {
     "IntConcat": lambda program, node, x: np.concatenate(x, node["attributes"]["axis"] + 1),
     "IntExpand": expand,
     "IntTake": take,
+    "IntPad": pad,
     "IntUpsample": upsample,
     "IntRepeat": lambda program, node, x: x[0],
     "IntHold": lambda program, node, x: x[0],

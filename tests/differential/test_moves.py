@@ -15,10 +15,12 @@ from snnc.intops import (
     IntInput,
     IntLinear,
     IntOutput,
+    IntPad,
     IntSlice,
     IntTake,
     IntTimeSum,
     IntTranspose,
+    IntUpsample,
 )
 from snnc.op import Op
 from snnc.params import Param
@@ -34,6 +36,8 @@ MOVES: dict[str, Op] = {
     "last element": IntSlice(3, 1, 2),
     "expand": IntExpand((2, 3, 5, 4, 2)),
     "take": IntTake(2, Param(np.array([3, 0, 0, 2, 1, 3]))),
+    "upsample": IntUpsample((3, 1, 2)),
+    "upsample the last axis": IntUpsample((3,)),
     "take of the last axis": IntTake(3, Param(np.array([1]))),
 }
 
@@ -50,6 +54,9 @@ def source(op: Op, place: tuple[int, ...]) -> tuple[int, ...]:
             return (*place[:axis], start + step * place[axis], *place[axis + 1 :])
         case IntTake(axis, index):
             return (*place[:axis], int(index.data[place[axis]]), *place[axis + 1 :])
+        case IntUpsample(factor):
+            times = (*[1] * (len(place) - len(factor)), *factor)
+            return tuple(i // n for i, n in zip(place, times, strict=True))
     own = place[len(place) - len(SHAPE) :]
     return tuple(min(i, n - 1) for i, n in zip(own, SHAPE, strict=True))
 
@@ -104,3 +111,18 @@ def test_moved_spikes_stay_events(tmp_path: Path) -> None:
     assert graph["both"].type.dtype.bounds == (0, 1)  # type: ignore[union-attr]
     code = (tmp_path / "snn.c").read_text()
     assert "spikes of the last step" in code.split("IntConcat")[1].split("IntLinear")[0]
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0, 1), (5, 9), (-300, -2), (-(1 << 33), 1 << 34)])
+def test_zeros_around_the_elements(tmp_path: Path, lo: int, hi: int) -> None:
+    ends = [((0, 1, 2, 0), (3, 0, 1, 0)), ((0, 0, 0, 0), (0, 0, 0, 2)), ((0,) * 4, (0,) * 4)]
+    graph = fan(*(IntPad(*e) for e in ends), shape=SHAPE, lo=lo, hi=hi)
+    x = np.random.default_rng(0).integers(lo, hi + 1, (2, 3, *SHAPE))
+    found = simulator(graph).run(x)[0]
+    for i, (before, after) in enumerate(ends):
+        y = found[f"out{i}"]
+        inside = tuple(slice(b, b + n) for b, n in zip(before, SHAPE, strict=True))
+        np.testing.assert_array_equal(y[(slice(None), slice(None), *inside)], x)
+        assert y.shape[2:] == tuple(map(sum, zip(before, SHAPE, after, strict=True)))
+        assert np.abs(y).sum() == np.abs(x).sum()
+    assert_equal(graph, tmp_path)

@@ -209,6 +209,18 @@ CASES: dict[str, Case] = {
         (),
         "SumPool2d",
     ),
+    "avg_pool with padding and a partial window": (
+        (2, 6, 6),
+        lambda s, v: f.avg_pool2d(v, 3, 2, 1, ceil_mode=True),
+        (),
+        "SumPool2d",
+    ),
+    "avg_pool with padding that does not count and a partial window": (
+        (2, 6, 6),
+        lambda s, v: f.avg_pool2d(v, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        (),
+        "SumPool2d",
+    ),
     "avg_pool with a divisor": (
         (2, 5, 5),
         lambda s, v: f.avg_pool2d(v, 2, divisor_override=3),
@@ -220,6 +232,12 @@ CASES: dict[str, Case] = {
     "max_pool with a partial window": (
         (2, 5, 5),
         lambda s, v: f.max_pool2d(-v, 2, ceil_mode=True),
+        (),
+        "MaxPool2d",
+    ),
+    "max_pool with padding and a partial window": (
+        (2, 6, 6),
+        lambda s, v: f.max_pool2d(-v, 3, 2, 1, ceil_mode=True),
         (),
         "MaxPool2d",
     ),

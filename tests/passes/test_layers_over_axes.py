@@ -9,8 +9,9 @@ import pytest
 
 from snnc import ops
 from snnc.backends.float_sim import FloatSimulator
+from snnc.diagnostics import CompileError
 from snnc.graph import Graph
-from snnc.intops import IntRescale
+from snnc.intops import IntPad, IntRescale
 from snnc.passes import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import TensorType
@@ -133,3 +134,26 @@ def test_a_pool_in_front_of_a_neuron_keeps_waiting_for_it() -> None:
     counted(g, lif(g, "a", up, 0.9, 0.8))
     graph = assert_spikes_agree(g, "a")
     assert not any(isinstance(n.op, IntRescale) for n in graph)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_constants_are_joined_as_zeros_or_added(value: float) -> None:
+    g, rng = image(1, 4)
+    spikes = lif(g, "a", convolution(g, "x", 4, rng), 0.8)
+    edge = constant(g, np.full((4, 2), value))
+    last = constant(g, np.full((4, 1), -value))
+    wide = g.add("wide", ops.Concat(1), edge, spikes, last, convolution(g, spikes, 4, rng), edge)
+    counted(g, lif(g, "b", convolution(g, wide.name, 3, rng), 0.9, 0.4))
+    graph = assert_spikes_agree(g, "a", "b")
+    assert [n.name for n in graph if isinstance(n.op, IntPad)] == ["wide.pad", "wide.pad#2"]
+    bias = [n for n in graph if isinstance(n.op, IntRescale) and n.op.bias is not None]
+    assert len(bias) == (value != 0)
+
+
+def test_a_sum_of_layers_with_a_constant_is_refused() -> None:
+    g, rng = image(1, 4)
+    share = constant(g, np.ones((4, 4)))
+    total = g.add("total", ops.Sum(), convolution(g, "x", 4, rng), share).name
+    counted(g, lif(g, "a", total))
+    with pytest.raises(CompileError, match="adds a constant to a sum"):
+        run_passes(g, integer_pipeline())
