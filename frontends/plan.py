@@ -263,8 +263,8 @@ def _unknown_steps(
         "the number of time steps is unknown",
         None,
         "no attribute or keyword has a name such as num_steps, and no axis is said to be time",
-        help="pass steps=, and time_axis= if the example has a time axis; for a loop over a "
-        "literal, `for t in range(16)`, pass steps=16 or loop over self.num_steps",
+        help="if the example has a time axis, say which: time_axis=1 for (samples, steps, …); if "
+        "not, pass steps=, as for a loop over a literal, `for t in range(16)`: steps=16",
     )
 
 
