@@ -11,6 +11,7 @@ from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
 from snnc.passes.quantize import Quantize
 from snnc.passes.raise_neurons import RaiseNeurons
+from snnc.passes.rounding_errors import RoundingErrors
 from snnc.passes.sink_mean import SinkMean
 from snnc.passes.step_gains import StepGains
 from snnc.profile import PROFILES
@@ -40,4 +41,5 @@ def integer_pipeline(
         PruneDead(),
         ProveRanges(max_steps),
         DropClamps(),
+        RoundingErrors(),
     )

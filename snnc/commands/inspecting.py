@@ -14,7 +14,7 @@ from snnc.commands.tables import Row, Rows, layer_rows
 from snnc.console import Console, visible
 from snnc.container import LoadedModel, read_model
 from snnc.inspection import ModelLayer, inspect_model
-from snnc.manifest import InputEntry, LayerEntry, OutputEntry
+from snnc.manifest import InputEntry, LayerEntry, OutputEntry, Word
 from snnc.profile import PROFILES
 
 
@@ -82,8 +82,20 @@ def _ranges(layers: tuple[LayerEntry, ...]) -> Rows:
     rows: list[Row] = []
     for layer in layers:
         words = ([layer.range] if layer.range else []) + list(layer.words)
-        rows += [(layer.name, w.name, f"{w.lo:,}", f"{w.hi:,}", str(w.bits)) for w in words]
-    return ("layer", "word", "proven from", "to", "bits"), rows
+        rows += [
+            (layer.name, w.name, f"{w.lo:,}", f"{w.hi:,}", str(w.bits), _error(layer, w))
+            for w in words
+        ]
+    return ("layer", "word", "proven from", "to", "bits", "rounding below"), rows
+
+
+def _error(layer: LayerEntry, word: Word) -> str:
+    """By how much rounding changes a state between spikes, in steps and of the threshold."""
+    steps, share = layer.facts.get(f"error.{word.name}"), layer.facts.get("rounding")
+    if not isinstance(steps, float):
+        return ""
+    of = f", {100 * share:.2g} % of threshold" if isinstance(share, float) else ""
+    return f"{steps:.3g} steps{of}"
 
 
 def _model(console: Console, path: Path, model: LoadedModel) -> None:
