@@ -203,7 +203,7 @@ def describe(
         max_steps=program.max_steps,
         fixed_steps=loaded.fixed_steps,
         inputs=input_table(program, loaded.layouts),
-        outputs=output_table(program),
+        outputs=output_table(program, loaded.outputs),
         layers=layer_table(program, ctx.layers),
         targets=options.targets,
         warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),

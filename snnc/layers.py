@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,8 +59,8 @@ def _numbers_rows(graph: Graph, node: Node) -> bool:
     )
 
 
-def output_table(graph: Graph) -> tuple[OutputEntry, ...]:
-    """Describe the outputs."""
+def output_table(graph: Graph, order: Sequence[str] = ()) -> tuple[OutputEntry, ...]:
+    """Describe the outputs: those in ``order`` first, as the user's model returns them."""
     entries = []
     for node in graph:
         op = node.op
@@ -78,7 +78,8 @@ def output_table(graph: Graph) -> tuple[OutputEntry, ...]:
                     per_step=op.per_step,
                 )
             )
-    return tuple(entries)
+    place = {name: i for i, name in enumerate(order)}
+    return tuple(sorted(entries, key=lambda e: place.get(e.name, len(place))))
 
 
 def _layer(node: Node, facts: Mapping[str, object]) -> LayerEntry:

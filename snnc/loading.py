@@ -28,6 +28,7 @@ class Loaded:
         fixed_steps: Whether the model itself contains the number of steps.
         diagnostics: What its export said.
         profile: The numeric profile that the model is made for, if it says so.
+        outputs: Names of the outputs in the order of the model, where the file names them.
     """
 
     graph: Graph
@@ -36,6 +37,7 @@ class Loaded:
     fixed_steps: bool
     diagnostics: tuple[Diagnostic, ...]
     profile: str | None = None
+    outputs: tuple[str, ...] = ()
 
 
 def load(
@@ -70,6 +72,7 @@ def load(
         graph=model.graph,
         source=Source(path.name, digest, producer),
         layouts=_layouts(model.graph, model.meta),
+        outputs=_outputs(model.meta),
         fixed_steps=model.meta.get("fixed_steps") is True,
         diagnostics=tuple(model.diagnostics),
         profile=_profile(path.name, model.meta),
@@ -92,6 +95,14 @@ def _profile(name: str, meta: Mapping[str, Any]) -> str | None:
     if found is None or (isinstance(found, str) and found in PROFILES):
         return found
     raise fail("E103", f"{name} is damaged: numeric profile {found!r:.40}")
+
+
+def _outputs(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """The outputs in the order that the file names them; none if it does not."""
+    entries = meta.get("outputs")
+    entries = entries if isinstance(entries, list) else []
+    names = (entry.get("name") for entry in entries if isinstance(entry, dict))
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def _layouts(graph: Graph, meta: Mapping[str, Any]) -> dict[str, str]:

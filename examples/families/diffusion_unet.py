@@ -23,7 +23,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor | None, t: int, shift: Tensor) -> tuple[Tensor, Tensor]:
         i = self.norm(self.gain[t] * self.conv(x)) + shift
-        v = i if v is None else v + i
+        v = (torch.zeros_like(i) if v is None else v) + i
         s = spike(v - 1)
         return s, v - s
 

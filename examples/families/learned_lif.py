@@ -38,12 +38,12 @@ class LearnedLIF(nn.Module):
         self.raw = nn.Parameter(torch.rand(size) * 3 - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        beta = torch.sigmoid(self.raw)
+        beta, theta = torch.sigmoid(self.raw), self.theta.clamp(min=0.05)
         u, out = torch.zeros_like(x), []
         for _ in range(self.T):
             u = beta * u + x
-            s = Triangle.apply(u, self.theta, 1.0)
-            u = u - s * self.theta
+            s = Triangle.apply(u, theta, 1.0)
+            u = u - s * theta
             out.append(s)
         spikes = torch.stack(out, dim=1)
         return spikes.mean(1) if self.mean else spikes

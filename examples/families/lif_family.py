@@ -257,7 +257,7 @@ class Spoken(nn.Module):
 
 
 def _learn(net: nn.Module, split: Split) -> None:
-    fit(net, split, epochs=12, lr=1e-2)
+    fit(net, split, epochs=40, lr=1e-2)
 
 
 def _network(cell: type[Cell], name: str) -> Family:

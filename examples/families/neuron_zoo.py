@@ -146,7 +146,9 @@ class PSN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer, time in zip((self.first, self.second), self.times, strict=True):
-            x = spike(time @ layer(x) + self.bias)
+            current = layer(x).transpose(0, 1)
+            h = torch.addmm(self.bias, time, current.flatten(1)).view(current.shape)
+            x = spike(h).transpose(0, 1)
         y: Tensor = self.head(x).mean(1)
         return y
 
@@ -164,5 +166,5 @@ def _row(neurons: type[Neurons], exact: bool = False) -> Family:
 FAMILIES = [
     *(_row(n, True) for n in (IF, LIF, ILIF)),
     *(_row(n) for n in (PLIF, KLIF, GLIF, CLIF, EIF)),
-    Family("E STEP zoo: PSN", lambda: PSN(10, 6), lambda: torch.randn(BATCH, 6, 6) * 2, STEPPED),
+    Family("E STEP zoo: PSN", lambda: PSN(10, 7), lambda: torch.randn(BATCH, 7, 6) * 2, STEPPED),
 ]

@@ -47,7 +47,8 @@ class SpikingBrain(nn.Module):
             y = self.before(x)
             q, k = torch.relu(self.q(y)), torch.relu(self.k(y))
             g = torch.clamp(torch.sigmoid(self.gate(y) + 2), max=0.96875)
-            memory = g.unsqueeze(2) * memory + k.unsqueeze(2) * self.v(y).unsqueeze(1)
+            memory = g.unsqueeze(2).expand_as(memory) * memory
+            memory = memory + k.unsqueeze(2) * self.v(y).unsqueeze(1)
             read = (q.unsqueeze(1) @ memory).squeeze(1) / self.size
             x = x + self.out(read)
             y = self.between(x)
