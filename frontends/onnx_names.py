@@ -33,17 +33,19 @@ RANDOM = frozenset(
 #: Kind of an attribute, as the format numbers it → names of attributes of this kind.  A name
 #: means the same kind in all operators, but for ``split`` and ``axes``, which were lists before.
 _ATTRIBUTES = {
-    1: "alpha beta gamma epsilon value_float cubic_coeff_a extrapolation_value lambd bias",
+    1: """
+        alpha beta gamma epsilon value_float cubic_coeff_a extrapolation_value lambd bias momentum
+    """,
     2: """
         "" allowzero antialias axis batch_dims blocksize ceil_mode count_include_pad dtype
         end exclude_outside exclusive fmod group k keepdims largest new_axis
-        noop_with_empty_axes num_groups num_outputs num_scan_inputs reverse round_mode
+        noop_with_empty_axes num_groups num_outputs num_scan_inputs reverse
         saturate select_last_index seed sorted start stash_type storage_order to
         training_mode transA transB upper value_int
     """,
     3: """
         approximate auto_pad coordinate_transformation_mode equation keep_aspect_ratio_policy mode
-        nearest_mode reduction value_string
+        nearest_mode reduction round_mode value_string
     """,
     4: "value",
     5: "body else_branch then_branch",
