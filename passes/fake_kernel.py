@@ -93,6 +93,8 @@ class _Twin:
             k = self.integers[args[1]]
             k = k - _HALF if fn in ("ge", "lt") else k + _HALF
             args = (self.value(args[0]), self.const(k * self.unit))
+        elif fn in ("eq", "ne") and args[1] in self.integers:
+            args = (self.value(args[0]), self.const(self.integers[args[1]] * self.unit))
         elif fn == "select":
             fn, args = "where", (args[0], self.value(args[1]), self.value(args[2]))
         elif fn not in PREDICATES:

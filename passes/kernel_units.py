@@ -28,6 +28,20 @@ def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
     return {name: found.get(name, ONE) for name in inputs}
 
 
+def unit_free(analysis: Analysis, inputs: tuple[str, ...]) -> frozenset[str]:
+    """Inputs that are only compared with 0 for equality: zero is zero in every unit."""
+    values = (*(s.value for s in analysis.steps), *analysis.values.values())
+    alone, other = set(), set()
+    for value in values:
+        atoms = {atom for x in leaves(value) for atom, _ in x.coefs}
+        equal = isinstance(value, Compare) and value.fn in ("eq", "ne")
+        if equal and len(atoms) == 1 and all(x.const == ZERO for x in leaves(value)):
+            alone |= atoms
+        else:
+            other |= atoms
+    return frozenset((alone - other - set(analysis.aliases)) & set(inputs))
+
+
 def thresholds(analysis: Analysis) -> list[Expr]:
     """Magnitudes that values are compared with, in real units."""
     compared = [s.value for s in analysis.steps if isinstance(s.value, Compare)]

@@ -33,7 +33,7 @@ from snnc.passes.kernel_form import (
     NotScaleFreeError,
     leaves,
 )
-from snnc.passes.kernel_units import lost, magnitude
+from snnc.passes.kernel_units import lost, magnitude, unit_free
 from snnc.passes.kernel_writer import KernelWriter
 from snnc.passes.silence import first_step
 from snnc.profile import Profile
@@ -184,6 +184,10 @@ class _Lowering:
     def _compare(self, name: str, compare: Compare) -> None:
         form, fn = compare.form, compare.fn
         if fn in ("eq", "ne"):
+            atoms = {atom for x in leaves(form) for atom, _ in x.coefs}
+            if atoms and atoms <= unit_free(self.analysis, self.real.inputs):
+                self.w.emit(name, fn, *atoms, self.w.const("k", np.array(0)))
+                return
             raise NotScaleFreeError(f"{name}: equality of membranes is not defined in integers")
         if isinstance(form, Branch):  # each leaf has an exact threshold of its own
             sides = [self.w.fresh("_p0"), self.w.fresh("_p0")]

@@ -24,7 +24,7 @@ from snnc.passes.check_kernel import disagreement
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
-from snnc.passes.kernel_units import gains, guard_bits
+from snnc.passes.kernel_units import gains, guard_bits, unit_free
 from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
@@ -136,9 +136,12 @@ def _common_unit(
     if not x:
         guard = guard_bits(analysis, names, ONE, low.profile, low.real.steps)
         return [], ONE / leaf(float(1 << guard)), guard
+    free = unit_free(analysis, names)
+    tied = [i for i, name in enumerate(names) if name not in free]
+    x = [v if i in tied else low.settled(v) for i, v in enumerate(x)]
     waiting = [i for i, v in enumerate(x) if v.root is not None]
     joint = _joint(x, gain, waiting)
-    main = waiting[0] if waiting else 0
+    main = (*waiting, *tied, 0)[0]
     root = x[main].root
     finer: dict[int, int] = {}
     if root is not None:
@@ -161,6 +164,9 @@ def _common_unit(
             inputs.append(QValue(v.value, unit, v.per_step))
             continue
         v = low.settled(v)
+        if i not in tied:
+            inputs.append(v)
+            continue
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))
     return inputs, unit, guard
 
