@@ -24,7 +24,7 @@ from snnc.passes.check_kernel import disagreement
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
-from snnc.passes.kernel_units import gains, guard_bits, unit_free
+from snnc.passes.kernel_units import gains, guard_bits, thresholds, unit_free
 from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
@@ -154,6 +154,9 @@ def _common_unit(
     else:
         base = x[main].unit * gain[main]
     bits = guard_bits(analysis, names, base, low.profile, low.real.steps)
+    if not thresholds(analysis):  # what is handed on must not be coarser than what came in
+        own = [x[i].unit * gain[i] for i in tied if x[i].root is None]
+        bits = max([bits, *(min(_bits_finer(base, u), low.profile.max_guard) for u in own)])
     guard = max([bits, *finer.values()])
     fine = leaf(float(1 << guard))
     unit = base / fine
@@ -169,6 +172,11 @@ def _common_unit(
             continue
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))
     return inputs, unit, guard
+
+
+def _bits_finer(base: Expr, unit: Expr) -> int:
+    """By how many powers of two, rounded up, the finest ``unit`` is finer than ``base``."""
+    return max(0, int(np.frexp(np.abs(floats(base / unit)).max())[1]))
 
 
 def _finer(rows: dict[int, Floats], bits: int) -> dict[int, int]:
