@@ -30,12 +30,17 @@ def largest(low: Lowered, v: QValue) -> int | None:
 
 
 def _value(low: Lowered, name: str, out: int, known: _Known) -> Interval | None:
+    kept = low.ranges.get((name, out))
+    if kept is not None and kept[0] is low.out[name]:
+        return kept[1]
     if (name, out) not in known:
         known[name, out] = None  # what a loop finds of itself
         try:
             known[name, out] = _found(low, name, out, known)
         except RangeOverflowError:
             known[name, out] = None
+        if (found := known[name, out]) is not None:
+            low.ranges[name, out] = low.out[name], found
     return known[name, out]
 
 

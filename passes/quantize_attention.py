@@ -7,7 +7,6 @@ exactly; operands that are so wide that their products would not fit are rounded
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -59,17 +58,7 @@ def _narrowed(low: Lowered, node: Node, a: QValue, b: QValue, room: int) -> tupl
     each, odd = divmod(excess - first - second, 2)
     cut = (first + each + odd, second + each)
     low.ctx.note(node.name, dropped_operand_bits=f"{cut[0]}, {cut[1]}")
-    return coarser(low, node, a, cut[0]), coarser(low, node, b, cut[1])
-
-
-def coarser(low: Lowered, node: Node, v: QValue, bits: int) -> QValue:
-    """The value in steps that are ``2**bits`` times as large."""
-    if bits <= 0:
-        return v
-    name = low.out.fresh(f"{node.name}.unit")
-    op = intops.IntRescale(Param(compact(np.array(1))), bits, low.profile.rounding)
-    low.out.add(name, op, v.value, loc=node.loc)
-    return replace(v, value=Value(name), unit=v.unit * leaf(float(1 << bits)))
+    return low.coarser(node, a, cut[0]), low.coarser(node, b, cut[1])
 
 
 def _softmax(low: Lowered, node: Node, x: list[QValue]) -> None:
@@ -80,7 +69,7 @@ def _softmax(low: Lowered, node: Node, x: list[QValue]) -> None:
     v = low.uniform(node, low.settled(x[0]))
     factor, shift, excess = _factor(v)
     if excess:
-        v = coarser(low, node, v, excess)
+        v = low.coarser(node, v, excess)
         factor, shift, _ = _factor(v)
     made = intops.IntSoftmax(op.axis, _table(), factor, shift, WEIGHT_BITS)
     low.add(node, made, v)

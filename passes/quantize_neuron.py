@@ -176,7 +176,8 @@ def _common_unit(
 
 def _bits_finer(base: Expr, unit: Expr) -> int:
     """By how many powers of two, rounded up, the finest ``unit`` is finer than ``base``."""
-    return max(0, int(np.frexp(np.abs(floats(base / unit)).max())[1]))
+    mantissa, exponent = np.frexp(np.abs(floats(base / unit)).max())
+    return max(0, int(exponent) - int(mantissa == 0.5))
 
 
 def _finer(rows: dict[int, Floats], bits: int) -> dict[int, int]:

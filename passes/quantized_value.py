@@ -12,6 +12,7 @@ from snnc import ops
 from snnc.diagnostics import Diagnostic
 from snnc.exact import Expr, apply, floats, leaf, nearest, rearranged
 from snnc.graph import Edge, Graph, Node, Value
+from snnc.interval import Interval
 from snnc.intops import IntExpand, IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
@@ -25,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 #: Fractional bits that a common unit of values in different units keeps of the largest.
 COMMON_GUARD = 8
+#: Bits of the widest product, and of a value below which it loses none for its sake.
+MOST_BITS, LEAST_BITS = 61, 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,7 @@ class Lowered:
     profile: Profile
     values: dict[tuple[str, int], QValue] = field(default_factory=dict)
     past: dict[tuple[str, int], QValue] = field(default_factory=dict)  # numbers of earlier steps
+    ranges: dict[tuple[str, int], tuple[Node, Interval]] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
     fake: Graph = field(init=False)
 
@@ -169,14 +173,33 @@ class Lowered:
             return self.multiplied(node, v, count, unit if axes else unit.reshape(()))
         return self.rescaled(node, v, leaf(largest) / leaf(float(1 << COMMON_GUARD)))
 
+    def _excess(self, v: QValue, room: int) -> int:
+        """By how many bits the value is wider than ``room``, at most as many as it can lose."""
+        from snnc.passes.early_ranges import largest
+
+        size = largest(self, v)
+        return 0 if size is None or room < LEAST_BITS else max(0, size.bit_length() - room)
+
     def multiplied(self, node: Node, v: QValue, count: Ints, unit: Floats) -> QValue:
         """The value, exactly ``count * unit`` times its integers, in units of ``unit``."""
         name = self.out.fresh(f"{node.name}.unit")
         self.out.add(name, IntRescale(Param(compact(count))), v.value, loc=node.loc)
         return QValue(Value(name), leaf(unit), v.per_step)
 
+    def coarser(self, node: Node, v: QValue, bits: int) -> QValue:
+        """The value in steps that are ``2**bits`` times as large."""
+        if bits <= 0:
+            return v
+        name = self.out.fresh(f"{node.name}.unit")
+        op = IntRescale(Param(compact(np.array(1))), bits, self.profile.rounding)
+        self.out.add(name, op, v.value, loc=node.loc)
+        return replace(v, value=Value(name), unit=v.unit * leaf(float(1 << bits)))
+
     def rescaled(self, node: Node, v: QValue, target: Expr) -> QValue:
-        """The value in units of ``target``, through an IntRescale unless they are equal."""
+        """The value in units of ``target``, through an IntRescale unless they are equal.
+
+        A value that is too wide for the product loses its last bits before it.
+        """
         ratio = v.unit / target
         if ratio.number == 1:
             return v
@@ -186,6 +209,9 @@ class Lowered:
         multiplier = nearest(ratio * leaf(float(1 << shift)))
         if shift and not (multiplier & ((1 << shift) - 1)).any():
             multiplier, shift = multiplier >> shift, 0
+        factor = int(np.abs(multiplier).max(initial=0)).bit_length()
+        if excess := self._excess(v, MOST_BITS - factor):
+            return self.rescaled(node, self.coarser(node, v, excess), target)
         shape = self.out.type_of(v.value).shape
         wide = tuple(np.broadcast_shapes(shape, ratio.shape))
         if wide != shape:  # its elements meet units of several kinds
