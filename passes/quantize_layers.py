@@ -20,6 +20,8 @@ from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.weight_rows import Weighted, in_integers
 from snnc.windows import Sizes
 
+#: Bits of what is weighted: more say nothing that 8 bits of a weight keep.
+INPUT_BITS = 28
 Floats = npt.NDArray[np.float64]
 _Sum = ops.SumPool1d | ops.SumPool2d | ops.SumPool3d
 _Mean = ops.AvgPool1d | ops.AvgPool2d | ops.AvgPool3d
@@ -38,6 +40,7 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     shape = low.out.type_of(source.value).shape
     axes = range(len(shape) - 1) if isinstance(op, ops.Linear) else range(1, len(shape))
     source = low.uniform(node, source, tuple(axes)) if axes else source
+    source = low.narrowed(node, source, INPUT_BITS)
     weights, columns = fold_unit(op, source.unit, shape)
     root = Root(node, op, weights, columns)
     low.add(node, in_integers(op, Param(np.zeros(weights.shape, np.int8))), source)

@@ -54,11 +54,7 @@ def _ends_at_outputs(graph: Graph, name: str) -> bool:
         op = user.op
         if isinstance(op, ops.Output):
             continue
-        alone = isinstance(op, ops.Linear | ops.Conv2d) and op.bias is None
-        alone |= isinstance(op, ops.Reshape)
-        if isinstance(op, ops.Pointwise):
-            constants = sum(isinstance(p.op, ops.Constant) for p in graph.operands(user.name))
-            alone = (op.fn in ("mul", "div") and constants == 1) or op.fn == "neg"
+        alone = _commutes(graph, user)
         if isinstance(op, ops.Sum):
             alone = all(_is_mean(graph, p) for p in graph.operands(user.name))
         if not alone or not _ends_at_outputs(graph, user.name):
@@ -66,10 +62,23 @@ def _ends_at_outputs(graph: Graph, name: str) -> bool:
     return True
 
 
+def _commutes(graph: Graph, node: Node) -> bool:
+    """Whether a division before an operator of one value is one behind it."""
+    op = node.op
+    if isinstance(op, ops.Pointwise):
+        constants = sum(isinstance(p.op, ops.Constant) for p in graph.operands(node.name))
+        return (op.fn in ("mul", "div") and constants == 1) or op.fn == "neg"
+    if isinstance(op, ops.Linear | ops.Conv2d):
+        return op.bias is None
+    return isinstance(op, ops.Reshape)
+
+
 def _is_mean(graph: Graph, node: Node) -> bool:
     """Whether a value is nothing but means over time of the first loop, weighted."""
     if isinstance(node.op, ops.TimeMean):
         return not node.op.start and not _known_steps(graph, node.type.clock.phase)
+    if not isinstance(node.op, ops.Sum) and not _commutes(graph, node):
+        return False
     sources = [p for p in graph.operands(node.name) if not isinstance(p.op, ops.Constant)]
     return bool(sources) and all(_is_mean(graph, p) for p in sources)
 

@@ -173,8 +173,12 @@ class Lowered:
             return self.multiplied(node, v, count, unit if axes else unit.reshape(()))
         return self.rescaled(node, v, leaf(largest) / leaf(float(1 << COMMON_GUARD)))
 
+    def narrowed(self, node: Node, v: QValue, bits: int) -> QValue:
+        """The value with its last bits rounded away, so that its magnitude has ``bits`` at most."""
+        return self.coarser(node, v, self._excess(v, bits))
+
     def _excess(self, v: QValue, room: int) -> int:
-        """By how many bits the value is wider than ``room``, at most as many as it can lose."""
+        """By how many bits the value is wider than ``room``; 0 if that is too few for any."""
         from snnc.passes.early_ranges import largest
 
         size = largest(self, v)
