@@ -8,7 +8,8 @@ the kernel's ``F`` fractional bits:
 * a product has ``f = f1 + f2``, rounded to ``F`` where that is more;
 * a constant factor keeps 16 significant bits or more: ``rsh(round(c * 2**p) * n, p)``;
 * ``x >= c`` compares with the smallest integer at or above ``c * 2**f``, so nothing is lost;
-* sigmoid, tanh and exp are interpolated tables (``passes/function_tables.py``);
+* sigmoid, tanh, exp and erf are interpolated tables (``passes/function_tables.py``), roots,
+  logarithms and angles are in ``passes/fixed_functions.py``;
 * the states saturate at ``2**26`` steps, after their whole update: no input makes them wrap.
 
 Which states are whole is found by assuming that all with whole initial values are, and giving the
@@ -19,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
 from snnc.kernel import MIRRORED, Kernel, Line, State
 from snnc.params import Param, compact
+from snnc.passes.fixed_functions import logarithm, sine, square_root, wrapped
 from snnc.passes.fixed_values import Fixed, FixedWriter, NoIntegerFormError, Operand, power
 from snnc.passes.function_tables import interpolated
 from snnc.passes.kernel_units import floor_log2, lost, with_small
@@ -33,6 +36,8 @@ from snnc.profile import Profile
 
 #: Magnitude, in integer steps, at which the states of such a kernel saturate.
 SATURATION = 1 << 26
+#: Exponents that are products, roots and quotients of them.
+_EXPONENTS = (*range(-4, 0), *range(1, 9), Fraction(1, 2), Fraction(-1, 2))
 
 
 @dataclass(frozen=True)
@@ -229,15 +234,25 @@ class _Lowering(FixedWriter):
             raise self.failure(f"a factor is as large as {float(np.abs(floats(c)).max()):g}")
 
     def power(self, name: str, a: Operand, b: Operand) -> Fixed:
-        """``a ** 2`` and ``a ** 3``."""
+        """Products for a small whole exponent, a root for one half, else ``exp(b * log(a))``."""
         exponent = b.number if isinstance(b, Expr) else None
-        if exponent not in (1, 2, 3) or isinstance(a, Expr):
-            raise self.failure("only squares and cubes have a fixed-point form")
-        if exponent == 1:
-            return Fixed(self.w.emit(name, "copy", a.name), a.bits)
-        if exponent == 2:
-            return self.square(name, a)
-        return self.multiply(name, self.square(self.w.fresh("_q0"), a), a)
+        if exponent is None or isinstance(a, Expr) or exponent not in _EXPONENTS:
+            if isinstance(a, Expr):
+                logs: Operand = apply("log", a)
+            else:
+                logs = logarithm(self, self.w.fresh(f"{name}_log"), a)
+            return self.curve(name, self.multiply(self.w.fresh("_m0"), b, logs), "exp")
+        if exponent == Fraction(1, 2):
+            return square_root(self, name, a)
+        if exponent < 0:
+            below = self.power(self.w.fresh("_q0"), a, leaf(float(-exponent)))
+            return self.divide(name, ONE, below)
+        product, count = a, int(exponent)
+        for _ in range(count - 2):
+            product = self.multiply(self.w.fresh("_q0"), product, a)
+        if count == 1:
+            return Fixed(self.w.emit(name, "copy", a.name), a.bits, a.flag)
+        return self.multiply(name, product, a)
 
     def square(self, name: str, a: Operand) -> Fixed:
         """``a * a``."""
@@ -358,6 +373,12 @@ _RULES: dict[str, Rule] = {
     "ceil": _Lowering.ceil,
     "div": _Lowering.divide,
     "reciprocal": lambda low, name, a: low.divide(name, ONE, a),
-    **{fn: _curve(fn) for fn in ("sigmoid", "tanh", "exp", "expm1")},
+    **{fn: _curve(fn) for fn in ("sigmoid", "tanh", "exp", "expm1", "erf")},
     "softplus": _Lowering.softplus,
+    "sqrt": square_root,
+    "log": logarithm,
+    "log1p": lambda low, name, a: logarithm(low, name, low.add(low.w.fresh("_a0"), a, ONE)),
+    "sin": lambda low, name, a: sine(low, name, a, "sin"),
+    "cos": lambda low, name, a: sine(low, name, a, "cos"),
+    "wrap": wrapped,
 }

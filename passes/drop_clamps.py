@@ -14,6 +14,7 @@ from snnc.kernel import Kernel, Line, State
 from snnc.passes import past_values
 from snnc.passes.absolute_kernel import SATURATION
 from snnc.passes.base import Context, Pass
+from snnc.passes.fixed_functions import LEAST
 from snnc.passes.kernel_writer import live
 
 LIMITS = (SATURATION, past_values.LIMIT)
@@ -91,6 +92,10 @@ def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
                 (f"state {s.name}" for s in kernel.states if s.next == line.name), "a value"
             )
             _warn(ctx, node, state, f"it saturates at {' and '.join(ends)} integer steps")
+        elif line.name.rstrip("0123456789").endswith(LEAST):
+            value = line.name.rpartition(LEAST)[0]
+            why = "outside the domain of the function it is taken as the nearest step inside"
+            _warn(ctx, node, f"the argument of {value}", why)
         elif line.name.endswith("_top"):
             value = line.name.removesuffix("_top")
             why = "beyond exp(10) its integers stay at that value"

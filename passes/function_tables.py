@@ -7,7 +7,8 @@ With ``h = 2**-5`` and ``F`` fractional bits, the argument ``x`` in ``[low, high
   ``D[i] = T[i+1] - T[i]``.
 
 The largest error of linear interpolation is ``h**2/8 * max|f''|``: 1.2e-5 for the sigmoid, 9.4e-5
-for tanh, 1.3e-4 of its value for exp.  The entries are rounded with proof (``snnc.exact``).
+for tanh, 1.2e-4 for erf, 1.3e-4 of its value for exp.  The entries are rounded with proof
+(``snnc.exact``).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ CURVES = {
     "tanh": Curve(-7, 7),
     "exp": Curve(-16, 10, steep=True),
     "expm1": Curve(-16, 10, steep=True),
+    "erf": Curve(-4, 4),  # 1.5e-8 from its limits there
     "softplus": Curve(-16, 0),  # of -|x|: softplus(x) = max(x, 0) + softplus(-|x|)
 }
 

@@ -212,12 +212,16 @@ class _Analysis:
                 return args[0]
             case "div":
                 return args[0].div(args[1])
+            case "isqrt":
+                return args[0].isqrt()
             case "shl":
                 return args[0].shl(line.shift)
             case "rsh":
                 return args[0].rsh(line.shift, line.rounding)
             case "wrap":
                 return args[0].wrap(line.shift)
+            case "maximum" if self._is_size(line):
+                return args[0].size()
             case "maximum":
                 lo, hi = (np.maximum(args[0].lo, args[1].lo), np.maximum(args[0].hi, args[1].hi))
                 return Interval(lo, hi)
@@ -226,6 +230,11 @@ class _Analysis:
                 return Interval(lo, hi)
         shape = np.broadcast_shapes(*(a.lo.shape for a in args))
         return Interval.of(0, 1).broadcast(shape)
+
+    def _is_size(self, line: Line) -> bool:
+        """Whether a maximum is that of a value and its negative."""
+        second = self.defs.get(line.args[1])
+        return second is not None and second.fn == "neg" and second.args[0] == line.args[0]
 
     def _select(self, line: Line, env: Env, known: Env) -> Interval:
         cond, a, b = line.args

@@ -366,6 +366,8 @@ def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
             return (1 - e) / (1 + e)
         case "pow":
             return iv.exp(x[1] * iv.log(x[0]))
+        case "erf":
+            return _mp_erf(iv, x[0])
         case "maximum" | "minimum":
             pick = max if fn == "maximum" else min
             return iv.mpf([pick(x[0].a, x[1].a), pick(x[0].b, x[1].b)])
@@ -376,3 +378,20 @@ def _mp_apply(iv: Any, fn: str, x: list[Any]) -> Any:
         case "ge" | "gt" | "le" | "lt" if x[0].a > x[1].b or x[0].b < x[1].a:
             return iv.mpf(int((x[0].a > x[1].b) == (fn in ("ge", "gt"))))
     raise ConstantError(f"{fn!r} of an irrational constant cannot be decided")
+
+
+def _mp_erf(iv: Any, x: Any) -> Any:
+    """``2/sqrt(pi) * sum of (-1)**n x**(2n+1) / (n! (2n+1))``; the rest is below the last term."""
+    reach = max(abs(mpmath.mpf(x.a)), abs(mpmath.mpf(x.b)))
+    if reach > 8:
+        raise ConstantError("'erf' of a constant beyond 8 cannot be decided")
+    term, total, n = x, x, 0
+    while True:
+        n += 1
+        term = -term * x * x / n
+        total = total + term / (2 * n + 1)
+        size = mpmath.mpf(abs(term).b)
+        # from n > x**2 on terms shrink, so that what is left of the sum is below the last one
+        if n > reach * reach + 1 and size < mpmath.mpf(2) ** (-iv.prec):
+            rest = iv.mpf([-size, size])
+            return (total + rest) * 2 / iv.sqrt(iv.pi)

@@ -7,6 +7,7 @@ beyond 2**62 raises ``RangeOverflowError``, so that a bound never wraps silently
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,18 @@ class Interval:
         >>> print(Interval.of(-2, 3).squared(), Interval.of(-3, -2).squared())
         [0, 9] [4, 9]
         """
-        ends = self * self
-        least = np.minimum(np.abs(self.lo), np.abs(self.hi)) ** 2
-        return Interval(np.where((self.lo <= 0) & (self.hi >= 0), 0, least), ends.hi)
+        size = self.size()
+        return size * size
+
+    def size(self) -> Interval:
+        """The magnitude.
+
+        >>> print(Interval.of(-2, 1).size(), Interval.of(-3, -2).size())
+        [0, 2] [2, 3]
+        """
+        low, high = np.abs(self.lo), np.abs(self.hi)
+        least = np.where((self.lo <= 0) & (self.hi >= 0), 0, np.minimum(low, high))
+        return Interval(least, np.maximum(low, high))
 
     def shl(self, shift: int) -> Interval:
         """Multiply by ``2**shift``."""
@@ -105,6 +115,18 @@ class Interval:
             raise ZeroDivisorError("a divisor may be zero")
         corners = [_rdiv(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
         return Interval(np.minimum.reduce(corners), np.maximum.reduce(corners))
+
+    def isqrt(self) -> Interval:
+        """Integer root, which is monotone.
+
+        Raises:
+            RangeOverflowError: If a value may be negative.
+        """
+        some = self.lo <= self.hi
+        if (some & (self.lo < 0)).any():
+            raise RangeOverflowError("the root of a value that may be negative")
+        root = np.vectorize(isqrt, otypes=[np.int64])
+        return Interval(root(np.maximum(self.lo, 0)), root(np.maximum(self.hi, 0)))
 
     def lookup(self, table: Ints) -> Interval:
         """Elements of a table at these indices.

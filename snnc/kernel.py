@@ -32,6 +32,7 @@ INT_FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("ge", "gt", "le", "lt", "eq", "ne", "and", "or"), 2),
     "div": 2,  # rounded half away from zero; the divisor is proven not to be zero
     "lookup": 2,  # element of a table; the first operand is proven to be an index of it
+    "isqrt": 1,  # root, rounded down; the operand is proven not to be negative
     **dict.fromkeys(("neg", "not", "rsh", "shl", "wrap", "copy"), 1),
     "select": 3,
 }

@@ -266,6 +266,8 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Line("i0", "maximum", ("i", "zero")),
         Line("i1", "minimum", ("i0", "six")),
         Line("found", "lookup", ("i1", "table")),
+        Line("size", "maximum", ("x3", "zero")),
+        Line("root", "isqrt", ("size",)),
     )
     consts = (
         b.const("up", shape, 1, 1 << int(b.rng.integers(1, 36))),
@@ -277,7 +279,7 @@ def arithmetic(b: Builder, shape: tuple[int, ...]) -> Kernel:
         Const("cap", Param(np.array(900))),
         Const("floor_", Param(np.array(-1000))),
     )
-    short, more = ("t", "v", "y", "z", "x4"), ("m", "v", "t", "i", "w", "y", "z", "found")
+    short, more = ("t", "v", "y", "z", "x4"), ("m", "v", "t", "i", "w", "y", "z", "found", "root")
     outputs = more if b.rng.integers(2) else short
     wide = 1 << int(b.rng.integers(2, 36))
     table = Const("table", Param(b.rng.integers(-wide, wide, 7)))

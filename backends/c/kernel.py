@@ -118,6 +118,8 @@ def expression(line: Line, args: list[Var], bounds: Bounds) -> tuple[str, str]:
             word = computed(args[0].bounds, args[1].bounds, bounds)
             size = "64" if word == "int64_t" else "32"
             return f"snn_div_{size}({args[0].as_(word)}, {args[1].as_(word)})", word
+        case "isqrt":
+            return f"(int64_t)snn_isqrt_64((uint64_t){args[0].as_('int64_t')})", "int64_t"
         case "lookup":
             return f"{args[1].text}[{args[0].text}]", args[1].word
         case "copy":

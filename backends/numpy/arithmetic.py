@@ -38,6 +38,13 @@ def rdiv(x: Array, d: Array) -> Array:
     return np.asarray(np.where((x < 0) == (d < 0), quotient, -quotient))
 
 
+def isqrt(x: Array) -> Array:
+    """``floor(sqrt(x))`` of integers from 0 to ``2**62``, exactly."""
+    root = np.sqrt(x.astype(np.float64)).astype(np.int64)  # off by one at most
+    root = root - (root * root > x)
+    return np.asarray(root + ((root + 1) * (root + 1) <= x))
+
+
 #: The functions of integer kernels; predicates give 0 or 1.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -58,6 +65,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "select": lambda c, a, b: np.where(c != 0, a, b),
     "copy": lambda a: a,
     "div": rdiv,
+    "isqrt": isqrt,
     "lookup": lambda i, table: table[i],
 }
 #: Those with a number of bits; a word of ``n`` bits ends at ``+2**(n-1)`` (``snnc.rounding.wrap``).

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from snnc.backends.numpy.arithmetic import rdiv
+from snnc.backends.numpy.arithmetic import isqrt, rdiv
 from snnc.backends.numpy.program import Array, Operator, Program, Record
-
-
-def isqrt(x: Array) -> Array:
-    """``floor(sqrt(x))`` of integers from 0 to ``2**62``, exactly."""
-    root = np.sqrt(x.astype(np.float64)).astype(np.int64)  # off by one at most
-    root = root - (root * root > x)
-    return np.asarray(root + ((root + 1) * (root + 1) <= x))
 
 
 def bit_length(x: Array) -> Array:
