@@ -22,7 +22,7 @@ LIMITS = (SATURATION, past_values.LIMIT)
 
 @dataclass(frozen=True)
 class DropClamps(Pass):
-    """Take out clamps that never act, and warn of states that may saturate.
+    """Take out clamps and choices that never act, and warn of states that may saturate.
 
     Runs after ``prove-ranges``: a clamp whose operand is proven to stay inside changes nothing.
     """
@@ -40,23 +40,54 @@ class DropClamps(Pass):
 
 
 def without_idle_clamps(kernel: Kernel) -> Kernel:
-    """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``."""
+    """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``.
+
+    A choice by a comparison that always says the same is replaced by what it chooses.
+    """
     known: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
     proven = {x.name: (x.lo, x.hi) for x in known}
     limits = {
         c.name: (int(np.min(c.values.data)), int(np.max(c.values.data))) for c in kernel.consts
     }
     same: dict[str, str] = {}
+    decided: dict[str, bool] = {}
     body = []
     for line in kernel.body:
         args = tuple(same.get(a, a) for a in line.args)
+        if (truth := _decided(line, proven, limits)) is not None:
+            decided[line.name] = truth
         kept = None if line.name in kernel.outputs else _idle(line, proven, limits)
+        if line.fn == "select" and line.args[0] in decided and line.name not in kernel.outputs:
+            kept = line.args[1] if decided[line.args[0]] else line.args[2]
         if kept is None:
             body.append(replace(line, args=args))
         else:
             same[line.name] = same.get(kept, kept)
     states = tuple(replace(s, next=same.get(s.next, s.next)) for s in kernel.states)
     return live(replace(kernel, states=states, body=tuple(body)))
+
+
+def _decided(
+    line: Line,
+    proven: dict[str, tuple[int | None, int | None]],
+    limits: dict[str, tuple[int, int]],
+) -> bool | None:
+    """What a comparison with a constant always says, if the range proves that."""
+    if line.fn not in ("ge", "gt", "le", "lt") or line.args[1] not in limits:
+        return None
+    (lo, hi), (low, high) = proven.get(line.args[0], (None, None)), limits[line.args[1]]
+    if lo is None or hi is None:
+        return None
+    match line.fn:
+        case "ge":
+            found = (lo >= high, hi < low)
+        case "gt":
+            found = (lo > high, hi <= low)
+        case "le":
+            found = (hi <= low, lo > high)
+        case _:
+            found = (hi < low, lo >= high)
+    return found[0] if found[0] != found[1] else None
 
 
 def _idle(
