@@ -28,7 +28,7 @@ ERRORS = {
     "decay": lambda: mlp((4, 3), beta=[1.5, 0.5, -0.1]),
     "tau_too_long": lambda: mlp((4, 3), beta=1 - 2.0**-20),
     "no_integer_form": lambda: population(
-        kernel(LIF.replace("v1 >= theta", "v1 == theta"), a=0.9, theta=1.0), 4
+        kernel(LIF.replace("v1 >= theta", "eq(v1, theta)"), a=0.9, theta=1.0), 4
     ),
 }
 
