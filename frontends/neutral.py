@@ -8,6 +8,8 @@ exact for finite numbers, up to the sign of zero.
 
 from __future__ import annotations
 
+import math
+
 from snnc.frontends.dag import CONSTANT, Dag, Form
 from snnc.frontends.fold import Folder
 from snnc.frontends.step import State, StepProgram
@@ -69,8 +71,8 @@ def _summed(dag: Dag, mean: int, count: int) -> int | None:
     if term.form.kind != "avg_pool":
         x = _signed(dag, *term.args) if len(term.args) == 2 else None
         return None if x is None else _summed(dag, x, count)
-    (height, width), *_ = term.form.attrs
-    size = height * width
+    kernel, *_ = term.form.attrs
+    size = math.prod(kernel)
     if number != size or size & (size - 1):
         return None
     return dag.make(Form("sum_pool", term.form.attrs), term.args, term.shape, term.source)

@@ -15,6 +15,7 @@ from snnc.params import Param, compact
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.row_scale import quantized, row_scales, stored
+from snnc.passes.weight_rows import Weighted
 from snnc.step_limits import step_limits
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +69,7 @@ def _commutes(graph: Graph, node: Node) -> bool:
     if isinstance(op, ops.Pointwise):
         constants = sum(isinstance(p.op, ops.Constant) for p in graph.operands(node.name))
         return (op.fn in ("mul", "div") and constants == 1) or op.fn == "neg"
-    if isinstance(op, ops.Linear | ops.Conv2d):
+    if isinstance(op, Weighted):
         return op.bias is None
     return isinstance(op, ops.Reshape)
 

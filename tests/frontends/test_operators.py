@@ -197,6 +197,8 @@ CASES: dict[str, Case] = {
     "upsample 1d": ((2, 3), lambda s, v: f.interpolate(s, size=9), (), "Upsample"),
     "avg_pool1d": ((2, 7), lambda s, v: f.avg_pool1d(s, 2), (), "AvgPool1d"),
     "avg_pool3d": ((2, 4, 4, 4), lambda s, v: f.avg_pool3d(s, 2), (), "AvgPool3d"),
+    "lp_pool1d": ((2, 8), lambda s, v: f.lp_pool1d(s, 1, 2), (), "SumPool1d"),
+    "lp_pool3d": ((2, 4, 4, 4), lambda s, v: f.lp_pool3d(s, 1, 2), (), "SumPool3d"),
     "avg_pool without padding": (
         (2, 5, 5),
         lambda s, v: f.avg_pool2d(v, 3, 2, 1, count_include_pad=False),

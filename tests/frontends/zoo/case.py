@@ -37,11 +37,14 @@ class Case:
         return module, example
 
 
+_Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
 def loud(module: nn.Module, gain: float = 3.0) -> nn.Module:
     """Weights large enough that the neurons fire."""
     with torch.no_grad():
         for m in module.modules():
-            if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | _Transposed):
                 m.weight.mul_(gain)
     return module.eval()
 

@@ -25,6 +25,7 @@ FILES = {
     "parametric_nets": "spikingjelly",
     "slayer_nets": "torch",
     "rockpool_nets": "rockpool",
+    "spatial": "torch",
 }
 
 
