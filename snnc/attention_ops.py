@@ -34,5 +34,6 @@ class Softmax(Op):
 
     def infer(self, inputs: Types) -> Types:
         x = one(inputs)
-        checked_axis(self.axis, x.shape)
+        if not x.shape[checked_axis(self.axis, x.shape)]:
+            raise ValueError(f"softmax of nothing: axis {self.axis} of {x} is empty")
         return (TensorType(x.shape, FLOAT32, x.clock),)

@@ -58,6 +58,10 @@ class Value:
     init: Param | None = None
 
 
+#: Steps of the longest delay: each keeps a whole value.
+LONGEST_DELAY = 4096
+
+
 class Graph:
     """A network of named nodes.
 
@@ -229,6 +233,11 @@ class Graph:
                 text = f"type of {node.name} is {node.type}, its operator infers {inferred[0]}"
                 found.append(error("E204", text, node.loc))
             for edge in edges:
+                if edge.delay > LONGEST_DELAY:
+                    text = f"{node.name} reads {edge.src} of {edge.delay:,} steps ago"
+                    why = f"the longest delay is {LONGEST_DELAY:,} steps"
+                    hint = "use a longer time step, or several populations in a row"
+                    found.append(error("E216", text, node.loc, why, help=hint))
                 read_in = node.type.clock.phase - isinstance(node.op, Sequence)
                 phases = self[edge.src].types[edge.out].clock.phase, read_in
                 if edge.delay and phases[0] != phases[1] and max(phases) > 1:

@@ -17,7 +17,7 @@ import numpy as np
 import safetensors.numpy
 
 from snnc.diagnostics import CompileError, Loc, fail
-from snnc.graph import Edge, Graph
+from snnc.graph import LONGEST_DELAY, Edge, Graph
 from snnc.intops import INTOPS
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import OPS, Op
@@ -29,9 +29,6 @@ FORMAT = "snnc.graph/1"
 
 #: Elements of the largest value: a small file must not ask for all memory.
 _LARGEST = 1 << 28
-#: Steps of the longest delay; each is a word of state.
-_LONGEST = 4096
-
 #: Loops over time in one network.
 _MOST_LOOPS = 1000
 
@@ -136,7 +133,7 @@ def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -
                 raise ValueError(f"{entry['name']} reads unknown node {e['src']!r}")
             init = None if e["init"] is None else decoder.param(e["init"])
             out, delay = _typed(e["out"], int), _typed(e["delay"], int)
-            if not 0 <= delay <= _LONGEST or not 0 <= out < len(graph[e["src"]].types):
+            if not 0 <= delay <= LONGEST_DELAY or not 0 <= out < len(graph[e["src"]].types):
                 raise ValueError(f"{entry['name']}: bad edge from {e['src']}")
             graph.connect(Edge(e["src"], entry["name"], port, out, delay, init))
     if len(later) >= graph.phases:
