@@ -55,8 +55,7 @@ def layer(op: ops.Op, x: list[Array]) -> Array:
         case ops.Matmul():
             return np.asarray(np.matmul(*_aligned(x)))
         case ops.Softmax():
-            y = np.exp(x[0] - x[0].max(op.axis + 1, keepdims=True))
-            return np.asarray(y / y.sum(op.axis + 1, keepdims=True))
+            return _softmax(*_aligned(x), axis=op.axis + 1)
         case ops.Sum():
             return np.asarray(np.add.reduce(x))
         case ops.Repeat() | ops.Output():
@@ -68,6 +67,16 @@ def layer(op: ops.Op, x: list[Array]) -> Array:
 
 def _param(param: Param, like: Array) -> Array:
     return param.data.astype(like.dtype)
+
+
+def _softmax(x: Array, *masks: Array, axis: int) -> Array:
+    counts = np.ones(x.shape, bool)
+    for mask in masks:
+        counts = counts & (mask != 0)
+    top = np.where(counts, x, -np.inf).max(axis, keepdims=True)
+    y = np.where(counts, np.exp(np.where(counts, x - np.where(counts, top, 0), 0)), 0)
+    total = y.sum(axis, keepdims=True)
+    return np.asarray(y / np.where(total == 0, 1, total))
 
 
 def _aligned(x: list[Array]) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,11 @@ def layer(op: ops.Op, *args: Tensor) -> Tensor:
             a, b = (v.reshape(len(v), *(1,) * (rank - v.dim()), *v.shape[1:]) for v in args)
             return torch.matmul(a, b)
         case ops.Softmax():
-            return torch.softmax(x, op.axis + 1)
+            for mask in args[1:]:
+                counts = mask.reshape(len(mask), *(1,) * (x.dim() - mask.dim()), *mask.shape[1:])
+                x = x.masked_fill(counts == 0, -math.inf)
+            y = torch.softmax(x, op.axis + 1)
+            return y.nan_to_num(0.0) if args[1:] else y
         case ops.Sum():
             return torch.stack(args).sum(0)
         case ops.Repeat() | ops.Output():

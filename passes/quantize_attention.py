@@ -7,13 +7,14 @@ exactly; operands that are so wide that their products would not fit are rounded
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from snnc import intops, ops
 from snnc.diagnostics import error
-from snnc.exact import ONE, Ints, apply, floats, leaf, nearest
+from snnc.exact import ONE, Ints, apply, floats, leaf, nearest, signs
 from snnc.graph import Node, Value
 from snnc.params import Param, compact
 from snnc.passes.early_ranges import largest
@@ -71,9 +72,32 @@ def _softmax(low: Lowered, node: Node, x: list[QValue]) -> None:
     if excess:
         v = low.coarser(node, v, excess)
         factor, shift, _ = _factor(v)
-    made = intops.IntSoftmax(op.axis, _table(), factor, shift, WEIGHT_BITS)
-    low.add(node, made, v)
+    mask, counts = _mask(low, node, x[1:])
+    made = intops.IntSoftmax(op.axis, _table(), factor, shift, WEIGHT_BITS, mask)
+    low.add(node, made, v, *counts)
     low.values[node.name, 0] = QValue(Value(node.name), ONE / leaf(float(1 << WEIGHT_BITS)))
+
+
+def _mask(low: Lowered, node: Node, computed: list[QValue]) -> tuple[Param | None, list[QValue]]:
+    """The constant mask, or the computed one in the shape and at the time of the logits."""
+    edges = low.real.in_edges(node.name)
+    if len(edges) == 1:
+        return None, []
+    shape = node.type.shape
+    if not computed:
+        keep = signs(low.constant(edges[1].src)) != 0
+        wide = keep.reshape((1,) * (len(shape) - keep.ndim) + keep.shape)
+        return Param(wide.astype(np.int8)), []
+    v = low.settled(computed[0])
+    if low.out.type_of(v.value).shape != shape:
+        name = low.out.fresh(f"{node.name}.copies")
+        low.out.add(name, intops.IntExpand(shape), v.value, loc=node.loc)
+        v = replace(v, value=Value(name))
+    if low.out.type_of(v.value).clock is not node.type.clock:
+        text = f"{node.name} and its mask are computed at different times"
+        hint = "make the mask where the logits are made"
+        low.problems.append(error("E210", text, node.loc, help=hint))
+    return None, [v]
 
 
 def _factor(v: QValue) -> tuple[int, int, int]:

@@ -30,6 +30,7 @@ from snnc.kernel import PREDICATES
 from snnc.ops import Constant, Neuron, Pointwise, Sum, TimeLast, TimeSum
 from snnc.passes.base import Context, Pass
 from snnc.passes.build_kernel import build_kernel
+from snnc.passes.split_masks import split_masks
 from snnc.types import Clock
 
 
@@ -40,6 +41,7 @@ class RaiseNeurons(Pass):
     name: ClassVar[str] = "raise-neurons"
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
+        split_masks(graph)  # no part of a neuron
         _raise_accumulators(graph)
         for group in (part for whole in _groups(graph) for part in _parts(graph, whole)):
             members = [n for n in graph.nodes if n.name in group]

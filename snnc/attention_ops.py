@@ -28,12 +28,18 @@ class Matmul(Op):
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Op):
-    """``y_i = exp(x_i) / sum_j exp(x_j)`` along one axis; every value lies in [0, 1]."""
+    """``y_i = exp(x_i) / sum_j exp(x_j)`` along one axis; every value lies in [0, 1].
+
+    With a second operand, which broadcasts, only the elements count where it is not 0: the others
+    are 0, and so is a whole row of which no element counts.
+    """
 
     axis: int
 
     def infer(self, inputs: Types) -> Types:
-        x = one(inputs)
+        x, *masks = inputs if len(inputs) == 2 else (one(inputs),)
         if not x.shape[checked_axis(self.axis, x.shape)]:
             raise ValueError(f"softmax of nothing: axis {self.axis} of {x} is empty")
-        return (TensorType(x.shape, FLOAT32, x.clock),)
+        if broadcast((x.shape, *(m.shape for m in masks))) != x.shape:
+            raise ValueError(f"a mask {masks[0]} for {x}")
+        return (TensorType(x.shape, FLOAT32, latest((x.clock, *(m.clock for m in masks)))),)

@@ -315,6 +315,9 @@ def _fraction(fn: str, x: list[Fraction]) -> Fraction:
             return x[1] if x[0] != 0 else x[2]
         case "ge" | "gt" | "le" | "lt" | "eq" | "ne":
             return Fraction(getattr(operator, fn)(x[0], x[1]))
+        case "and" | "or" | "not":
+            true = [v != 0 for v in x]
+            return Fraction(not true[0] if fn == "not" else all(true) if fn == "and" else any(true))
         case "pow" if x[1].denominator == 1 and abs(x[1]) <= 64:
             return x[0] ** int(x[1])
         case "sqrt" if x[0] >= 0:

@@ -85,6 +85,7 @@ CASES = [
     OpCase(ops.ArgMax(0), ((5, 2),)),
     OpCase(ops.Matmul(), ((3, 1, 2, 4), (2, 4, 3))),
     OpCase(ops.Softmax(0), ((4, 2),)),
+    OpCase(ops.Softmax(1), ((2, 4), (4,))),
     OpCase(ops.Pointwise("add"), ((2, 3), (3,))),
     OpCase(ops.Sum(), ((2, 3), (2, 3), (2, 3))),
 ]
