@@ -49,7 +49,8 @@ class TimeMix(nn.Module):
         own = self.first + k
         peak = torch.maximum(top, own)
         old, new = torch.exp(top - peak), torch.exp(own - peak)
-        y = (old * a + new * v) / (old * b + new)
+        # one of the weights is 1, and b is at least 1 from the first token on: so is the divisor
+        y = (old * a + new * v) / torch.clamp(old * b + new, min=1.0)
         later = top - torch.exp(self.decay)
         peak = torch.maximum(later, k)
         old, new = torch.exp(later - peak), torch.exp(k - peak)
