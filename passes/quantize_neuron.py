@@ -29,6 +29,7 @@ from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
+from snnc.passes.visible_signs import visible_signs
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,7 +76,7 @@ def _lower_absolute(low: Lowered, node: Node, x: list[QValue], why: str) -> None
     settled = [low.settled(v) for v in x]
     whole = tuple(v.unit.number == 1 for v in settled)
     try:
-        lowered = absolute_kernel(op.kernel, whole, bits, low.profile)
+        lowered = absolute_kernel(visible_signs(op.kernel), whole, bits, low.profile)
     except NoIntegerFormError as e:
         text = f"the update of neuron {node.name} has no integer form"
         notes = (f"not scale-free: {why}", f"not in fixed point: {e}", *op.kernel.text)
