@@ -200,6 +200,8 @@ class _Analysis:
         match line.fn:
             case "add":
                 return args[0] + args[1]
+            case "sub" if (bits := self._cut_off(line)) is not None:
+                return (args[0] - args[1]).meet(np.asarray(0), np.asarray((1 << bits) - 1))
             case "sub":
                 return args[0] - args[1]
             case "mul" if line.args[0] == line.args[1]:
@@ -235,6 +237,15 @@ class _Analysis:
         """Whether a maximum is that of a value and its negative."""
         second = self.defs.get(line.args[1])
         return second is not None and second.fn == "neg" and second.args[0] == line.args[0]
+
+    def _cut_off(self, line: Line) -> int | None:
+        """``n`` if the line is ``x - ((x >> n) << n)``, the last bits of x, as tables use them."""
+        x, y = line.args
+        up = self.defs.get(y)
+        down = self.defs.get(up.args[0]) if up is not None and up.fn == "shl" else None
+        if up is None or down is None or down.fn != "rsh" or down.args != (x,):
+            return None
+        return up.shift if down.rounding == "floor" and down.shift == up.shift else None
 
     def _select(self, line: Line, env: Env, known: Env) -> Interval:
         cond, a, b = line.args

@@ -48,6 +48,6 @@ FAMILIES = [
         "E E-3DSNN (voxels)",
         lambda: E3DSNN(6),
         lambda: (torch.rand(BATCH, 1, 6, 6, 6) < 0.3).float(),
-        options={"static": True},
+        options={"static": True, "steps": 1},
     ),
 ]
