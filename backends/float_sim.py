@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,8 +155,12 @@ class _Run:
         self.records: dict[str, list[Array]] = {w: [] for w in sorted(wanted)}
         self.past: dict[tuple[str, int], list[Array]] = {}
         self.longest: dict[tuple[str, int], int] = {}
-        for e in (e for edges in sim.edges.values() for e in edges if e.delay):
-            self.longest[e.src, e.out] = max(e.delay, self.longest.get((e.src, e.out), 0))
+        for node in sim.nodes:
+            further = int(node.op.delay.data.max()) if isinstance(node.op, ops.DelayLinear) else 0
+            for e in sim.edges[node.name]:
+                if e.delay + further:
+                    reach = max(e.delay + further, self.longest.get((e.src, e.out), 0))
+                    self.longest[e.src, e.out] = reach
 
     def at(self, clock: Clock, inputs: dict[str, Array], t: int = 0) -> None:
         """Compute everything of one clock; step ``t``, if it is that of a loop."""
@@ -177,6 +182,8 @@ class _Run:
                 elif isinstance(op, ops.StepTable):
                     row = self._param(op.values)[t]
                     self.values[node.name, 0] = np.broadcast_to(row, (self.batch, *row.shape))
+                elif isinstance(op, ops.DelayLinear):
+                    self.values[node.name, 0] = self._delayed(op, self.sim.edges[node.name][0])
                 elif isinstance(op, ops.StepAffine):
                     y = self._operand(self.sim.edges[node.name][0]) * self._param(op.scale)[t]
                     y = y if op.offset is None else y + self._param(op.offset)[t]
@@ -203,6 +210,16 @@ class _Run:
         init = np.zeros(()) if edge.init is None else edge.init.data
         shape = self.sim.graph[edge.src].types[edge.out].shape
         return np.broadcast_to(init.astype(self.sim.dtype), (self.batch, *shape))
+
+    def _delayed(self, op: ops.DelayLinear, edge: Edge) -> Array:
+        """A layer whose columns read their inputs some steps ago."""
+        columns = np.zeros((self.batch, op.weight.shape[1]), self.sim.dtype)
+        for lag in np.unique(op.delay.data):
+            x = self._operand(replace(edge, delay=edge.delay + int(lag)))
+            now = np.flatnonzero(op.delay.data == lag)
+            columns[:, now] = x.reshape(self.batch, -1)[:, op.index.data[now]]
+        y: Array = columns @ self._param(op.weight).T
+        return y if op.bias is None else y + self._param(op.bias)
 
     def _param(self, param: Param) -> Array:
         return param.data.astype(self.sim.dtype)

@@ -14,6 +14,7 @@ from snnc.interval import Interval, guard
 from snnc.intops import (
     IntConv,
     IntConvTranspose,
+    IntDelayLinear,
     IntLinear,
     IntMaxPool,
     IntSumPool,
@@ -27,6 +28,16 @@ def linear(node: Node, x: list[Interval], steps: int) -> Interval:
     op = node.op
     assert isinstance(op, IntLinear), "dispatched by type"
     return _affine(_weighted(op.weight, x[0], lambda x, w: x @ w.T), op.shift, op.bias)
+
+
+def delays(node: Node, x: list[Interval], steps: int) -> Interval:
+    """Interval of every accumulator of a layer with delays: zeros arrive first."""
+    op = node.op
+    assert isinstance(op, IntDelayLinear), "dispatched by type"
+    index, late = op.index.data, op.delay.data > 0
+    lo, hi = (a.reshape(-1)[index] for a in (x[0].lo, x[0].hi))
+    columns = Interval(np.where(late, np.minimum(lo, 0), lo), np.where(late, np.maximum(hi, 0), hi))
+    return _affine(_weighted(op.weight, columns, lambda x, w: x @ w.T), op.shift, op.bias)
 
 
 def conv(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -92,6 +103,7 @@ def _weighted(
 #: The layers' rules.
 LAYER_RANGES: dict[type, RangeRule] = {
     IntLinear: linear,
+    IntDelayLinear: delays,
     IntConv: conv,
     IntConvTranspose: conv_transpose,
     IntSumPool: pool,

@@ -227,6 +227,8 @@ class _Lowering:
     def _check_threshold(self, name: str, bound: Expr) -> None:
         if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
             return
+        if not self.real.states:
+            return  # a comparison with what its input brings, such as a bias: no threshold of rest
         shape = np.broadcast_shapes(bound.shape, self.silent[name].shape)
         fires = np.broadcast_to(self.silent[name] != 0, shape)  # a membrane may rest below it
         low = np.argwhere(fires & np.broadcast_to(signs(bound) <= 0, shape))

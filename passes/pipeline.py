@@ -7,6 +7,7 @@ from snnc.passes.drop_clamps import DropClamps
 from snnc.passes.fit_loihi import FitLoihi
 from snnc.passes.fold_constants import FoldConstants
 from snnc.passes.fold_norm import FoldNorm
+from snnc.passes.merge_delays import MergeDelays
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
 from snnc.passes.quantize import Quantize
@@ -24,6 +25,7 @@ def real_pipeline() -> tuple[Pass, ...]:
         FoldConstants(),
         FoldNorm(),  # before raising: what cannot be folded is taken in by the neurons
         SinkMean(),  # a bias behind a mean would need the number of steps
+        MergeDelays(),  # behind folding, which goes through sums of layers
         StepGains(),  # before raising: a population's update has no gains per step then
         RaiseNeurons(),
     )

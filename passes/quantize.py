@@ -22,7 +22,7 @@ from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_attention import ATTENTION_RULES
-from snnc.passes.quantize_exact import exact_neuron, exact_refused, exact_weights
+from snnc.passes.quantize_exact import exact_late, exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
 from snnc.passes.quantize_norms import NORM_RULES
@@ -192,6 +192,7 @@ RULES: dict[type[ops.Op], Rule] = {
 #: What exact profiles do otherwise.
 EXACT: dict[type[ops.Op], Rule] = {
     **dict.fromkeys(get_args(Weighted), exact_weights),
+    ops.DelayLinear: exact_late,
     ops.Neuron: exact_neuron,
     **dict.fromkeys((*NORM_RULES, ops.Softmax), exact_refused),
 }

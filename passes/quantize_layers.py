@@ -39,7 +39,8 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
         return
     shape = low.out.type_of(source.value).shape
     axes = range(len(shape) - 1) if isinstance(op, ops.Linear) else range(1, len(shape))
-    source = low.uniform(node, source, tuple(axes)) if axes else source
+    if axes and not isinstance(op, ops.DelayLinear):  # whose columns read single elements
+        source = low.uniform(node, source, tuple(axes))
     source = low.narrowed(node, source, INPUT_BITS)
     weights, columns = fold_unit(op, source.unit, shape)
     root = Root(node, op, weights, columns)

@@ -17,10 +17,13 @@ from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.row_scale import quantized, row_scales, stored
 from snnc.passes.weight_rows import Weighted
 from snnc.step_limits import step_limits
+from snnc.types import Int
 
 Floats = npt.NDArray[np.float64]
 #: Fractional bits of what changes from step to step, and of means that are divided at run time.
 STEP_GUARD = 14
+#: The same of a mean of values that have fractional bits already, such as weighted sums.
+FINE_GUARD = 8
 #: Further bits of a gain per step.
 GAIN_BITS = 6
 
@@ -38,8 +41,11 @@ def _mean(low: Lowered, node: Node, x: list[QValue]) -> None:
         low.add(node, intops.IntTimeSum(), v)
         low.values[node.name, 0] = replace(v, value=Value(node.name), per_step=True)
     else:
-        low.add(node, intops.IntTimeMean(op.start, STEP_GUARD), v)
-        unit = v.unit / leaf(float(1 << STEP_GUARD))
+        (edge,) = low.real.in_edges(node.name)
+        spikes = isinstance(low.real[edge.src].types[edge.out].dtype, Int)
+        guard = STEP_GUARD if spikes else FINE_GUARD
+        low.add(node, intops.IntTimeMean(op.start, guard), v)
+        unit = v.unit / leaf(float(1 << guard))
         low.values[node.name, 0] = QValue(Value(node.name), unit)
 
 

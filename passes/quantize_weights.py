@@ -31,6 +31,9 @@ def fold_unit(op: Weighted, unit: Expr, shape: tuple[int, ...]) -> tuple[Floats,
     if isinstance(op, ops.Linear):
         columns = per_input.reshape(-1, shape[-1])[0]
         return weight * columns, columns
+    if isinstance(op, ops.DelayLinear):
+        columns = per_input.reshape(-1)[op.index.data]
+        return weight * columns, columns
     channels = per_input.reshape(shape[0], -1)[:, 0]
     group = np.repeat(np.arange(op.groups), len(weight) // op.groups)
     columns = channels.reshape(op.groups, -1)[group]

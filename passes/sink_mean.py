@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snnc.graph import Edge, Graph, Node
-from snnc.ops import Linear, Reshape, TimeMean
+from snnc.ops import Linear, Output, Reshape, TimeMean
 from snnc.passes.base import Context, Pass
 
 
@@ -31,6 +31,8 @@ def _swap(graph: Graph, mean: Node) -> bool:
     users = graph.out_edges(mean.name)
     if len(users) != 1 or not isinstance(graph[users[0].dst].op, Linear | Reshape):
         return False
+    if not _ends_at_outputs(graph, mean.name):
+        return False  # it is divided in any case, and the layer is computed only once
     (source,), (use,) = graph.in_edges(mean.name), users
     after = graph[use.dst]
     later = graph.out_edges(after.name)
@@ -44,3 +46,12 @@ def _swap(graph: Graph, mean: Node) -> bool:
     for e in later:
         graph.connect(Edge(mean.name, e.dst, e.port))
     return True
+
+
+def _ends_at_outputs(graph: Graph, name: str) -> bool:
+    """Whether only layers and rearrangements lie between a mean and the outputs."""
+    return all(
+        isinstance(user.op, Output)
+        or (isinstance(user.op, Linear | Reshape) and _ends_at_outputs(graph, user.name))
+        for user in graph.users(name)
+    )

@@ -15,9 +15,9 @@ Floats = npt.NDArray[np.float64]
 Convolution = ops.Conv1d | ops.Conv2d | ops.Conv3d
 Spread = ops.ConvTranspose1d | ops.ConvTranspose2d | ops.ConvTranspose3d
 #: Real layers with weights.
-Weighted = ops.Linear | Convolution | Spread
+Weighted = ops.Linear | ops.DelayLinear | Convolution | Spread
 #: Integer layers with weights.
-IntWeighted = intops.IntLinear | intops.IntConv | intops.IntConvTranspose
+IntWeighted = intops.IntLinear | intops.IntDelayLinear | intops.IntConv | intops.IntConvTranspose
 
 _W = TypeVar("_W", bound=Weighted)
 
@@ -43,6 +43,8 @@ def in_integers(op: Weighted, weight: Param, bias: Param | None = None) -> IntWe
     """The integer layer with these weights, rows first."""
     if isinstance(op, ops.Linear):
         return intops.IntLinear(weight, bias)
+    if isinstance(op, ops.DelayLinear):
+        return intops.IntDelayLinear(weight, op.index, op.delay, bias)
     if isinstance(op, Spread):
         spread = (op.stride, op.padding, op.extra, op.dilation, op.groups)
         return intops.IntConvTranspose(weight, bias, 0, *spread)
@@ -51,4 +53,6 @@ def in_integers(op: Weighted, weight: Param, bias: Param | None = None) -> IntWe
 
 def row_shape(op: Weighted) -> tuple[int, ...]:
     """Shape in which one number per row broadcasts against the layer's output."""
-    return (-1,) if isinstance(op, ops.Linear) else (-1, *[1] * len(op.stride))
+    if isinstance(op, ops.Linear | ops.DelayLinear):
+        return (-1,)
+    return (-1, *[1] * len(op.stride))

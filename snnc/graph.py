@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import networkx as nx
 
+from snnc.delay_ops import LONGEST_DELAY
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error
 from snnc.ops import Op
 from snnc.params import Param
@@ -56,10 +57,6 @@ class Value:
     out: int = 0
     delay: int = 0
     init: Param | None = None
-
-
-#: Steps of the longest delay: each keeps a whole value.
-LONGEST_DELAY = 4096
 
 
 class Graph:

@@ -8,6 +8,7 @@ operators; they are defined in the modules named after their kind.
 from __future__ import annotations
 
 from snnc.int_attention_ops import IntMatmul, IntSoftmax
+from snnc.int_delay_ops import IntDelayLinear
 from snnc.int_layer_ops import (
     IntConv,
     IntConvTranspose,
@@ -48,7 +49,7 @@ INTOPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv, IntConvTranspose),
-        *(IntSumPool, IntMaxPool),
+        *(IntDelayLinear, IntSumPool, IntMaxPool),
         *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntUpsample),
         *(IntPad, IntReduce, IntArgMax),
         *(IntSum, IntRescale, IntNeuron),
@@ -64,6 +65,7 @@ __all__ = [
     "IntConcat",
     "IntConv",
     "IntConvTranspose",
+    "IntDelayLinear",
     "IntEmbedding",
     "IntExpand",
     "IntHold",

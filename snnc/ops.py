@@ -15,6 +15,7 @@ from snnc.conv_ops import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from snnc.delay_ops import DelayLinear
 from snnc.layer_ops import BatchNorm, Embedding, LayerNorm, Linear, RMSNorm
 from snnc.network_ops import Constant, Input, Neuron, Output, Pointwise, Sum
 from snnc.op import Op
@@ -63,7 +64,7 @@ OPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         *(Input, Output, Constant),
-        *(Linear, Embedding, Conv1d, Conv2d, Conv3d),
+        *(Linear, DelayLinear, Embedding, Conv1d, Conv2d, Conv3d),
         *(ConvTranspose1d, ConvTranspose2d, ConvTranspose3d),
         *(BatchNorm, LayerNorm, RMSNorm),
         *(SumPool1d, SumPool2d, SumPool3d, AvgPool1d, AvgPool2d, AvgPool3d),
@@ -92,6 +93,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "Crossing",
+    "DelayLinear",
     "Embedding",
     "Expand",
     "Hold",

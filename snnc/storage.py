@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from snnc.delay_ops import LONGEST_DELAY
 from snnc.diagnostics import CompileError, Loc, fail
-from snnc.graph import LONGEST_DELAY, Edge, Graph
+from snnc.graph import Edge, Graph
 from snnc.intops import INTOPS
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import OPS, Op

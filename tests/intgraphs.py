@@ -21,6 +21,7 @@ from snnc.intops import (
     IntConcat,
     IntConv,
     IntConvTranspose,
+    IntDelayLinear,
     IntEmbedding,
     IntExpand,
     IntHold,
@@ -64,7 +65,7 @@ from tests.computedops import matmul, norm, softmax
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
 #: Seeds of random graphs in which every operator occurs: ``python -m tests.intgraphs``.
-COVERING = (16, 113, 152, 154, 164, 211)
+COVERING = (9, 16, 22, 93, 129, 221)
 
 
 def proven(graph: Graph, max_steps: int = 64) -> Graph:
@@ -513,6 +514,22 @@ def _per_step(b: Builder, value: str) -> str:
     ).name
 
 
+def _delays(b: Builder, value: str) -> str:
+    """Weights with delays: of its own at every synapse, or one per input."""
+    t = b.graph[value].type
+    if t.clock.kind is not Clock.STEP:
+        return value
+    out, columns = int(b.rng.integers(1, 7)), int(b.rng.integers(1, 2 * t.size + 1))
+    top = (1 << (int(b.rng.integers(2, 17)) - 1)) - 1
+    weight = b.param((out, columns), -top, top)
+    kept = Param(np.where(b.rng.random((out, columns)) < 0.5, weight.data, 0))
+    longest = int(b.rng.choice([0, 1, 3, 9]))
+    bias = b.param((out,), -100, 100) if b.rng.integers(2) else None
+    index, delay = b.param((columns,), 0, t.size - 1), b.param((columns,), 0, longest)
+    op = IntDelayLinear(kept, index, delay, bias, int(b.rng.integers(3)))
+    return b.graph.add(b.name("late"), op, value).name
+
+
 def _next_loop(b: Builder, value: str) -> str:
     """Into the next loop over time: a value that is held, or a sequence that is read again."""
     clock = b.graph[value].type.clock
@@ -540,6 +557,7 @@ _SHAPELESS: list[Callable[[Builder, str], str]] = [
     *(_neuron, _neuron, _linear, _rescale, _sum, _recurrent, _moved, _padded, _concat, _reduced),
     norm,
     _per_step,
+    _delays,
     matmul,
     softmax,
     _function,

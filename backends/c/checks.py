@@ -14,6 +14,7 @@ from snnc.graph import Graph, Node
 from snnc.intops import (
     IntConv,
     IntConvTranspose,
+    IntDelayLinear,
     IntHold,
     IntInput,
     IntLinear,
@@ -86,7 +87,8 @@ def _structure(graph: Graph, node: Node) -> Iterator[Diagnostic]:
         runs = Clock.of(Clock.STEP, runs.phase - 1)
     for e in graph.in_edges(node.name):
         source = graph[e.src]
-        step = runs.kind is Clock.STEP and not isinstance(op, IntRepeat | IntHold)
+        # a layer with delays counts them from its own step
+        step = runs.kind is Clock.STEP and not isinstance(op, IntRepeat | IntHold | IntDelayLinear)
         if e.delay and not (step and source.types[e.out].clock is runs):
             text = f"a delay from {source.name} to {node.name} is not between per-step values"
             yield error("E507", text, node.loc)
@@ -112,7 +114,7 @@ def _sizes(graph: Graph, node: Node) -> Iterator[Diagnostic]:
 
 
 def _sums(graph: Graph, node: Node) -> Iterator[Diagnostic]:
-    if isinstance(node.op, IntLinear | IntConv | IntConvTranspose | IntSumPool):
+    if isinstance(node.op, IntLinear | IntDelayLinear | IntConv | IntConvTranspose | IntSumPool):
         edge = graph.in_edges(node.name)[0]
         x = bounds_of(graph[edge.src], edge.out)
         if edge.delay:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from snnc.backends.c.attention import emit_matmul, emit_softmax
+from snnc.backends.c.delays import emit_delays
 from snnc.backends.c.events import emit_linear
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move, emit_pad
@@ -21,6 +22,7 @@ from snnc.intops import (
     IntConcat,
     IntConv,
     IntConvTranspose,
+    IntDelayLinear,
     IntEmbedding,
     IntExpand,
     IntInput,
@@ -87,6 +89,7 @@ def emit_sum(layer: Layer) -> None:
 EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntInput: emit_input,
     IntLinear: emit_linear,
+    IntDelayLinear: emit_delays,
     IntConv: emit_conv,
     IntConvTranspose: emit_conv,
     IntSumPool: emit_pool,

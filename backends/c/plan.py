@@ -18,6 +18,7 @@ from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntConv,
     IntConvTranspose,
+    IntDelayLinear,
     IntHold,
     IntInput,
     IntLinear,
@@ -37,7 +38,7 @@ from snnc.time_ops import Sequence
 from snnc.types import Clock, Int
 
 #: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
-EVENT_OPS = (IntLinear, IntConv, IntConvTranspose, IntSumPool, IntMaxPool)
+EVENT_OPS = (IntLinear, IntDelayLinear, IntConv, IntConvTranspose, IntSumPool, IntMaxPool)
 #: Operators that collect something in every step although their value is of clock END.
 COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
 

@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from snnc.backends.c.words import Bounds, hull, product
-from snnc.intops import IntConv, IntConvTranspose, IntLinear, IntSumPool
+from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear, IntSumPool
 
-SummingOp = IntLinear | IntConv | IntConvTranspose | IntSumPool
+SummingOp = IntLinear | IntDelayLinear | IntConv | IntConvTranspose | IntSumPool
 
 
 def matmul_bounds(a: Bounds, b: Bounds, terms: int) -> Bounds:

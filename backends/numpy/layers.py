@@ -66,6 +66,7 @@ def embedding(program: Program, node: Record, operands: list[Array]) -> Array:
 #: The layers, by name.
 LAYERS: dict[str, Operator] = {
     "IntLinear": linear,
+    "IntDelayLinear": linear,  # of what each column reads, some steps ago
     "IntEmbedding": embedding,
     "IntConv": conv,
     "IntConvTranspose": conv_transpose,

@@ -186,9 +186,12 @@ class _Run:
         self._done: dict[str, int] = {}  # steps of every loop, by its clock
         self._history: dict[tuple[str, int], list[Array]] = {}
         self._longest: dict[tuple[str, int], int] = {}
-        for e in (e for n in sim.nodes for e in n["inputs"] if e["delay"]):
-            key = (e["src"], e["out"])
-            self._longest[key] = max(e["delay"], self._longest.get(key, 0))
+        for node in sim.nodes:
+            further = int(sim.param(node["attributes"]["delay"]).max()) if _waits(node) else 0
+            for e in node["inputs"]:
+                if e["delay"] + further:
+                    key = (e["src"], e["out"])
+                    self._longest[key] = max(e["delay"] + further, self._longest.get(key, 0))
         self._consts: dict[str, dict[str, Array]] = {}
         self._start()
 
@@ -209,7 +212,10 @@ class _Run:
                 elif op == "IntNeuron":
                     self._neuron(node)
                 else:
-                    operands = [self._operand(e) for e in node["inputs"]]
+                    operands = [
+                        self._columns(node) if _waits(node) else self._operand(e)
+                        for e in node["inputs"]
+                    ]
                     if op in AT_STEP:
                         y = AT_STEP[op](self.sim, node, operands, now)
                         shape = (self.batch, *node["types"][0]["shape"])
@@ -242,6 +248,17 @@ class _Run:
         shape = self.sim.types[edge["src"]][edge["out"]]["shape"]
         init = 0 if edge["init"] is None else self.sim.param(edge["init"])
         return np.broadcast_to(np.asarray(init, np.int64), (self.batch, *shape))
+
+    def _columns(self, node: Record) -> Array:
+        """The operand of a layer with delays: what each of its columns reads, some steps ago."""
+        (edge,), a = node["inputs"], node["attributes"]
+        index, delay = self.sim.param(a["index"]), self.sim.param(a["delay"])
+        columns = np.zeros((self.batch, len(index)), np.int64)
+        for lag in np.unique(delay):
+            x = self._operand({**edge, "delay": edge["delay"] + int(lag)})
+            now = np.flatnonzero(delay == lag)
+            columns[:, now] = x.reshape(self.batch, -1)[:, index[now]]
+        return columns
 
     def _neuron(self, node: Record) -> None:
         name, kernel = node["name"], node["attributes"]["kernel"]
@@ -309,6 +326,11 @@ class _Run:
         total = self.state.get(f"{name}.acc", self._zeros(node))
         done = self._done.get(self._clock_of_operand(node), 0)
         return COLLECTORS[op](node, total, done)
+
+
+def _waits(node: Record) -> bool:
+    """Whether a layer reads its input some steps ago, column by column."""
+    return bool(node["op"] == "IntDelayLinear")
 
 
 #: Operators without state, by name.
