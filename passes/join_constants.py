@@ -15,7 +15,7 @@ from snnc.diagnostics import error
 from snnc.exact import Expr, floats, leaf, nearest, rearranged
 from snnc.graph import Node, Value
 from snnc.params import Param, compact
-from snnc.passes.quantize_network import OFFSET_GUARD, is_constant
+from snnc.passes.quantize_network import is_constant, offset_bits
 from snnc.passes.quantized_value import Floats, Lowered, QValue
 
 
@@ -64,9 +64,7 @@ def add_constants(low: Lowered, node: Node, v: QValue, constants: Expr) -> None:
         text = f"{node.name} joins a mean over time and a constant"
         low.problems.append(error("E224", text, node.loc, help="sum over time instead"))
         return
-    steps = np.abs(floats(constants / v.unit))
-    coarse = int(np.frexp(steps[steps > 0].min())[1]) - 1
-    finer = min(max(0, OFFSET_GUARD - coarse), OFFSET_GUARD)  # so that a constant is many steps
+    finer = offset_bits(constants / v.unit)
     unit = v.unit / leaf(float(1 << finer))
     bias = Param(compact(nearest(constants / unit)))
     factor = Param(compact(np.array(1 << finer)))

@@ -15,6 +15,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Most guard bits that are spent to avoid all rounding.
 EXACT_BITS = 12
+#: Steps of a median threshold above which rounding is far too fine to be seen.
+FINE = float(1 << 32)
 
 
 def gains(analysis: Analysis, inputs: tuple[str, ...]) -> dict[str, Expr]:
@@ -66,7 +68,8 @@ def guard_bits(
     else:
         wanted = 8 if _has_decay(analysis) else 0
     exact = steps * _dyadic_bits(analysis, inputs)
-    wanted = max(wanted, exact) if exact <= EXACT_BITS else wanted
+    coarse = not len(values) or median < FINE  # else no rounding is seen, and words overflow
+    wanted = max(wanted, exact) if exact <= EXACT_BITS and coarse else wanted
     small = [np.abs(floats(c / unit)).reshape(-1) for c in _added(analysis)]
     return min(with_small(wanted, small), profile.max_guard)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnc import intops, ops
 from snnc.diagnostics import error
-from snnc.exact import ONE, floats, leaf, nearest, signs
+from snnc.exact import ONE, Expr, floats, leaf, nearest, signs
 from snnc.graph import Graph, Node, Value
 from snnc.intops import IntOutput, IntRescale
 from snnc.params import Param, compact
@@ -47,6 +47,17 @@ def _sum(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.values[node.name, 0] = QValue(Value(node.name), operands[0].unit, per_step)
 
 
+def offset_bits(steps: Expr) -> int:
+    """Bits by which a unit must be finer so that the largest constant is ``2**14`` steps.
+
+    >>> offset_bits(leaf([0.0, 3.0])), offset_bits(leaf(1e9))
+    (13, 0)
+    """
+    largest = float(np.abs(floats(steps)).max(initial=0.0))
+    coarse = int(np.frexp(largest)[1]) - 1 if largest else OFFSET_GUARD
+    return min(max(0, OFFSET_GUARD - coarse), OFFSET_GUARD)
+
+
 def _affine(low: Lowered, node: Node, x: list[QValue]) -> None:
     """A leftover ``c * x``, ``x / c``, ``x + c`` or ``c - x``."""
     op, v = node.op, low.settled(x[0])
@@ -68,8 +79,9 @@ def _affine(low: Lowered, node: Node, x: list[QValue]) -> None:
         return
     minus = op.fn == "sub" and is_constant(low.real, edges[0].src)
     c = -c if op.fn == "sub" and not minus else c
-    unit = v.unit / leaf(float(1 << OFFSET_GUARD))
-    factor = Param(compact(np.array(-(1 << OFFSET_GUARD) if minus else 1 << OFFSET_GUARD)))
+    finer = offset_bits(c / v.unit)
+    unit = v.unit / leaf(float(1 << finer))
+    factor = Param(compact(np.array(-(1 << finer) if minus else 1 << finer)))
     low.add(node, IntRescale(factor, 0, "half_away", Param(compact(nearest(c / unit)))), v)
     low.values[node.name, 0] = QValue(Value(node.name), unit)
 
