@@ -20,6 +20,7 @@ from snnc.exact import ONE, ConstantError, leaf
 from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
+from snnc.passes.constant_values import as_value
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_attention import ATTENTION_RULES
 from snnc.passes.quantize_exact import exact_late, exact_neuron, exact_refused, exact_weights
@@ -82,20 +83,14 @@ class Quantize(Pass):
         for node in graph:
             if isinstance(node.op, ops.Input | ops.Constant) or is_constant(graph, node.name):
                 continue
-            dynamic = [e for e in graph.in_edges(node.name) if not is_constant(graph, e.src)]
-            operands = [
-                low.sole(v) for e in dynamic if (v := past_values.arriving(low, e)) is not None
-            ]
-            if not dynamic and not isinstance(node.op, ops.Neuron | ops.StepTable):
-                text = f"operator {type(node.op).__name__} of parameters alone has no integer form"
-                hint = "start states from zeros, or keep its result as a parameter of the model"
-                low.problems.append(error("E210", text, node.loc, help=hint))
-            elif len(operands) == len(dynamic):  # else an operand failed and is reported
-                try:
-                    rules[type(node.op)](low, node, operands)
-                except (ZeroDivisionError, OverflowError, ConstantError) as e:
-                    text = f"a constant of {node.name}: {e}"
-                    low.problems.append(error("E326", text, node.loc))
+            operands = _operands(low, node)
+            if operands is None:
+                continue  # its producer failed and is reported
+            try:
+                rules[type(node.op)](low, node, operands)
+            except (ZeroDivisionError, OverflowError, ConstantError) as e:
+                text = f"a constant of {node.name}: {e}"
+                low.problems.append(error("E326", text, node.loc))
         past_values.finish(low)
         if low.problems:
             raise CompileError(low.problems)
@@ -142,6 +137,22 @@ def input_format(op: ops.Input, bits: int, most: int = MOST_STEPS) -> tuple[int,
     return (-top if op.lo < 0 else 0), top, peak / top
 
 
+def _operands(low: Lowered, node: Node) -> list[QValue] | None:
+    """What the node reads; parameters that its rule takes in itself are not values."""
+    edges = low.real.in_edges(node.name)
+    known = [is_constant(low.real, e.src) for e in edges]
+    folded = isinstance(node.op, ops.Pointwise | ops.Neuron | ops.Concat) and not all(known)
+    found: list[QValue | None] = []
+    for e, constant in zip(edges, known, strict=True):
+        if not constant:
+            v = past_values.arriving(low, e)
+            found.append(None if v is None else low.sole(v))
+        elif not folded:
+            found.append(as_value(low, e.src))
+    operands = [v for v in found if v is not None]
+    return operands if len(operands) == len(found) else None
+
+
 def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     """Why ``quantize`` cannot take a node; all nodes are asked before any work starts."""
     op, found = node.op, []
@@ -169,10 +180,6 @@ def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
             text = f"operator {op.fn!r} outside a neuron has no integer form"
             hint = "keep it inside a neuron's update, or move it out of the exported module"
             found.append(error("E210", text, node.loc, help=hint))
-    elif isinstance(op, ops.Sum) and any(is_constant(graph, e.src) for e in edges):
-        text = f"{node.name} adds a constant to a sum of layers, which has no integer form"
-        hint = "add it with an operator of its own, or give it to a layer as a bias"
-        found.append(error("E210", text, node.loc, help=hint))
     elif not isinstance(op, ops.Input | ops.Constant) and type(op) not in RULES:
         found.append(error("E210", f"operator {type(op).__name__} has no integer form", node.loc))
     return found

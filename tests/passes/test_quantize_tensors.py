@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,15 +15,19 @@ from snnc.layers import input_table
 from snnc.ops import (
     ArgMax,
     Concat,
+    Constant,
     Conv2d,
     Embedding,
     Expand,
     Input,
     Linear,
+    Matmul,
     Output,
     Reduce,
+    Repeat,
     Reshape,
     Slice,
+    Sum,
     Take,
     TimeMean,
     TimeStack,
@@ -32,6 +38,7 @@ from snnc.params import Param
 from snnc.passes import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock, Int, TensorType
+from tests.differential.test_sim_vs_c import assert_equal
 from tests.intgraphs import simulator
 from tests.realgraphs import lif, noise, param
 
@@ -235,3 +242,27 @@ def test_weights_of_the_finer_of_two_joined_parts_do_not_vanish() -> None:
     assert ctx.fake_quantized is not None
     old, new = (h["head"].op.weight.data for h in (g, ctx.fake_quantized))  # type: ignore[attr-defined]
     assert np.abs(new - old).max() < np.abs(old).max() / 127
+
+
+def test_parameters_that_are_read_as_values(tmp_path: Path) -> None:
+    """A matrix that values multiply, a layer and a table of parameters alone, an output."""
+    rng = np.random.default_rng(5)
+    g = Graph("parameters", 12)
+    g.add("x", Input(TensorType((3, 4)), 0.0, 1.0, 1 / 16))
+    g.add("mix", Constant(param(noise(rng, 5, 3))))
+    g.add("counts", Constant(Param(np.array([[3.0, -1, 0, 2]]))))
+    g.add("product", Matmul(), "mix", "x")
+    g.add("head", Linear(param(noise(rng, 4, 4) / 4)), "counts")
+    g.add("wide", Expand((5, 4)), "head")
+    g.add("repeat", Repeat(), "wide")
+    g.add("sum", Sum(), "product", "repeat")
+    g.add("total", TimeSum(), lif(g, "lif", "sum", theta=0.7))
+    g.add("out", Output(), "total")
+    g.add("numbers", TimeMean(), "sum")
+    g.add("mean", Output(), "numbers")
+    g.add("same", Output(), "head")
+    equal, errors = agreement(g)
+    assert equal >= 0.999
+    assert errors["mean"] < 1e-3
+    assert errors["same"] < 1e-3
+    assert_equal(run_passes(g, integer_pipeline()), tmp_path)
