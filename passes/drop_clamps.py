@@ -42,7 +42,8 @@ class DropClamps(Pass):
 def without_idle_clamps(kernel: Kernel) -> Kernel:
     """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``.
 
-    A choice by a comparison that always says the same is replaced by what it chooses.
+    A choice by a comparison of the lowering's own that always says the same is replaced by what it
+    chooses.
     """
     known: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
     proven = {x.name: (x.lo, x.hi) for x in known}
@@ -54,7 +55,8 @@ def without_idle_clamps(kernel: Kernel) -> Kernel:
     body = []
     for line in kernel.body:
         args = tuple(same.get(a, a) for a in line.args)
-        if (truth := _decided(line, proven, limits)) is not None:
+        truth = _decided(line, proven, limits)
+        if truth is not None and line.name.startswith("_"):  # a threshold of the user's stays
             decided[line.name] = truth
         kept = None if line.name in kernel.outputs else _idle(line, proven, limits)
         if line.fn == "select" and line.args[0] in decided and line.name not in kernel.outputs:

@@ -11,7 +11,6 @@ from snnc.kernel import Kernel
 from snnc.ops import Input, Linear, Neuron, Output, TimeLast
 from snnc.params import Param
 from snnc.passes.base import Context, run_passes
-from snnc.passes.drop_clamps import DropClamps
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import TensorType
 from tests.intgraphs import simulator
@@ -50,7 +49,7 @@ def test_the_bound_holds_and_is_not_slack(name: str) -> None:
     (integers,) = simulator(program).run(x, None, ["n.u"])[1].values()
     assert ctx.fake_quantized is not None
     (real,) = FloatSimulator(ctx.fake_quantized).run(x, None, ["n.u"])[1].values()
-    steps = np.abs(integers - real / _unit(LEAKS[name]))
+    steps = np.abs(integers - real / _unit(program))
     assert steps.max() <= bound + 1e-6
     assert steps.max() >= bound / 60
     share = facts["rounding"]
@@ -58,13 +57,9 @@ def test_the_bound_holds_and_is_not_slack(name: str) -> None:
     assert 0 < share < 0.2
 
 
-def _unit(body: Kernel) -> np.ndarray:
-    """Real value of one integer step of every neuron, from its threshold, which is never reached.
-
-    The last passes would take it out for that.
-    """
-    passes = [p for p in integer_pipeline() if not isinstance(p, DropClamps)]
-    kernel = run_passes(network(body), passes)["n"].op.kernel
+def _unit(program: Graph) -> np.ndarray:
+    """Real value of one integer step of every neuron, from its threshold."""
+    kernel = program["n"].op.kernel
     theta = next(c for c in kernel.consts if c.name.startswith("theta"))
     values = theta.values.data if theta.index is None else theta.values.data[theta.index.data]
     return np.asarray(60.0 / (values.astype(np.float64) - 0.5), np.float64)
