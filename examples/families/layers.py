@@ -34,7 +34,8 @@ class Multispike(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.clamp(self.most * x, 0, self.most)
-        return (y + (torch.floor(y + 0.5) - y).detach()) / self.most
+        count = torch.floor(y + 0.5)
+        return (y + (count - y).detach() if self.training else count) / self.most
 
 
 class Each(nn.Module):
