@@ -117,7 +117,7 @@ class _Lowering(FixedWriter):
             self.values[name] = Fixed(name, 0 if is_whole else bits)
         for name, f in states.items():
             self.values[name] = Fixed(name, f)
-        self.levels: dict[str, tuple[Fixed, Expr]] = {}  # values that are a flag times a constant
+        self.levels: dict[str, tuple[Fixed, Expr]] = {}  # values that are a count times a constant
 
     # -- results ------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class _Lowering(FixedWriter):
             a, b = b, a
         assert isinstance(a, Fixed), "products of constants are constants"
         if isinstance(b, Expr):
-            if a.flag:
+            if not a.bits:  # a flag or a count: what it counts can be the unit of an output
                 self.levels[name] = (a, b)
             return self._factor(name, a, b)
         if a.flag and b.flag:
