@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.backends.float_layers import layer
+from snnc.backends.numpy.coding import dice
 from snnc.data import check_steps, check_tokens
 from snnc.graph import Edge, Graph, Node
 from snnc.kernel import Kernel
@@ -188,6 +189,11 @@ class _Run:
                     y = self._operand(self.sim.edges[node.name][0]) * self._param(op.scale)[t]
                     y = y if op.offset is None else y + self._param(op.offset)[t]
                     self.values[node.name, 0] = y
+                elif isinstance(op, ops.RateCode):
+                    x = self._operand(self.sim.edges[node.name][0])
+                    limit = np.floor(x.astype(np.float64) / op.peak * 2.0**32)
+                    spikes = dice(op.seed, t, node.type.shape) < limit
+                    self.values[node.name, 0] = spikes.astype(self.sim.dtype)
                 elif isinstance(op, ops.Neuron):
                     self._neuron(node, op.kernel)
                 else:

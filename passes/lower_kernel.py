@@ -102,6 +102,8 @@ class _Lowering:
         lines = self.w.lines
         if lines and lines[-1].name == value and value.startswith("_"):
             lines[-1] = replace(lines[-1], name=name)
+            if value in self.factors:
+                self.factors[name] = self.factors.pop(value)
         else:
             self.w.emit(name, "copy", value)
 

@@ -22,6 +22,7 @@ from snnc.kernel import PREDICATES, Kernel
 from snnc.ops import Op
 from snnc.passes.attention_ranges import ATTENTION_RANGES
 from snnc.passes.base import Context, Pass
+from snnc.passes.code_ranges import CODE_RANGES
 from snnc.passes.kernel_ranges import annotate, kernel_ranges
 from snnc.passes.layer_ranges import LAYER_RANGES
 from snnc.passes.moved_spikes import moved_spikes
@@ -206,4 +207,5 @@ RANGES: dict[type[Op], RangeRule] = {
     **TENSOR_RANGES,
     **REDUCTION_RANGES,
     **TIME_RANGES,
+    **CODE_RANGES,
 }

@@ -23,6 +23,7 @@ from snnc.passes.base import Context, Pass
 from snnc.passes.constant_values import as_value
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_attention import ATTENTION_RULES
+from snnc.passes.quantize_codes import CODE_RULES
 from snnc.passes.quantize_exact import exact_late, exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
@@ -193,6 +194,7 @@ RULES: dict[type[ops.Op], Rule] = {
     **TENSOR_RULES,
     **REDUCTION_RULES,
     **TIME_RULES,
+    **CODE_RULES,
     **NETWORK_RULES,
 }
 
@@ -201,5 +203,5 @@ EXACT: dict[type[ops.Op], Rule] = {
     **dict.fromkeys(get_args(Weighted), exact_weights),
     ops.DelayLinear: exact_late,
     ops.Neuron: exact_neuron,
-    **dict.fromkeys((*NORM_RULES, ops.Softmax), exact_refused),
+    **dict.fromkeys((*NORM_RULES, *CODE_RULES, ops.Softmax), exact_refused),
 }

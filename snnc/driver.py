@@ -13,11 +13,13 @@ from snnc.atomic import AtomicFolder
 from snnc.backends import BACKENDS, check_names, load_backend
 from snnc.calibrate import calibrate
 from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, stop_on_errors
+from snnc.encoder_choice import EncoderChoice, parse_encoder
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
 from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, dump_manifest
 from snnc.passes.base import Context, Observer, run_passes
+from snnc.passes.encode_input import check_values, encode_inputs
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
 from snnc.profile import DEFAULT, PROFILES
@@ -45,6 +47,7 @@ class Options:
         lava_dl: What a lava-dl network leaves open, e.g. ``compare=ge,readout=sum``.
         shape: Of one sample at one step, for a pickled module.
         steps: The number of steps, for a pickled module.
+        encode: Encoders of inputs that are read at every step, e.g. ``rate:seed=1``.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -61,6 +64,7 @@ class Options:
     lava_dl: str = ""
     shape: tuple[int, ...] = ()
     steps: int | None = None
+    encode: tuple[str, ...] = ()
     dump_ir: Path | None = None
     force: bool = False
 
@@ -110,9 +114,10 @@ def compile_model(
         opened = (options.nir, options.onnx, options.lava_dl, options.shape, options.steps)
         loaded = load(model, options.module, *opened)
         options = replace(options, profile=_profile(options, loaded))
-        graph = loaded.graph
+        graph, encoders = encode_inputs(loaded.graph, map(parse_encoder, options.encode))
         if options.calibration is not None:
             calibrate(graph, options.calibration)
+        stop_on_errors(check_values(graph, encoders))
         report("read", f"{len(graph)} operators", time.perf_counter() - start)
         ctx = Context(list(loaded.diagnostics))
         program, fakequant = lower(graph, options, ctx, report)
@@ -122,7 +127,7 @@ def compile_model(
             files |= _stored(name, stored)
         files |= emit(program, options.targets, ctx, report)
         start = time.perf_counter()
-        manifest = describe(program, options, ctx, loaded, files)
+        manifest = describe(program, options, ctx, loaded, files, encoders)
         for path, content in sorted(files.items()):
             folder.write(path, content)
         folder.write(NAME, dump_manifest(manifest))
@@ -190,6 +195,7 @@ def describe(
     ctx: Context,
     loaded: Loaded,
     files: Mapping[str, bytes],
+    encoders: tuple[EncoderChoice, ...] = (),
 ) -> Manifest:
     """The manifest of an artifact with these files."""
     return Manifest(
@@ -202,7 +208,7 @@ def describe(
         steps=program.steps,
         max_steps=program.max_steps,
         fixed_steps=loaded.fixed_steps,
-        inputs=input_table(program, loaded.layouts),
+        inputs=input_table(program, loaded.layouts, {e.input: e.text for e in encoders}),
         outputs=output_table(program, loaded.outputs),
         layers=layer_table(program, ctx.layers),
         targets=options.targets,
@@ -235,6 +241,7 @@ def compile(  # the public name is snnc.compile
     lava_dl: str = "",
     shape: Iterable[int] = (),
     steps: int | None = None,
+    encode: str | Iterable[str] = (),
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -256,6 +263,7 @@ def compile(  # the public name is snnc.compile
         lava_dl=lava_dl,
         shape=tuple(shape),
         steps=steps,
+        encode=(encode,) if isinstance(encode, str) else tuple(encode),
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,
     )

@@ -8,6 +8,7 @@ operators; they are defined in the modules named after their kind.
 from __future__ import annotations
 
 from snnc.int_attention_ops import IntMatmul, IntSoftmax
+from snnc.int_code_ops import IntRateCode
 from snnc.int_delay_ops import IntDelayLinear
 from snnc.int_layer_ops import (
     IntConv,
@@ -55,6 +56,7 @@ INTOPS: dict[str, type[Op]] = {
         *(IntSum, IntRescale, IntNeuron),
         *(IntLayerNorm, IntRMSNorm, IntMatmul, IntSoftmax),
         *(IntRepeat, IntTimeSum, IntTimeMean, IntTimeLast, IntTimeMax, IntTimeStack),
+        IntRateCode,
         *(IntStepTable, IntStepRescale, IntHold, IntReplay, IntTimeFlip, IntTimeMix),
     )
 }
@@ -78,6 +80,7 @@ __all__ = [
     "IntOutput",
     "IntPad",
     "IntRMSNorm",
+    "IntRateCode",
     "IntReduce",
     "IntRepeat",
     "IntReplay",

@@ -36,17 +36,25 @@ def layer_table(graph: Graph, facts: Mapping[str, Mapping[str, object]]) -> tupl
     return tuple(_layer(n, facts.get(n.name, {})) for n in graph if not isinstance(n.op, _SILENT))
 
 
-def input_table(graph: Graph, layouts: Mapping[str, str]) -> tuple[InputEntry, ...]:
-    """Describe the inputs; ``layouts`` gives the order of axes in the user's model."""
+def input_table(
+    graph: Graph, layouts: Mapping[str, str], encoders: Mapping[str, str]
+) -> tuple[InputEntry, ...]:
+    """Describe the inputs, each with its encoder if it has one.
+
+    ``layouts`` gives the order of axes in the user's model; what is encoded has ours.
+    """
     entries = []
     for node in graph:
         op = node.op
         if isinstance(op, IntInput):
             head = "N" if op.clock is Clock.ONCE else "NT"
-            layout = layouts.get(node.name, head + "." * len(op.shape))
+            own, encoder = head + "." * len(op.shape), encoders.get(node.name, "")
+            layout = own if encoder else layouts.get(node.name, own)
             size = (op.lo, op.hi, float(op.scale))
             strict = _numbers_rows(graph, node)
-            entries.append(InputEntry(node.name, op.shape, str(op.clock), *size, layout, strict))
+            entries.append(
+                InputEntry(node.name, op.shape, str(op.clock), *size, layout, strict, encoder)
+            )
     return tuple(entries)
 
 

@@ -45,7 +45,8 @@ class InputEntry(Record, frozen=True):
     ``shape`` has neither batch nor time.  Arrays at our boundary are (N, T, *shape) for a clock
     of ``step`` and (N, *shape) for ``once``; ``layout`` says how the user's model orders its axes,
     e.g. ``TN..``: time, batch and two of features.  Values outside are clipped, but refused if
-    the range is a promise (``strict``), as that of token numbers is.
+    the range is a promise (``strict``), as that of token numbers is.  The network itself reads the
+    spikes of the ``encoder``, which is part of it, if one is named.
     """
 
     name: str
@@ -56,6 +57,7 @@ class InputEntry(Record, frozen=True):
     scale: float
     layout: str
     strict: bool = False
+    encoder: str = ""
 
 
 class OutputEntry(Record, frozen=True):

@@ -7,6 +7,7 @@ the modules named after their kind.
 from __future__ import annotations
 
 from snnc.attention_ops import Matmul, Softmax
+from snnc.code_ops import RateCode
 from snnc.conv_ops import (
     Conv1d,
     Conv2d,
@@ -73,6 +74,7 @@ OPS: dict[str, type[Op]] = {
         *(Matmul, Softmax, Pointwise, Sum, Neuron),
         *(StepTable, StepAffine, Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
         *(Hold, Replay, TimeFlip, TimeMix),
+        RateCode,
     )
 }
 
@@ -109,6 +111,7 @@ __all__ = [
     "Output",
     "Pointwise",
     "RMSNorm",
+    "RateCode",
     "Reduce",
     "Repeat",
     "Replay",

@@ -128,9 +128,10 @@ def spike_words(program: Graph) -> dict[str, str]:
 def check_model(model: Graph, artifact: Artifact) -> None:
     """Raise CompileError E412 unless a float model has the artifact's inputs and outputs."""
     manifest = artifact.manifest
-    want = {(e.name, e.shape) for e in manifest.inputs}
-    want |= {(e.name, e.shape) for e in manifest.outputs}
-    have = {(n.name, n.type.shape) for n in model.nodes if isinstance(n.op, Input | Output)}
+    want = {(e.name, e.shape, e.clock) for e in manifest.inputs}
+    want |= {(e.name, e.shape, e.clock) for e in manifest.outputs}
+    nodes = [n for n in model.nodes if isinstance(n.op, Input | Output)]
+    have = {(n.name, n.type.shape, str(n.type.clock)) for n in nodes}
     if want != have:
         text = "the model has other inputs or outputs than the artifact"
         sides = (f"artifact: {sorted(want)}", f"model: {sorted(have)}")

@@ -31,6 +31,7 @@ from snnc.intops import (
     IntNeuron,
     IntOutput,
     IntPad,
+    IntRateCode,
     IntReduce,
     IntRepeat,
     IntReplay,
@@ -495,8 +496,11 @@ def _reduced(b: Builder, value: str) -> str:
 
 
 def _per_step(b: Builder, value: str) -> str:
-    """A gain and perhaps an offset per step, or a constant per step that is added."""
+    """A gain or offset per step, a constant per step that is added, or a static value's code."""
     shape, clock = b.shape(value), b.graph[value].type.clock
+    if clock is Clock.ONCE:
+        code = IntRateCode(int(b.rng.integers(1 << 32)), int(b.rng.integers(1, 1 << 40)), 16)
+        return b.graph.add(b.name("rate"), code, value).name
     if clock.kind is not Clock.STEP:
         return value
     rows = int(b.rng.integers(5, 9))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from snnc.backends.c.attention import emit_matmul, emit_softmax
+from snnc.backends.c.coding import emit_rate_code
 from snnc.backends.c.delays import emit_delays
 from snnc.backends.c.events import emit_linear
 from snnc.backends.c.layer import Layer, load, store
@@ -33,6 +34,7 @@ from snnc.intops import (
     IntNeuron,
     IntOutput,
     IntPad,
+    IntRateCode,
     IntReduce,
     IntRescale,
     IntReshape,
@@ -109,5 +111,6 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntSoftmax: emit_softmax,
     IntLayerNorm: emit_norm,
     IntRMSNorm: emit_norm,
+    IntRateCode: emit_rate_code,
     IntOutput: emit_copy,
 }

@@ -19,7 +19,7 @@ _HERE = Path(__file__).parent
 #: The files that make the simulator.
 SOURCES = (
     *("simulator", "program", "arithmetic", "steps", "arrays"),
-    *("layers", "windows", "tensors", "reductions", "norms", "attention"),
+    *("layers", "windows", "tensors", "reductions", "norms", "attention", "coding"),
 )
 #: What the simulator computes; anything else is not an integer program.
 SUPPORTED = frozenset({*OPERATORS, *AT_STEP, *COLLECTORS, *SEQUENCES, "IntInput", "IntNeuron"})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnc.backends.numpy.arithmetic import rdiv, rsh
+from snnc.backends.numpy.coding import CODES
 from snnc.backends.numpy.program import Array, Program, Record
 
 
@@ -101,6 +102,7 @@ def mix(program: Program, node: Record, sequence: list[Array], now: int) -> Arra
 AT_STEP: dict[str, Callable[[Program, Record, list[Array], int], Array]] = {
     "IntStepTable": table,
     "IntStepRescale": step_rescale,
+    **CODES,
 }
 
 #: What a collector makes of what it has kept, after so many steps.

@@ -32,6 +32,7 @@ from snnc.version import __version__
 @click.option("--lava-dl", default="", metavar="K=V,…", help="What a .net file leaves open.")
 @click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
 @click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module or .pt2.")
+@click.option("--encode", multiple=True, metavar="NAME:K=V,…", help="Put an encoder in front.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common

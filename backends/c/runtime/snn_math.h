@@ -116,6 +116,15 @@ static inline int64_t snn_scaled_64(int64_t x, int shift) {
     return (shift > 0) ? snn_half_away_64(x, shift) : x * ((int64_t)1 << -shift);
 }
 
+/* A hash of 32 bits, one to one: lowbias32 (C. Wellons, public domain). */
+static inline uint32_t snn_mix_32(uint32_t n) {
+    n ^= n >> 16;
+    n *= UINT32_C(0x7FEB352D);
+    n ^= n >> 15;
+    n *= UINT32_C(0x846CA68B);
+    return n ^ (n >> 16);
+}
+
 /* floor(sqrt(x)), bit after bit. */
 static inline uint64_t snn_isqrt_64(uint64_t x) {
     uint64_t root = 0u;

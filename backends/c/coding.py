@@ -1,0 +1,30 @@
+"""Codes: spikes from values and the number of the step."""
+
+from __future__ import annotations
+
+from snnc.backends.c.layer import Layer, load, store
+from snnc.intops import IntRateCode
+
+
+def emit_rate_code(layer: Layer) -> None:
+    """Compare the hash of step and element with the limit; the step's key is hashed once.
+
+    The layer counts its own steps, modulo 2**32 as the hash: the network's counter may stop where
+    no further step is special.
+    """
+    op = layer.node.op
+    assert isinstance(op, IntRateCode), "dispatched by type"
+    (x,), y, w = layer.plan.operands(layer.node), layer.output(), layer.code
+    step = layer.id("step")
+    layer.data(f"static uint32_t {step};")
+    layer.bytes += 4
+    with w.block(f"static void {layer.tick}(void)"):
+        w(f"const uint32_t key = snn_mix_32({op.seed}u + ++{step} * 0x9E3779B9u);")
+        with w.loop("i", y.size):
+            w("const uint64_t h = snn_mix_32(key ^ ((uint32_t)i * 0x9E3779B9u));")
+            w(f"const int64_t v = {load(x, 'i', 'int64_t')};")
+            w("const uint64_t n = (v > 0) ? (uint64_t)v : 0u;")
+            limit = f"((n * UINT64_C({op.multiplier})) >> {op.shift})"
+            w(store(y, "i", f"h < {limit}", "int32_t"))
+        layer.list_spikes(y)
+    layer.reset(f"{step} = 0u;")
