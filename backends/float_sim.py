@@ -190,8 +190,8 @@ class _Run:
                     y = y if op.offset is None else y + self._param(op.offset)[t]
                     self.values[node.name, 0] = y
                 elif isinstance(op, ops.RateCode):
-                    x = self._operand(self.sim.edges[node.name][0])
-                    limit = np.floor(x.astype(np.float64) / op.peak * 2.0**32)
+                    value = self._operand(self.sim.edges[node.name][0]).astype(np.float64)
+                    limit = np.floor(value / op.peak * 2.0**32)
                     spikes = dice(op.seed, t, node.type.shape) < limit
                     self.values[node.name, 0] = spikes.astype(self.sim.dtype)
                 elif isinstance(op, ops.Neuron):

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.diagnostics import Loc, fail
 from snnc.encoder_choice import EncoderChoice
@@ -37,6 +38,7 @@ from snnc.ops import Concat, Neuron, Pointwise, RateCode, Repeat, Reshape, StepT
 from snnc.params import Param
 
 Shape = tuple[int, ...]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Site:
         return self.graph[value].type.shape
 
 
-def _const(name: str, value: float | np.ndarray) -> Const:  # type: ignore[type-arg]
+def _const(name: str, value: float | Floats) -> Const:
     return Const(name, Param(np.asarray(value, np.float64)))
 
 
@@ -166,21 +168,22 @@ def population(site: Site, x: str) -> str:
     count, top = site.choice.count("neurons"), site.choice.number("max")
     shape = site.shape(x)
     wide = site.add("features", Reshape((*shape, 1)), x)
-    centres = top * np.arange(count) / (count - 1.0)
+    centres: Floats = top * np.arange(float(count)) / (count - 1.0)
     sigma = site.choice.number("width") * top / (count - 1.0)
     # the proof does not see that a square is positive, or that a table's slopes meet: clamps say so
     kernel = Kernel(
         inputs=("x",),
         states=(),
         consts=(
-            *(_const("centre", centres), _const("slope", -0.5 / (sigma * sigma))),
+            *(_const("centre", centres), _const("slope", 0.5**0.5 / sigma)),
             *(_const("zero", 0.0), _const("one", 1.0)),
         ),
         body=(
             Line("away", "sub", ("x", "centre")),
-            Line("square", "mul", ("away", "away")),
-            Line("product", "mul", ("square", "slope")),
-            Line("power", "minimum", ("product", "zero")),
+            Line("scaled", "mul", ("away", "slope")),
+            Line("square", "mul", ("scaled", "scaled")),
+            Line("minus", "neg", ("square",)),
+            Line("power", "minimum", ("minus", "zero")),
             Line("bell", "exp", ("power",)),
             Line("low", "maximum", ("bell", "zero")),
             Line("field", "minimum", ("low", "one")),
@@ -190,14 +193,15 @@ def population(site: Site, x: str) -> str:
     fields = site.add("population", Neuron(kernel, (*shape, count)), wide)
     flat = site.add("fields", Reshape((*shape[:-1], shape[-1] * count)), fields)
     code = str(site.choice.options["code"])
-    if code == "direct":
-        return flat
     inner = EncoderChoice(code, code, options={**site.choice.options, "max": 1.0})
     return BUILDERS[code](Site(site.graph, site.name, site.loc, inner), flat)
 
 
 def delta(site: Site, x: str) -> str:
-    """Send on delta: spikes up along the first half of the first axis, down along the second."""
+    """Send on delta: spikes up along the first half of the first axis, down along the second.
+
+    A reference that moves never passes the signal; minimum and maximum say so to the proof.
+    """
     threshold = site.choice.number("threshold")
     kernel = Kernel(
         inputs=("x",),
@@ -207,10 +211,12 @@ def delta(site: Site, x: str) -> str:
             Line("change", "sub", ("x", "sent")),
             Line("up", "ge", ("change", "step")),
             Line("down", "le", ("change", "back")),
-            Line("rise", "mul", ("up", "step")),
-            Line("fall", "mul", ("down", "step")),
-            Line("risen", "add", ("sent", "rise")),
-            Line("after", "sub", ("risen", "fall")),
+            Line("rise", "add", ("sent", "step")),
+            Line("high", "minimum", ("rise", "x")),
+            Line("risen", "where", ("up", "high", "sent")),
+            Line("fall", "sub", ("sent", "step")),
+            Line("low", "maximum", ("fall", "x")),
+            Line("after", "where", ("down", "low", "risen")),
         ),
         outputs=("up", "down"),
     )

@@ -17,8 +17,13 @@ ENCODERS: Mapping[str, Mapping[str, float | str | None]] = MappingProxyType(
         "latency": {"steps": 0, "max": 1.0},
         "phase": {"bits": 8, "max": 1.0},
         "population": {
-            **{"neurons": None, "width": 0.5, "code": "sigma-delta", "max": 1.0},
-            **{"seed": 0, "start": 0.5, "steps": 0},
+            "neurons": None,
+            "width": 0.5,
+            "code": "sigma-delta",
+            "max": 1.0,
+            "seed": 0,
+            "start": 0.5,
+            "steps": 0,
         },
         "delta": {"threshold": 0.125, "signed": 0},
     }

@@ -17,8 +17,9 @@ def mix(n: Array) -> Array:
     n = n ^ (n >> 16)
     n = (n * 0x7FEB352D) & _WORD
     n = n ^ (n >> 15)
-    n = (n.astype(np.uint64) * np.uint64(0x846CA68B) & np.uint64(_WORD)).astype(np.int64)
-    return n ^ (n >> 16)
+    wide = n.astype(np.uint64) * np.uint64(0x846CA68B)
+    n = (wide & np.uint64(_WORD)).astype(np.int64)
+    return np.asarray(n ^ (n >> 16))
 
 
 def dice(seed: int, step: int, shape: tuple[int, ...]) -> Array:
@@ -29,14 +30,15 @@ def dice(seed: int, step: int, shape: tuple[int, ...]) -> Array:
     key = mix(np.array((seed + (step + 1) * _GOLDEN) & _WORD, np.int64))
     place = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
     place = (place * np.uint64(_GOLDEN)) & np.uint64(_WORD)
-    return mix(key ^ place.astype(np.int64)).reshape(shape)
+    found: Array = mix(key ^ place.astype(np.int64)).reshape(shape)
+    return found
 
 
 def rate_code(program: Program, node: Record, operands: list[Array], now: int) -> Array:
     """``s[t] = [h(seed, t, i) < floor(x * multiplier / 2**shift)]``."""
     a, (x,) = node["attributes"], operands
     limit = (x * a["multiplier"]) >> a["shift"]
-    return (dice(a["seed"], now, x.shape[1:]) < limit).astype(np.int64)
+    return np.asarray(dice(a["seed"], now, x.shape[1:]) < limit, np.int64)
 
 
 #: Codes, which have no state but depend on the number of the step.

@@ -41,7 +41,7 @@ def test_operators_survive_storage(case: OpCase) -> None:
 
 def test_every_operator_without_state_or_clock_has_a_case() -> None:
     elsewhere = {"Input", "Output", "Constant", "Neuron"}
-    modules = ("snnc.time_ops", "snnc.delay_ops")
+    modules = ("snnc.time_ops", "snnc.delay_ops", "snnc.code_ops")
     timed = {name for name, op in OPS.items() if op.__module__ in modules}
     assert {type(c.op).__name__ for c in CASES} == set(OPS) - elsewhere - timed
 
