@@ -5,6 +5,8 @@ from __future__ import annotations
 from snnc.backends.c.layer import Layer, load, store
 from snnc.intops import IntRateCode
 
+_GOLDEN = "UINT32_C(0x9E3779B9)"
+
 
 def emit_rate_code(layer: Layer) -> None:
     """Compare the hash of step and element with the limit; the step's key is hashed once.
@@ -19,9 +21,10 @@ def emit_rate_code(layer: Layer) -> None:
     layer.data(f"static uint32_t {step};")
     layer.bytes += 4
     with w.block(f"static void {layer.tick}(void)"):
-        w(f"const uint32_t key = snn_mix_32({op.seed}u + ++{step} * 0x9E3779B9u);")
+        w(f"{step} = snn_modular_32({step}, 1u, 1u);")
+        w(f"const uint32_t key = snn_mix_32(snn_modular_32({step}, {_GOLDEN}, {op.seed}u));")
         with w.loop("i", y.size):
-            w("const uint64_t h = snn_mix_32(key ^ ((uint32_t)i * 0x9E3779B9u));")
+            w(f"const uint64_t h = snn_mix_32(key ^ snn_modular_32((uint32_t)i, {_GOLDEN}, 0u));")
             w(f"const int64_t v = {load(x, 'i', 'int64_t')};")
             w("const uint64_t n = (v > 0) ? (uint64_t)v : 0u;")
             limit = f"((n * UINT64_C({op.multiplier})) >> {op.shift})"

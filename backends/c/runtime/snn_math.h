@@ -116,12 +116,17 @@ static inline int64_t snn_scaled_64(int64_t x, int shift) {
     return (shift > 0) ? snn_half_away_64(x, shift) : x * ((int64_t)1 << -shift);
 }
 
+/* a * b + c modulo 2**32; nothing wraps on the way. */
+static inline uint32_t snn_modular_32(uint32_t a, uint32_t b, uint32_t c) {
+    return (uint32_t)(((uint64_t)a * b + c) & UINT32_MAX);
+}
+
 /* A hash of 32 bits, one to one: lowbias32 (C. Wellons, public domain). */
 static inline uint32_t snn_mix_32(uint32_t n) {
     n ^= n >> 16;
-    n *= UINT32_C(0x7FEB352D);
+    n = snn_modular_32(n, UINT32_C(0x7FEB352D), 0u);
     n ^= n >> 15;
-    n *= UINT32_C(0x846CA68B);
+    n = snn_modular_32(n, UINT32_C(0x846CA68B), 0u);
     return n ^ (n >> 16);
 }
 
