@@ -45,8 +45,9 @@ class ProveRanges(Pass):
     """Fill every integer type, kernel line and state with its proven interval.
 
     Attributes:
-        max_steps: Longest sequence to prove; 0 chooses 2**16, or 4096 with leakless integrators,
-            and less where that is too long for 63 bits, but at least the model's own number.
+        max_steps: Longest sequence to prove; 0 chooses any length where nothing grows over time,
+            else 2**16, or 4096 with leakless integrators, and less where that is too long for 63
+            bits, but at least the model's own number.
     """
 
     name: ClassVar[str] = "prove-ranges"
@@ -72,6 +73,9 @@ class ProveRanges(Pass):
         nodes = list(graph)
         ranges = _known(graph, nodes)
         problems: list[Diagnostic] = []
+        growing = [
+            n.name for n in nodes if isinstance(n.op, intops.IntTimeSum | intops.IntTimeMean)
+        ]
         for node in sorted(nodes, key=_order):
             operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
             known = [x for x in operands if x is not None]
@@ -81,7 +85,9 @@ class ProveRanges(Pass):
                 steps = graph.steps_of(node.type.clock.phase, 0)
                 if isinstance(node.op, intops.IntNeuron):
                     limits = limit, min(limit, integrators), steps
-                    limit = self._neuron(graph, node, known, ranges, limits)
+                    holds = self._neuron(graph, node, known, ranges, limits)
+                    growing += [] if holds is None else [node.name]
+                    limit = limit if holds is None else min(limit, holds)
                 else:
                     ranges[node.name, 0] = RANGES[type(node.op)](node, known, steps or limit)
             except ZeroDivisorError:
@@ -102,7 +108,8 @@ class ProveRanges(Pass):
             )
             graph.replace(replace(graph[node.name], types=types))
             ctx.note(node.name, types=", ".join(map(str, types)))
-        graph.max_steps = limit
+        free = not self.max_steps and not growing and not step_limits(graph)[1]
+        graph.max_steps = 0 if free and not _keeps_sequences(graph) else limit
         ctx.ranges = ranges
         return graph
 
@@ -113,8 +120,8 @@ class ProveRanges(Pass):
         inputs: list[Interval],
         ranges: dict[tuple[str, int], Interval],
         limits: tuple[int, int, int],
-    ) -> int:
-        """Ranges of a population; returns the number of steps for which all holds.
+    ) -> int | None:
+        """Ranges of a population; returns the number of steps for which they hold, None for all.
 
         ``limits``: that number so far, the same for states without a bound for all T, and the
         steps of the population's own loop, if it has some.
@@ -127,7 +134,7 @@ class ProveRanges(Pass):
         graph.replace(replace(node, op=replace(op, kernel=annotate(op.kernel, found))))
         for i, out in enumerate(op.kernel.outputs):
             ranges[node.name, i] = Interval.of(*found.env[out].bounds).broadcast(op.shape)
-        return limit if found.bounded or own else min(limit, steps)
+        return None if found.bounded or own else min(limit, steps)
 
     def ensures(self, graph: Graph) -> None:
         for node in graph:

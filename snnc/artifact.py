@@ -26,6 +26,7 @@ from snnc.version import __version__
 
 if TYPE_CHECKING:
     from snnc.report import Report
+    from snnc.streaming import Stream
 
 Array = npt.NDArray[Any]
 
@@ -222,6 +223,20 @@ class Artifact:
         run = load_backend(backend).run
         raw, words = run(self.folder / backend, encoded, count, tuple(record))
         return Run(self.decode(raw, count), raw, words, count)
+
+    def stream(self, static: Mapping[str, Array] | None = None, batch: int = 1) -> Stream:
+        """Use the network step by step, with state carried from call to call.
+
+        Args:
+            static: Inputs that do not change over time, (N, ...), by name.
+            batch: N, needed only without static inputs.
+
+        Raises:
+            CompileError: E421 if inputs do not fit, or if there are several loops over time.
+        """
+        from snnc.streaming import Stream
+
+        return Stream(self.simulator, self.manifest, static or {}, batch)
 
     def words(self, names: Iterable[str]) -> list[str]:
         """Expand layers and words to words; raises CompileError E006 for unknown ones."""

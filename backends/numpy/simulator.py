@@ -48,6 +48,7 @@ class Simulator:
     Attributes:
         inputs: Name -> (shape, clock, lo, hi) of every network input.
         outputs: Names of the network outputs.
+        sequences: Of them, those that have a value for every step.
         steps: Default number of steps for a network without per-step input.
     """
 
@@ -67,6 +68,12 @@ class Simulator:
                 a = n["attributes"]
                 self.inputs[n["name"]] = (tuple(a["shape"]), a["clock"], a["lo"], a["hi"])
         self.outputs = [n["name"] for n in self.nodes if n["op"] == "IntOutput"]
+        ops = {n["name"]: n["op"] for n in self.nodes}
+        self.sequences = [
+            n["name"]
+            for n in self.nodes
+            if n["op"] == "IntOutput" and ops[n["inputs"][0]["src"]] == "IntTimeStack"
+        ]
         self.exact: dict[str, Array] = {
             n["name"]: self._weights(n) for n in self.nodes if "weight" in n["attributes"]
         }
@@ -227,6 +234,17 @@ class _Run:
             for key, longest in self._longest.items():
                 if self.sim.clock[key[0]] == clock:
                     self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
+
+    def latest(self) -> dict[str, Array]:
+        """What the sequences got in the last step, which are then forgotten; for streams."""
+        found = {}
+        nodes = {n["name"]: n for n in self.sim.nodes}
+        for name in self.sim.sequences:
+            stack = self._stacks.get(nodes[name]["inputs"][0]["src"], [])
+            if stack:
+                found[name] = stack[-1]
+        self._stacks.clear()
+        return found
 
     def _start(self) -> None:
         for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
