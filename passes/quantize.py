@@ -67,6 +67,9 @@ class Quantize(Pass):
             known = ", ".join(sorted(PROFILES))
             raise fail("E325", f"unknown numeric profile {self.profile!r}", help=f"known: {known}")
         problems = [p for n in graph for p in _unsupported(graph, n)]
+        if PROFILES[self.profile].exact:
+            taken = EXACT_TAKES | set(EXACT)
+            problems += [_not_exact(n, self.profile) for n in graph if type(n.op) not in taken]
         if problems:
             raise CompileError(problems)
 
@@ -154,6 +157,11 @@ def _operands(low: Lowered, node: Node) -> list[QValue] | None:
     return operands if len(operands) == len(found) else None
 
 
+def _not_exact(node: Node, profile: str) -> Diagnostic:
+    text = f"operator {type(node.op).__name__} has no form in the profile {profile}"
+    return error("E210", text, node.loc, help="compile with --profile default")
+
+
 def _unsupported(graph: Graph, node: Node) -> list[Diagnostic]:
     """Why ``quantize`` cannot take a node; all nodes are asked before any work starts."""
     op, found = node.op, []
@@ -205,3 +213,12 @@ EXACT: dict[type[ops.Op], Rule] = {
     ops.Neuron: exact_neuron,
     **dict.fromkeys((*NORM_RULES, *CODE_RULES, ops.Softmax), exact_refused),
 }
+
+#: What exact profiles take at all; what else there is would be rounded.
+EXACT_TAKES: frozenset[type[ops.Op]] = frozenset(
+    (
+        *(ops.Input, ops.Constant, ops.Output, ops.Pointwise, ops.Sum, ops.Neuron),
+        *(ops.Linear, ops.Conv2d, ops.SumPool2d, ops.AvgPool2d, ops.MaxPool2d, ops.Reshape),
+        *(ops.Repeat, ops.TimeSum, ops.TimeMean, ops.TimeLast, ops.TimeMax, ops.TimeStack),
+    )
+)

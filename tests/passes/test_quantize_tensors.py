@@ -36,7 +36,8 @@ from snnc.ops import (
 )
 from snnc.params import Param
 from snnc.passes import Context, run_passes
-from snnc.passes.pipeline import integer_pipeline
+from snnc.passes.pipeline import integer_pipeline, real_pipeline
+from snnc.passes.quantize import Quantize
 from snnc.types import Clock, Int, TensorType
 from tests.differential.test_sim_vs_c import assert_equal
 from tests.intgraphs import simulator
@@ -266,3 +267,8 @@ def test_parameters_that_are_read_as_values(tmp_path: Path) -> None:
     assert errors["mean"] < 1e-3
     assert errors["same"] < 1e-3
     assert_equal(run_passes(g, integer_pipeline()), tmp_path)
+
+
+def test_the_profile_of_the_chip_refuses_what_it_would_round() -> None:
+    with pytest.raises(CompileError, match="operator Transpose has no form in the profile loihi"):
+        run_passes(patches("tokens"), [*real_pipeline(), Quantize(profile="loihi")])
