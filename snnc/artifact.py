@@ -114,7 +114,7 @@ class Artifact:
         """Encode checked samples; also warn of clipped values (W424)."""
         encoded, found = {}, []
         for entry in self.manifest.inputs:
-            x = data.arrays[entry.name]
+            x = np.asarray(data.arrays[entry.name])
             encoded[entry.name], clipped = encode_input(x, entry)
             if clipped:
                 low, high = entry.lo * entry.scale, entry.hi * entry.scale

@@ -29,7 +29,7 @@ def calibrate(graph: Graph, path: Path) -> None:
     )
     data = load_data(path, entries)
     for node, op in nodes:
-        x = data.arrays[node.name]
+        x = data.dense[node.name]
         if not x.size:
             raise fail("E421", f"{path.name} holds no samples to calibrate with")
         if not np.isfinite(x).all():

@@ -79,14 +79,14 @@ def convert(
         data = as_data(calibration, entries)
     if not len(data):
         raise fail("E421", "there are no samples to calibrate with")
-    for name, x in data.arrays.items():
+    for name, x in data.dense.items():
         if not np.isfinite(x).all():
             raise fail("E424", f"input {name!r} holds NaN or infinity", help="remove such samples")
     for node in [n for n in ann if isinstance(n.op, Input)]:
-        lo, hi, step = observed(data.arrays[node.name])
+        lo, hi, step = observed(data.dense[node.name])
         op = Input(inputs[node.name].type, lo, hi, step)
         ann.replace(type(node)(node.name, op, node.types, node.loc))
-    made = to_spiking(ann, data.arrays, steps, percentile, delay)
+    made = to_spiking(ann, data.dense, steps, percentile, delay)
     graph = run_passes(made.graph, [PruneDead()])
     difference, agreement = _compare(ann, graph, data)
     meta = {
@@ -102,7 +102,7 @@ def convert(
 def _compare(ann: Graph, snn: Graph, data: Data) -> tuple[float, float | None]:
     pairs = []
     for start in range(0, len(data), BATCH):
-        x = data.part(start, start + BATCH).arrays
+        x = data.part(start, start + BATCH).dense
         expected, found = (FloatSimulator(g).run(x)[0] for g in (ann, snn))
         pairs += [(expected[name], found[name]) for name in expected]
     size = sum(float(np.abs(a).sum()) for a, _ in pairs)

@@ -1,4 +1,7 @@
-"""Data files: ``.npy`` with x, or ``.npz`` with x and perhaps labels y. Nothing in them runs."""
+"""Data files: ``.npy`` with x, or ``.npz`` with x and perhaps labels y. Nothing in them runs.
+
+Event lists are files of another kind: see ``snnc.events``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
+from snnc.events import Binning, Events, is_event_file, read_events
 from snnc.manifest import InputEntry
 from snnc.types import DType, Int
 
@@ -25,13 +29,22 @@ _RATIO = 100
 
 @dataclass(frozen=True)
 class Data:
-    """Samples by input name, (N, T, ...) or (N, ...), and labels (N,) if there are any."""
+    """Samples by input name, (N, T, ...) or (N, ...), and labels (N,) if there are any.
 
-    arrays: dict[str, Array]
+    ``diagnostics`` is what reading them said.
+    """
+
+    arrays: dict[str, Array | Events]
     labels: Array | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
+
+    @property
+    def dense(self) -> dict[str, Array]:
+        """All samples as arrays, also of events."""
+        return {name: np.asarray(a) for name, a in self.arrays.items()}
 
     def first(self, samples: int | None) -> Data:
         """The first samples only; all if None."""
@@ -40,11 +53,16 @@ class Data:
     def part(self, start: int, stop: int) -> Data:
         """Samples ``start`` to ``stop - 1``."""
         labels = None if self.labels is None else self.labels[start:stop]
-        arrays = {name: a[start:stop] for name, a in self.arrays.items()}
+        arrays: dict[str, Array | Events] = {k: a[start:stop] for k, a in self.arrays.items()}
         return replace(self, arrays=arrays, labels=labels)
 
 
-def load_data(path: Path, inputs: tuple[InputEntry, ...], classes: int | None = None) -> Data:
+def load_data(
+    path: Path,
+    inputs: tuple[InputEntry, ...],
+    classes: int | None = None,
+    binning: Binning | None = None,
+) -> Data:
     """Read and check a data file for a network with these inputs.
 
     A single input is named ``x`` in the file (or by its own name), several by their names.
@@ -53,13 +71,19 @@ def load_data(path: Path, inputs: tuple[InputEntry, ...], classes: int | None = 
         path: ``.npy`` or ``.npz``.
         inputs: What the network needs.
         classes: Number of classes, if labels are to be checked.
+        binning: How events become steps.
 
     Raises:
         CompileError: E420 if the file cannot be read, E421 for a wrong shape, E422 for values
-            that are not numbers, E423 for wrong labels.
+            that are not numbers, E423 for wrong labels, E426 for events that do not fit.
     """
     found = _read(path)
-    arrays: dict[str, Array] = {}
+    if is_event_file(found):
+        return _event_data(path, found, inputs, classes, binning or Binning())
+    if binning not in (None, Binning()):
+        text = f"{path.name} holds no events, so that --dt, --bins and --sensor mean nothing"
+        raise fail("E426", text, help="leave them out")
+    arrays: dict[str, Array | Events] = {}
     problems: list[Diagnostic] = []
     for entry in inputs:
         names = (entry.name, "x") if len(inputs) == 1 else (entry.name,)
@@ -79,12 +103,32 @@ def load_data(path: Path, inputs: tuple[InputEntry, ...], classes: int | None = 
     return Data(arrays, labels)
 
 
+def _event_data(
+    path: Path,
+    found: dict[str, Array],
+    inputs: tuple[InputEntry, ...],
+    classes: int | None,
+    binning: Binning,
+) -> Data:
+    events, labels, late = read_events(path.name, found, inputs, binning)
+    if problems := _check_lengths({inputs[0].name: events}, inputs, labels):
+        raise CompileError(problems)
+    if problems := _check_labels(labels, classes):
+        raise CompileError(problems)
+    said = []
+    if late:
+        share = 100 * late / len(events.step)
+        text = f"{late} events ({share:.2g} %) come after the last of {events.steps} steps"
+        said.append(warning("W426", text, help="they are left out; for all of them, leave --bins"))
+    return Data({inputs[0].name: events}, labels, tuple(said))
+
+
 def as_data(
     x: Array | Mapping[str, Array], inputs: tuple[InputEntry, ...], y: Array | None = None
 ) -> Data:
     """Check arrays that a program hands over; errors as ``load_data``."""
     given = dict(x) if isinstance(x, Mapping) else {entry.name: x for entry in inputs[:1]}
-    arrays = {name: np.asarray(a) for name, a in given.items()}
+    arrays: dict[str, Array | Events] = {name: np.asarray(a) for name, a in given.items()}
     if set(arrays) != {entry.name for entry in inputs}:
         text = f"inputs are {[entry.name for entry in inputs]}, got {sorted(arrays)}"
         raise fail("E421", text)
@@ -96,7 +140,7 @@ def as_data(
     return Data(arrays, labels)
 
 
-def check_array(array: Array, entry: InputEntry) -> list[Diagnostic]:
+def check_array(array: Array | Events, entry: InputEntry) -> list[Diagnostic]:
     """What is wrong with the samples of one input."""
     if array.dtype.kind not in "fiub":
         text = f"input {entry.name!r} must be real numbers, got dtype {array.dtype}"
@@ -137,7 +181,7 @@ def check_steps(name: str, have: int, want: int) -> None:
 
 
 def _check_lengths(
-    arrays: dict[str, Array], inputs: tuple[InputEntry, ...], labels: Array | None
+    arrays: Mapping[str, Array | Events], inputs: tuple[InputEntry, ...], labels: Array | None
 ) -> list[Diagnostic]:
     counts = {name: len(a) for name, a in arrays.items()}
     if len(set(counts.values())) > 1:

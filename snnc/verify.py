@@ -102,7 +102,7 @@ def verify(
         grid = {e.name: encoded[e.name] * e.scale for e in artifact.manifest.inputs}
         for kind, reference in floats.items():
             words = tuple(reference.words.values())
-            seen = grid if kind == "quantized_spikes" else dict(part.arrays)
+            seen = grid if kind == "quantized_spikes" else part.dense
             real, kept = reference.simulator.run(seen, count, words)
             tally.add_float(kind, real, {k: kept[w] for k, w in reference.words.items() if kept})
         for name, comparison in comparisons.items():
@@ -110,7 +110,7 @@ def verify(
                 _compare(artifact, comparison, part.first(limits[name] - start), expected, count)
         progress(stop - start)
     report = tally.report(len(data), count, comparisons)
-    report.diagnostics = [*mismatches(report, program), *found, *warned]
+    report.diagnostics = [*mismatches(report, program), *data.diagnostics, *found, *warned]
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from snnc.artifact import Artifact
 from snnc.atomic import write_file
 from snnc.backends.base import Arrays
-from snnc.commands.options import common, names, pass_console
+from snnc.commands.options import binning_of, common, event_options, names, pass_console
 from snnc.console import Console, number, visible
 from snnc.data import load_data
 from snnc.diagnostics import fail
@@ -31,10 +32,12 @@ from snnc.encode import classes
     type=click.Path(path_type=Path),
     help="Also write the integer inputs, for the artifact's own run programs (.npy, or .npz).",
 )
+@event_options
 @common
 @pass_console
 def run_command(
     console: Console,
+    /,
     folder: Path,
     data: Path,
     backend: str,
@@ -43,6 +46,7 @@ def run_command(
     samples: int | None,
     steps: int | None,
     integers: Path | None,
+    **events: Any,
 ) -> None:
     """Run an artifact on data and write the outputs of every sample.
 
@@ -54,12 +58,14 @@ def run_command(
         if not path.absolute().parent.is_dir():
             raise fail("E432", f"cannot write {path}: its folder does not exist")
     artifact.check_backend(backend)
-    loaded = load_data(data, artifact.manifest.inputs).first(samples)
+    binning = binning_of(**events)
+    loaded = load_data(data, artifact.manifest.inputs, binning=binning).first(samples)
     words = artifact.words(names(record))
+    # before any memory is asked for
+    count = artifact.steps_of(artifact.encode_data(loaded.first(0))[0], steps)
+    console.report(*artifact.check_steps(count), *loaded.diagnostics)
     encoded, found = artifact.encode_data(loaded)
     console.report(*found)
-    count = artifact.steps_of(encoded, steps)
-    console.report(*artifact.check_steps(count))
     result = artifact.run_encoded(encoded, backend, words, steps)
     arrays = dict(result.outputs)
     arrays |= {f"raw:{name}": a for name, a in result.raw.items()}

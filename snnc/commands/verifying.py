@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from snnc.artifact import Artifact
-from snnc.commands.options import common, names, pass_console
+from snnc.commands.options import binning_of, common, event_options, names, pass_console
 from snnc.commands.tables import agreement_rows, backend_rows
 from snnc.console import Console, number, visible
 from snnc.container import read_model
@@ -22,16 +23,19 @@ from snnc.verify import verify
 @click.option("--model", type=click.Path(path_type=Path), help="Float model [the one compiled].")
 @click.option("--samples", type=click.IntRange(1), help="First samples only [all; Lava: 50].")
 @click.option("--steps", type=click.IntRange(1), help="Time steps, if the input is static.")
+@event_options
 @common
 @pass_console
 def verify_command(
     console: Console,
+    /,
     folder: Path,
     data: Path,
     backend: str,
     model: Path | None,
     samples: int | None,
     steps: int | None,
+    **events: Any,
 ) -> None:
     """Compare the float model, the integer program and every backend on data.
 
@@ -42,7 +46,8 @@ def verify_command(
     graph = None if model is None else read_model(model).graph
     outputs = artifact.manifest.outputs
     classes = outputs[0].shape[0] if len(outputs[0].shape) == 1 else None
-    loaded = load_data(data, artifact.manifest.inputs, classes).first(samples)
+    binning = binning_of(**events)
+    loaded = load_data(data, artifact.manifest.inputs, classes, binning).first(samples)
     chosen = None if backend == "all" else names(backend)
     with console.progress("verify", len(loaded)) as advance:
         report = verify(
