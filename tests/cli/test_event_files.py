@@ -32,4 +32,4 @@ def test_commands_read_events(tmp_path: Path, snnc: Snnc) -> None:
     assert found["backends"]["c"]["equal"] is True
     assert found["integer"]["accuracy"] is not None
     refused = snnc("run", net, "--data", events, "-o", tmp_path / "c.npz")
-    assert (refused.code, "E426" in refused.err) == (6, True)
+    assert (refused.code, "E426" in refused.err) == (3, True)
