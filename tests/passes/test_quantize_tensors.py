@@ -198,7 +198,7 @@ def test_rows_of_a_table_feed_a_layer_and_neurons() -> None:
 
 
 def test_numbers_outside_the_vocabulary_are_refused() -> None:
-    (entry,) = input_table(run_passes(tokens(), integer_pipeline()), {})
+    (entry,) = input_table(run_passes(tokens(), integer_pipeline()), {}, {})
     assert entry.strict
     found, _ = encode_input(np.array([[0.0, 30, 1, 2, 3, 4]]), entry)
     np.testing.assert_array_equal(found, [[0, 30, 1, 2, 3, 4]])
