@@ -16,7 +16,9 @@ from snnc.exact import ONE, floats, leaf, nearest
 from snnc.graph import Edge, Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Const, Kernel, Line
+from snnc.ops import Neuron
 from snnc.params import Param, compact
+from snnc.passes.counters import counts
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.types import INT, SPIKE
 
@@ -41,7 +43,8 @@ def announce(low: Lowered, node: Node, whole: bool) -> None:
         elif i in delayed:
             name = low.out.fresh(f"{node.name}.past")
             low.out.declare(name, node.op, (replace(t, dtype=INT),), node.loc)
-            low.past[node.name, i] = QValue(Value(name), UNIT)
+            counter = isinstance(node.op, Neuron) and counts(node.op.kernel)
+            low.past[node.name, i] = QValue(Value(name), ONE if counter else UNIT)
 
 
 def arriving(low: Lowered, edge: Edge) -> QValue | None:
@@ -65,7 +68,7 @@ def finish(low: Lowered) -> None:
             continue  # its node failed and is reported
         v = low.settled(found)
         node, shape = low.real[src], low.real[src].types[out].shape
-        ratio = v.unit / UNIT
+        ratio = v.unit / past.unit
         smallest = float(np.abs(floats(ratio)).min())
         shift = min(max(0, low.profile.decay_bits - int(np.frexp(smallest)[1])), 38)
         factor = Param(compact(nearest(ratio * leaf(float(1 << shift)))))

@@ -21,6 +21,7 @@ from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
 from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
 from snnc.passes.check_kernel import disagreement
+from snnc.passes.counters import counts
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
@@ -134,6 +135,10 @@ def _common_unit(
 ) -> tuple[list[QValue], Expr, int]:
     """Bring all inputs to one unit; returns them, the unit divided by the gain, and F."""
     gain, names = list(input_gains.values()), tuple(input_gains)
+    op = node.op
+    assert isinstance(op, ops.Neuron), "called for neurons only"
+    if counts(op.kernel):
+        return [], ONE, 0
     if not x:
         guard = guard_bits(analysis, names, ONE, low.profile, low.real.steps)
         return [], ONE / leaf(float(1 << guard)), guard
