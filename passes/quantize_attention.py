@@ -18,6 +18,7 @@ from snnc.exact import ONE, Ints, apply, floats, leaf, nearest, signs
 from snnc.graph import Node, Value
 from snnc.params import Param, compact
 from snnc.passes.early_ranges import largest
+from snnc.passes.quantize_network import is_constant
 from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantized_value import Lowered, QValue
 
@@ -84,7 +85,7 @@ def _mask(low: Lowered, node: Node, computed: list[QValue]) -> tuple[Param | Non
     if len(edges) == 1:
         return None, []
     shape = node.type.shape
-    if not computed:
+    if is_constant(low.real, edges[1].src):
         keep = signs(low.constant(edges[1].src)) != 0
         wide = keep.reshape((1,) * (len(shape) - keep.ndim) + keep.shape)
         return Param(wide.astype(np.int8)), []
