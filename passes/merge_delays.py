@@ -88,7 +88,8 @@ def _layer(graph: Graph, node: Node) -> _Form | None:
 
 def _is_added(graph: Graph, node: Node) -> bool:
     """Whether a sum alone reads the layer."""
-    return [u.op for u in graph.users(node.name)] == [ops.Pointwise("add")]
+    users = graph.users(node.name)
+    return len(users) == 1 and _adds(users[0])
 
 
 def _collected(parts: Iterable[tuple[Column, Floats]]) -> dict[Column, Floats]:
@@ -100,20 +101,25 @@ def _collected(parts: Iterable[tuple[Column, Floats]]) -> dict[Column, Floats]:
 
 
 def _sum(graph: Graph, node: Node, forms: dict[str, _Form]) -> _Form | None:
-    """A sum of two such layers of one source that nothing else reads."""
-    if node.op != ops.Pointwise("add"):
+    """A sum of such layers of one source that nothing else reads."""
+    if not _adds(node):
         return None
     edges = graph.in_edges(node.name)
     if any(e.delay or e.src not in forms or len(graph.out_edges(e.src)) > 1 for e in edges):
         return None
-    a, b = (forms[e.src] for e in edges)
+    parts = [forms[e.src] for e in edges]
     same = all(graph[e.src].type.shape == node.type.shape for e in edges)
-    if a.key != b.key or not same or edges[0].src == edges[1].src:
+    distinct = len({e.src for e in edges}) == len(edges)
+    if len({f.key for f in parts}) > 1 or not same or not distinct:
         return None
-    columns = _collected([*a.columns.items(), *b.columns.items()])
-    biases = [f.bias for f in (a, b) if f.bias is not None]
+    columns = _collected(item for f in parts for item in f.columns.items())
+    biases = [f.bias for f in parts if f.bias is not None]
     bias = np.add.reduce(biases) if biases else None
-    return _Form(a.key, columns, bias, a.direct and b.direct)
+    return _Form(parts[0].key, columns, bias, all(f.direct for f in parts))
+
+
+def _adds(node: Node) -> bool:
+    return node.op == ops.Pointwise("add") or isinstance(node.op, ops.Sum)
 
 
 def _replace(graph: Graph, node: Node, form: _Form) -> None:

@@ -18,14 +18,17 @@ from snnc.passes.step_gains import StepGains
 from snnc.profile import PROFILES
 
 
-def real_pipeline() -> tuple[Pass, ...]:
-    """From a traced graph to layers and neurons, still in real numbers."""
+def real_pipeline(exact: bool = False) -> tuple[Pass, ...]:
+    """From a traced graph to layers and neurons, still in real numbers.
+
+    ``exact`` profiles take delays as edges, not as a part of layers.
+    """
     return (
         PruneDead(),  # what no output needs must not make the model unsupported
         FoldConstants(),
         FoldNorm(),  # before raising: what cannot be folded is taken in by the neurons
         SinkMean(),  # a bias behind a mean would need the number of steps
-        MergeDelays(),  # behind folding, which goes through sums of layers
+        *(() if exact else (MergeDelays(),)),  # behind folding, which goes through sums of layers
         StepGains(),  # before raising: a population's update has no gains per step then
         RaiseNeurons(),
     )
@@ -37,7 +40,7 @@ def integer_pipeline(
     """From a traced graph to proven integers."""
     exact = profile in PROFILES and PROFILES[profile].exact
     return (
-        *real_pipeline(),
+        *real_pipeline(exact),
         *((FitLoihi(bits, input_bits),) if exact else ()),  # before: what is exact stays so
         Quantize(bits, input_bits, profile),
         PruneDead(),
