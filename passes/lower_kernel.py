@@ -229,6 +229,8 @@ class _Lowering:
     def _check_threshold(self, name: str, bound: Expr) -> None:
         if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
             return
+        if not self.numeric:  # no membrane that rests: a sign is meant to be one
+            return
         if not self.real.states:
             return  # a comparison with what its input brings, such as a bias: no threshold of rest
         shape = np.broadcast_shapes(bound.shape, self.silent[name].shape)

@@ -23,6 +23,7 @@ from snnc.ops import (
     Pointwise,
     Reshape,
     TimeMean,
+    TimeStack,
     TimeSum,
 )
 from snnc.params import Param
@@ -194,6 +195,18 @@ def test_bad_numbers_have_their_own_codes() -> None:
     assert code_of(mlp(), bits=17) == "E320"
     assert code_of(mlp(theta=0.0)) == "E321 E321"
     assert code_of(mlp(theta=-1.0)) == "E321 E321"
+
+
+def test_a_threshold_of_zero_without_a_membrane_is_a_sign() -> None:
+    g = Graph("sign", 4)
+    g.add("x", Input(TensorType((3,)), -1.0, 1.0, 1 / 8))
+    zero = g.add("zero", Constant(Param(np.zeros(())))).name
+    g.add("s", Pointwise("ge"), "x", zero)
+    g.add("stack", TimeStack(), "s")
+    g.add("y", Output(), "stack")
+    program = run_passes(g, integer_pipeline())
+    x = np.array([[[-1, 0, 1]] * 4])
+    np.testing.assert_array_equal(simulator(program).run(x)[0]["y"], [[[0, 1, 1]] * 4])
     assert code_of(mlp(beta=1.5)) == "E322 E322"
     assert code_of(mlp(beta=-0.1)) == "E322 E322"
     assert code_of(mlp(beta=1 - 2.0**-20)) == "E323 E323"
