@@ -18,6 +18,7 @@ from snnc.exporting import export
 from snnc.graph import Graph
 from snnc.storage import dump_graph, load_graph
 from tests.frontends.test_refusals import Base, lif
+from tests.marks import quick_first
 
 
 def plain(net: Any, x: Tensor) -> Any:
@@ -208,7 +209,7 @@ def test_band_matrix_is_a_filter() -> None:
     compare(net, graph, x)
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("name", quick_first(LOOPS, "three blocks", "both ways"))
 def test_integers_of_several_loops(name: str, tmp_path: Path) -> None:
     """C gives every word of every loop, and spikes are those of the quantized model."""
     net = Base(LOOPS[name][0], inner=nn.Linear(8, 8))

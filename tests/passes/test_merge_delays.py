@@ -20,6 +20,7 @@ from snnc.params import Param
 from snnc.passes.base import Context
 from snnc.passes.merge_delays import MergeDelays
 from snnc.types import TensorType
+from tests.marks import quick_first
 
 DEPTH, INPUTS, HIDDEN, OUT = 5, 5, 7, 4
 
@@ -98,7 +99,7 @@ def queues(net: Net, s: Tensor) -> Tensor:
 NETS = {"convolution": dcls, "history": synaptic, "gather": axonal, "queues": queues}
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", quick_first(NETS, "convolution", "gather"))
 def test_late_spikes_are_exact(name: str, tmp_path: Path) -> None:
     x = torch.randn(16, 24, INPUTS, generator=torch.Generator().manual_seed(1))
     export(Net(NETS[name]).eval(), x[:2, :12], tmp_path / "model.pt", time_axis=1)
