@@ -52,7 +52,8 @@ class Adaptive(Cell):
         v, a = state
         v = torch.sigmoid(self.beta) * v + self.w(x)
         s = spike(v - (self.theta + functional.softplus(self.a) * a))
-        return s, (v * (1 - s), self.b * a + (1 - self.b) * s)
+        b = torch.clamp(self.b, 0, 0.99)
+        return s, (v * (1 - s), b * a + (1 - b) * s)
 
 
 class Recurrent(Cell):
@@ -65,7 +66,7 @@ class Recurrent(Cell):
 
     def forward(self, x: Tensor, state: States) -> tuple[Tensor, States]:
         v, before = state
-        v = self.beta * v + self.w(x) + self.rec(before)
+        v = torch.clamp(self.beta, 0, 0.99) * v + self.w(x) + self.rec(before)
         s = spike(v - self.theta)
         return s, (v - self.theta * s.detach(), s)
 
@@ -257,7 +258,7 @@ class Spoken(nn.Module):
 
 
 def _learn(net: nn.Module, split: Split) -> None:
-    fit(net, split, epochs=40, lr=1e-2)
+    fit(net, split, epochs=25, lr=1e-2)
 
 
 def _network(cell: type[Cell], name: str) -> Family:

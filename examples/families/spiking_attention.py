@@ -184,12 +184,11 @@ class Latency(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         due = torch.round((1 - x) * (STEPS - 1))
-        clock, u, total = torch.zeros_like(x), torch.zeros_like(x), 0
-        for _ in range(self.T):
-            u = 0.9 * u + self.fc((due == clock).float())
+        u, total = torch.zeros_like(x), 0
+        for t in range(self.T):
+            u = 0.9 * u + self.fc((due == t).float())
             s = spike(u - 0.5)
             u = u - 0.5 * s
-            clock = clock + 1
             total = total + s
         y: Tensor = self.block(total / self.T)
         return y
