@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.lif_family import (
+from examples.families.lif_cells import (
     LIF,
     Adaptive,
     AlphaSynapse,
@@ -14,13 +14,13 @@ from examples.families.lif_family import (
     Delayed,
     FixedDelay,
     Gated,
-    Network,
     Recurrent,
     Refractory,
     Resonator,
     Synaptic,
     TwoCompartments,
 )
+from examples.families.lif_family import Network
 from tests.frontends.zoo.case import Case, loud, sequence
 
 
