@@ -60,7 +60,14 @@ def with_function(fn: str) -> list[int]:
 
 def assert_caught(seeds: list[int]) -> None:
     assert seeds, "no random graph holds it"
-    assert any(difference(graph_of(seed), seed) for seed in seeds)
+    assert any(_shows(seed) for seed in seeds)
+
+
+def _shows(seed: int) -> bool:
+    try:
+        return bool(difference(graph_of(seed), seed))
+    except IndexError:  # a wrong position lies outside the table that it is looked up in
+        return True
 
 
 def off_by_one(value: Array) -> Array:
