@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
-from snnc.diagnostics import Diagnostic, stop_on_errors
+from snnc.diagnostics import Diagnostic, fail, stop_on_errors
 from snnc.graph import Graph
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -52,6 +53,27 @@ class Backend(abc.ABC):
         Raises:
             CompileError: E6xx if a needed tool is missing or fails.
         """
+
+    def run_until(
+        self, folder: Path, inputs: Arrays, steps: int, output: str, limits: npt.NDArray[np.int64]
+    ) -> tuple[Arrays, npt.NDArray[np.int64]]:
+        """Run every sample until an output of one number reaches the limit of its step.
+
+        Args:
+            folder: An emitted folder.
+            inputs: As ``run``.
+            steps: T, after which every sample stops.
+            output: Which output.
+            limits: One per step.
+
+        Returns:
+            Outputs as after the step at which each sample stopped, and the steps (N,) it took.
+
+        Raises:
+            CompileError: E427 if the backend runs whole samples only.
+        """
+        text = f"the {self.name} backend runs samples to their end"
+        raise fail("E427", text, help="use --backend numpy or c")
 
     def compile(self, graph: Graph) -> Artifacts:
         """Check, then emit."""

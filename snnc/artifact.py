@@ -18,6 +18,7 @@ from snnc.backends import check_names, load_backend
 from snnc.backends.numpy.simulator import Simulator
 from snnc.data import Data, as_data
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
+from snnc.early_exit import Exit, integer_limits
 from snnc.encode import decode_outputs, encode_input
 from snnc.graph import Graph
 from snnc.manifest import NAME, Manifest, load_manifest
@@ -39,12 +40,16 @@ PRODUCTS = ("*/__pycache__/*.pyc", "c/run", "c/*.o", "c/*.so", "c/build/*")
 
 @dataclass(frozen=True)
 class Run:
-    """Results of a run: outputs as real numbers and as integers, recorded words, and T."""
+    """Results of a run: outputs as real numbers and as integers, recorded words, and T.
+
+    ``used`` has the steps (N,) after which each sample stopped, if they might stop early.
+    """
 
     outputs: dict[str, Array]
     raw: dict[str, Array]
     words: dict[str, Array]
     steps: int
+    used: Array | None = None
 
 
 class Artifact:
@@ -237,6 +242,38 @@ class Artifact:
         from snnc.streaming import Stream
 
         return Stream(self.simulator, self.manifest, static or {}, batch)
+
+    def check_exit(self) -> list[Diagnostic]:
+        """A W427 if the model computes with a number of steps of its own."""
+        if not self.manifest.fixed_steps:
+            return []
+        text = f"the model computes with {self.manifest.steps} steps itself"
+        why = "scores after fewer steps are not those of a shorter sample"
+        hint = "choose the threshold on data of your own"
+        return [warning("W427", text, None, why, help=hint)]
+
+    def run_until(
+        self,
+        encoded: dict[str, Array],
+        exit_: Exit,
+        backend: str = "numpy",
+        steps: int | None = None,
+    ) -> Run:
+        """Run integers, each sample until an output of one number reaches a threshold.
+
+        Raises:
+            CompileError: E427 if the artifact or the backend cannot stop early.
+        """
+        self.check_backend(backend)
+        count = self.steps_of(encoded, steps)
+        limits = integer_limits(self.manifest, exit_, count)
+        run = load_backend(backend).run_until
+        raw, used = run(self.folder / backend, encoded, count, exit_.output, limits)
+        real = self.decode(raw, 1)
+        for entry in self.manifest.outputs:
+            if entry.per_step:
+                real[entry.name] = real[entry.name] / used.reshape(-1, *[1] * len(entry.shape))
+        return Run(real, raw, {}, count, used)
 
     def words(self, names: Iterable[str]) -> list[str]:
         """Expand layers and words to words; raises CompileError E006 for unknown ones."""

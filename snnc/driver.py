@@ -18,6 +18,7 @@ from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
 from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, dump_manifest
+from snnc.passes.add_confidence import AddConfidence
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.encode_input import check_values, encode_inputs
 from snnc.passes.observers import DumpIR, Progress
@@ -48,6 +49,7 @@ class Options:
         shape: Of one sample at one step, for a pickled module.
         steps: The number of steps, for a pickled module.
         encode: Encoders of inputs that are read at every step, e.g. ``rate:seed=1``.
+        exit: Outputs to add that say how sure the network is: ``confidence``, ``margin``.
         dump_ir: Folder for the graph after every pass.
         force: Whether to replace an older artifact.
     """
@@ -65,6 +67,7 @@ class Options:
     shape: tuple[int, ...] = ()
     steps: int | None = None
     encode: tuple[str, ...] = ()
+    exit: tuple[str, ...] = ()
     dump_ir: Path | None = None
     force: bool = False
 
@@ -118,6 +121,7 @@ def compile_model(
         if options.calibration is not None:
             calibrate(graph, options.calibration)
         stop_on_errors(check_values(graph, encoders))
+        graph = run_passes(graph, [AddConfidence(kind) for kind in options.exit])
         report("read", f"{len(graph)} operators", time.perf_counter() - start)
         ctx = Context(list(loaded.diagnostics))
         program, fakequant = lower(graph, options, ctx, report)
@@ -242,6 +246,7 @@ def compile(  # the public name is snnc.compile
     shape: Iterable[int] = (),
     steps: int | None = None,
     encode: str | Iterable[str] = (),
+    exit: str | Iterable[str] = (),
     dump_ir: Path | str | None = None,
     force: bool = False,
 ) -> Artifact:
@@ -263,6 +268,7 @@ def compile(  # the public name is snnc.compile
         lava_dl=lava_dl,
         shape=tuple(shape),
         steps=steps,
+        exit=tuple(filter(None, exit.split(","))) if isinstance(exit, str) else tuple(exit),
         encode=(encode,) if isinstance(encode, str) else tuple(encode),
         dump_ir=None if dump_ir is None else Path(dump_ir),
         force=force,

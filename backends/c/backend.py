@@ -9,6 +9,9 @@ from math import prod
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from snnc.backends.base import Arrays, Artifacts, Backend
 from snnc.backends.c import checks, names
 from snnc.backends.c.interface import info_source, interface_json
@@ -61,6 +64,12 @@ class CBackend(Backend):
     ) -> tuple[Arrays, Arrays]:
         library = load_library(folder, self.compiler, self.flags)
         return library.run(inputs, steps, record)
+
+    def run_until(
+        self, folder: Path, inputs: Arrays, steps: int, output: str, limits: npt.NDArray[np.int64]
+    ) -> tuple[Arrays, npt.NDArray[np.int64]]:
+        library = load_library(folder, self.compiler, self.flags)
+        return library.run_until(inputs, steps, output, limits)
 
 
 def _readme(net: Network) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from snnc.backends.base import Arrays
 from snnc.diagnostics import fail
@@ -93,9 +94,13 @@ class Library:
     def __init__(self, path: Path, interface: dict[str, Any]) -> None:
         self.interface = interface
         self._alone = threading.Lock()
-        self._trace = ctypes.CDLL(str(path)).snn_trace
+        library = ctypes.CDLL(str(path))
+        self._trace, self._until = library.snn_trace, library.snn_trace_until
         self._trace.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
         self._trace.restype = ctypes.c_int
+        number, address = ctypes.c_uint32, ctypes.c_void_p
+        self._until.argtypes = [address, number, address, number, address, address]
+        self._until.restype = ctypes.c_int
 
     def run(
         self, inputs: Arrays, steps: int | None, record: Iterable[str]
@@ -136,6 +141,35 @@ class Library:
         named = {p["name"]: a for p, a in zip(self.interface["outputs"], outputs, strict=True)}
         kept = {w["name"]: a for w, a in zip(words, records, strict=True) if a is not None}
         return named, {k: a for k, a in sorted(kept.items()) if a.shape[1]}
+
+    def run_until(
+        self, inputs: Arrays, steps: int, output: str, limits: npt.NDArray[np.int64]
+    ) -> tuple[Arrays, npt.NDArray[np.int64]]:
+        """As ``Simulator.run_until``; CompileError E427 if the arguments do not fit."""
+        try:
+            batch, count = self._check(inputs, steps)
+        except (TypeError, ValueError) as e:
+            raise fail("E427", str(e)) from e
+        ports = self.interface["outputs"]
+        if any(p["per_step"] for p in ports):
+            raise fail("E427", "a sample stops early only in a network without sequences")
+        arrays = [
+            np.ascontiguousarray(inputs[port["name"]], np.int64)
+            for port in self.interface["inputs"]
+        ]
+        outputs = [np.zeros((batch, *p["shape"]), np.int64) for p in ports]
+        used = np.zeros(batch, np.uint32)
+        port = [p["name"] for p in ports].index(output)
+        least = np.ascontiguousarray(limits[:count], np.int64)
+        with self._alone:
+            for n in range(batch):
+                x, y = (_pointers([a[n : n + 1] for a in group]) for group in (arrays, outputs))
+                taken = used[n : n + 1].ctypes.data_as(ctypes.c_void_p)
+                status = self._until(x, count, y, port, least.ctypes.data_as(_P64), taken)
+                if status:
+                    raise fail("E901", f"the C network returned status {status} for sample {n}")
+        named = {p["name"]: a for p, a in zip(ports, outputs, strict=True)}
+        return named, used.astype(np.int64)
 
     def _sample(
         self, n: int, inputs: list[Any], steps: int, outputs: list[Any], records: list[Any]

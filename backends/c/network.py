@@ -22,6 +22,7 @@ from snnc.backends.c.plan import (
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES
 from snnc.backends.c.writer import CWriter
+from snnc.early_exit import CRITERIA
 from snnc.graph import Graph, Node
 from snnc.intops import (
     IntInput,
@@ -73,6 +74,8 @@ class Network:
         self.finals = [n for n in self.outputs if n not in self.sequences]
         #: Of them, whole sequences of later loops.
         self.late = [n for n in self.finals if is_sequence(self.plan, n)]
+        #: Numbers by which a sample may stop early.
+        self.criteria = [n for n in self.finals if n.name in CRITERIA and n.type.size == 1]
 
     @property
     def bytes(self) -> int:
@@ -115,6 +118,12 @@ class Network:
         for n in self.late:
             w(names.comment(f"{n.name} is a sequence: {self.late_steps(n)} times its size."))
         w(f"snn_status snn_finish({self._results(self.finals)});")
+        for n in self.criteria:
+            w(
+                "",
+                "/* Whether the sample may stop after the steps so far. */",
+            )
+            w(f"int snn_reached_{n.name}(int64_t threshold);")
         w("", "#ifdef SNN_TRACE", "/* Arrays of the words of info.c, for verification. */")
         w("extern const void *const snn_word_data[];")
         w("/* Called after every step of the loops behind the first, which run in snn_finish. */")
@@ -142,6 +151,8 @@ class Network:
         self._begin(w)
         self._step(w)
         self._finish(w)
+        for n in self.criteria:
+            self._reached(w, n)
         w("", "#ifdef SNN_TRACE")
         rows = ",\n    ".join(word.buffer.name for word in self.words) or "NULL"
         w(f"const void *const snn_word_data[] = {{\n    {rows}}};", "#endif")
@@ -271,6 +282,15 @@ class Network:
             for loop in range(2, self.graph.phases + 1):
                 self._later(w, loop)
             self._hand_out(w, [n for n in self.finals if n not in self.late])
+
+    def _reached(self, w: CWriter, node: Node) -> None:
+        """Compare an output of one number with a threshold."""
+        ctype = self.plan.value(node.name).ctype
+        listed = ", ".join("&found" if n is node else "NULL" for n in self.finals)
+        w("")
+        with w.block(f"int snn_reached_{node.name}(int64_t threshold)"):
+            w(f"{ctype} found = 0;")
+            w(f"return (snn_finish({listed}) == SNN_OK) && ((int64_t)found >= threshold);")
 
     def _later(self, w: CWriter, loop: int) -> None:
         """A loop that runs at the end, from its initial state."""

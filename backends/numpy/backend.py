@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from snnc.backends.base import Arrays, Artifacts, Backend
 from snnc.backends.numpy.simulator import OPERATORS, Simulator
 from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES
@@ -80,3 +83,11 @@ class NumpyBackend(Backend):
             return Simulator.load(folder).run(inputs, steps, record)
         except (TypeError, ValueError) as e:
             raise fail("E421", str(e)) from e
+
+    def run_until(
+        self, folder: Path, inputs: Arrays, steps: int, output: str, limits: npt.NDArray[np.int64]
+    ) -> tuple[Arrays, npt.NDArray[np.int64]]:
+        try:
+            return Simulator.load(folder).run_until(inputs, steps, output, limits)
+        except (TypeError, ValueError) as e:
+            raise fail("E427", str(e)) from e

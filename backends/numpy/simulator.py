@@ -126,6 +126,46 @@ class Simulator:
         records = {k: np.stack(v, 1) for k, v in run.records.items() if v}
         return {name: run.values[name, 0] for name in self.outputs}, records
 
+    def run_until(
+        self, x: Array | dict[str, Array], steps: int | None, output: str, limits: Array
+    ) -> tuple[dict[str, Array], Array]:
+        """Run every sample until an output of one number reaches the limit of its step.
+
+        Args:
+            x: As ``run``.
+            steps: T, after which every sample stops.
+            output: Name of that output.
+            limits: (T,).
+
+        Returns:
+            Outputs as ``run`` gives them for the number of steps at which each sample stopped, and
+            these numbers, (N,).
+        """
+        arrays = x if isinstance(x, dict) else dict.fromkeys(self.inputs, x)
+        batch, steps = self.check(arrays, steps)
+        if self.loops.count > 1 or any(n["op"] == "IntTimeStack" for n in self.nodes):
+            raise ValueError("a sample stops early only in a network of one loop without sequences")
+        run = self.begin(batch, steps)
+        static = {k: a for k, a in arrays.items() if self.inputs[k][1] == "once"}
+        run.phase("once", static)
+        used = np.zeros(batch, np.int64)
+        found: dict[str, Array] = {}
+        for t in range(steps):
+            run.phase("step", {k: a[:, t] for k, a in arrays.items() if k not in static})
+            if t + 1 < self.loops.fewest:
+                continue
+            run.phase("end", {})
+            sure = run.values[output, 0].reshape(batch) >= limits[t]
+            stops = (used == 0) & (sure | (t + 1 == steps))
+            used[stops] = t + 1
+            for name in self.outputs:
+                y = run.values[name, 0]
+                now = stops.reshape(batch, *[1] * (y.ndim - 1))
+                found[name] = np.where(now, y, found.get(name, y))
+            if used.all():
+                break
+        return found, used
+
     def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> _Run:
         """A run in its initial state, to be driven phase by phase as ``run`` does."""
         wanted = set(record)

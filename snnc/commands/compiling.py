@@ -33,6 +33,7 @@ from snnc.version import __version__
 @click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
 @click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module or .pt2.")
 @click.option("--encode", multiple=True, metavar="NAME:K=V,…", help="Put an encoder in front.")
+@click.option("--exit", default="", metavar="confidence,margin", help="Outputs to stop early by.")
 @click.option("--dump-ir", type=click.Path(path_type=Path), help="Write the graph of every pass.")
 @click.option("--force", is_flag=True, help="Replace an older artifact.")
 @common
@@ -44,11 +45,12 @@ def compile_command(
     out: Path | None,
     target: str,
     shape: str,
+    exit: str,
     **chosen: Any,
 ) -> None:
     """Compile MODEL (from snnc.export) to an artifact: a folder that runs without snnc."""
     # the other flags are fields of Options, by the same names
-    options = Options(targets=names(target), shape=sizes(shape), **chosen)
+    options = Options(targets=names(target), shape=sizes(shape), exit=names(exit), **chosen)
     out = out or Path(f"{model.stem or 'model'}.snnc")
     console.note(f"snnc {__version__} · {visible(str(model))} → {visible(str(out))}\n")
     compiled = compile_model(model, out, options, console.stage)

@@ -16,6 +16,7 @@ from snnc.commands.options import binning_of, common, event_options, names, pass
 from snnc.console import Console, number, visible
 from snnc.data import load_data
 from snnc.diagnostics import fail
+from snnc.early_exit import parse_exit
 from snnc.encode import classes
 
 
@@ -32,6 +33,7 @@ from snnc.encode import classes
     type=click.Path(path_type=Path),
     help="Also write the integer inputs, for the artifact's own run programs (.npy, or .npz).",
 )
+@click.option("--exit", "until", metavar="OUTPUT=NUMBER", help="Stop a sample at confidence=0.9.")
 @event_options
 @common
 @pass_console
@@ -46,6 +48,7 @@ def run_command(
     samples: int | None,
     steps: int | None,
     integers: Path | None,
+    until: str | None,
     **events: Any,
 ) -> None:
     """Run an artifact on data and write the outputs of every sample.
@@ -58,6 +61,10 @@ def run_command(
         if not path.absolute().parent.is_dir():
             raise fail("E432", f"cannot write {path}: its folder does not exist")
     artifact.check_backend(backend)
+    exit_ = None if until is None else parse_exit(until)
+    if exit_ is not None and record:
+        text = "--record keeps words of whole samples, --exit stops them"
+        raise fail("E427", text, help="leave one of them out")
     binning = binning_of(**events)
     loaded = load_data(data, artifact.manifest.inputs, binning=binning).first(samples)
     words = artifact.words(names(record))
@@ -66,8 +73,13 @@ def run_command(
     console.report(*artifact.check_steps(count), *loaded.diagnostics)
     encoded, found = artifact.encode_data(loaded)
     console.report(*found)
-    result = artifact.run_encoded(encoded, backend, words, steps)
+    if exit_ is None:
+        result = artifact.run_encoded(encoded, backend, words, steps)
+    else:
+        console.report(*artifact.check_exit())
+        result = artifact.run_until(encoded, exit_, backend, steps)
     arrays = dict(result.outputs)
+    arrays |= {} if result.used is None else {"steps": result.used}
     arrays |= {f"raw:{name}": a for name, a in result.raw.items()}
     arrays |= {f"record:{name}": a for name, a in result.words.items()}
     first = artifact.manifest.outputs[0]
@@ -81,6 +93,9 @@ def run_command(
         write_file(integers, _stored(encoded))
     write_file(out, _archive(arrays))
     console.say(f"{len(loaded)} samples of {result.steps} steps on {backend}")
+    mean = None if result.used is None or not len(loaded) else float(result.used.mean())
+    if mean is not None:
+        console.say(f"  stopped   after {mean:.2f} steps on average")
     if accuracy is not None:
         console.say(f"  accuracy  {number(accuracy, percent=True)}")
     console.say(f"  written   {visible(str(out))}: {visible(', '.join(arrays))}")
@@ -89,6 +104,7 @@ def run_command(
         "backend": backend,
         "samples": len(loaded),
         "steps": result.steps,
+        "mean_steps": mean,
         "accuracy": accuracy,
         "out": str(out),
         "arrays": {name: list(a.shape) for name, a in arrays.items()},

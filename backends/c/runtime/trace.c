@@ -96,8 +96,21 @@ static void keep_words(uint32_t loop, uint32_t step) {
     }
 }
 
-static int play(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+/* When the sample that runs may stop early: an output, and its limit at every step, or null. */
+static uint32_t judged;
+static const int64_t *limits_of_steps;
+
+static int is_reached(uint32_t step, void *const *results, int *status) {
+    if (limits_of_steps == NULL || step + 1u < snn_min_steps) {
+        return 0;
+    }
+    *status = (int)snn_io_finish(results);
+    return snn_get(&snn_outputs[judged], results[judged], 0u) >= limits_of_steps[step];
+}
+
+static int play(const int64_t *const *inputs, uint32_t *count, int64_t *const *outputs,
                 void *const *frames, void *const *results) {
+    uint32_t steps = *count;
     int status = narrow(0, inputs, 0u, frames);
     if (status != SNN_OK) {
         return status;
@@ -114,8 +127,10 @@ static int play(const int64_t *const *inputs, uint32_t steps, int64_t *const *ou
         if (status == SNN_OK) {
             collect_step(results, t, outputs);
             keep_words(1u, t);
+            steps = is_reached(t, results, &status) != 0 ? t + 1u : steps;
         }
     }
+    *count = steps;
     if (status == SNN_OK) {
         status = (int)snn_io_finish(results);
     }
@@ -147,18 +162,33 @@ static void **reserve(const snn_port *ports, size_t count, uint32_t steps) {
     return arrays;
 }
 
-int snn_trace(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
-              int64_t *const *words) {
-    void **frames = reserve(snn_inputs, snn_input_count, steps);
-    void **results = reserve(snn_outputs, snn_output_count, steps);
-    int status = steps < snn_min_steps ? (int)SNN_TOO_SHORT : -1;
-    wanted = words;
-    snn_trace_step = keep_words;
+static int run_sample(const int64_t *const *inputs, uint32_t *steps, int64_t *const *outputs) {
+    void **frames = reserve(snn_inputs, snn_input_count, *steps);
+    void **results = reserve(snn_outputs, snn_output_count, *steps);
+    int status = *steps < snn_min_steps ? (int)SNN_TOO_SHORT : -1;
     if (status == -1 && frames != NULL && results != NULL) {
         status = play(inputs, steps, outputs, frames, results);
     }
-    wanted = NULL;
     release(frames, snn_input_count);
     release(results, snn_output_count);
+    return status;
+}
+
+int snn_trace_until(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+                    uint32_t port, const int64_t *limits, uint32_t *used) {
+    judged = port;
+    limits_of_steps = limits;
+    *used = steps;
+    const int status = run_sample(inputs, used, outputs);
+    limits_of_steps = NULL;
+    return status;
+}
+
+int snn_trace(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+              int64_t *const *words) {
+    wanted = words;
+    snn_trace_step = keep_words;
+    const int status = run_sample(inputs, &steps, outputs);
+    wanted = NULL;
     return status;
 }

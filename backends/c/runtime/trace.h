@@ -20,4 +20,12 @@ size_t snn_elements(const snn_port *port, uint32_t steps);
 int snn_trace(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
               int64_t *const *words);
 
+/* Run one sample until an output of one element reaches the limit of its step.
+ *
+ * port numbers the output, limits has steps values; outputs are those after the last step that
+ * was run, whose number (from 1) goes to used. There must be no output per step.
+ */
+int snn_trace_until(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+                    uint32_t port, const int64_t *limits, uint32_t *used);
+
 #endif
