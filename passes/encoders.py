@@ -1,8 +1,8 @@
 """Encoders as graphs: what makes spikes of a static value, or of the changes of a signal.
 
 ``x`` is relative to ``max``, steps count from 0.  All but ``direct`` and the Gaussians of
-``population`` are the same in floats and in integers on inputs of ``k / n``, because no value of
-such a grid lies on a threshold (or it lies there exactly).
+``population`` give the same spikes in floats and in integers on inputs of ``k / 2**n`` and
+``k / (2**n - 1)``: such a value lies on a threshold exactly, or not at all.
 
 ======================  ===========================================================================
 direct                  x itself, at every step

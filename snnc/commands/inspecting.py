@@ -67,6 +67,8 @@ def _input(entry: InputEntry) -> str:
     shape = ", ".join([head, *map(str, entry.shape)])
     real = f"[{entry.lo * entry.scale:.6g}, {entry.hi * entry.scale:.6g}]"
     text = f"({shape}), {real} as integers {entry.lo} to {entry.hi}"
+    if entry.encoder:
+        return f"{visible(entry.name)} {text}, encoder {visible(entry.encoder)}"
     return f"{visible(entry.name)} {text}, model layout {entry.layout}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snnc.artifact import Artifact
 from snnc.manifest import load_manifest
 from tests.cli.conftest import Snnc
 
@@ -33,6 +34,7 @@ def test_an_encoded_network_is_a_model_like_others(
         "N.",
         255,
     )
+    assert "encoder rate:seed=3" in snnc("inspect", out).out
     result = snnc("verify", out, "--data", images, "--json").document
     assert result["backends"]["c"]["equal"] is True
     assert min(result["agreement"]["quantized_spikes"].values()) > 0.999
@@ -44,3 +46,18 @@ def test_unknown_encoders_are_refused(tmp_path: Path, snnc: Snnc, model: Path) -
     result = snnc("compile", model, "-o", tmp_path / "net", "--encode", "morse")
     assert (result.code, "E230" in result.err) == (4, True)
     assert not (tmp_path / "net").exists()
+
+
+def test_an_encoder_goes_on_in_a_stream(tmp_path: Path, snnc: Snnc, model: Path) -> None:
+    """After any number of steps, what a run of so many gives."""
+    x = np.random.default_rng(1).integers(0, 256, (3, 12)) / 255
+    for i, encoder in enumerate(("rate", "latency", "phase", "sigma-delta")):
+        out = tmp_path / str(i)
+        assert snnc("compile", model, "-o", out, "--encode", encoder).code == 0
+        artifact = Artifact.open(out)
+        stream = artifact.stream({"x": x})
+        for t in range(1, 17):
+            stream.step()
+            if t in (1, 9, 16):
+                expected = artifact.run(x, steps=t).outputs["out"]
+                np.testing.assert_array_equal(stream.results()["out"], expected)
