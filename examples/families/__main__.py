@@ -32,7 +32,7 @@ def row(family: Family, train: bool, lava: bool, cache: Path) -> Row:
 def main() -> int:
     """Print the table; the exit code is 1 if a row that compiles is not as it should be."""
     parser = argparse.ArgumentParser(prog="examples.families", description=__doc__)
-    parser.add_argument("names", nargs="*", help="parts of names; all families if none")
+    parser.add_argument("names", nargs="*", help="how names begin; all families if none")
     parser.add_argument("--train", action="store_true", help="train what the cache does not hold")
     parser.add_argument("--lava", action="store_true", help="run the small ones on Lava, too")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of trained weights")
@@ -40,7 +40,7 @@ def main() -> int:
     torch.set_num_threads(1)
     rows = []
     for family in families():
-        if options.names and not any(n.lower() in family.name.lower() for n in options.names):
+        if options.names and not any(family.name.startswith(n) for n in options.names):
             continue
         start = time.perf_counter()
         try:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import snnc
+from examples.families.budget import Operations
 from examples.families.family import Family, Split
 from snnc.artifact import Artifact
 from snnc.diagnostics import CompileError
@@ -43,6 +44,8 @@ class Row:
         outside: Words that left their proven interval; has to be empty.
         exact: By backend, whether every word was that of the definition; None: did not run.
         trained: Whether the weights come from data.
+        operations: Synaptic operations per sample.
+        budget: Steps times bits of a weight times bits of the widest event.
     """
 
     family: Family
@@ -58,6 +61,8 @@ class Row:
     outside: list[str] = field(default_factory=list)
     exact: dict[str, bool | None] = field(default_factory=dict)
     trained: bool = False
+    operations: float = 0.0
+    budget: int = 0
 
     @property
     def problems(self) -> list[str]:
@@ -93,10 +98,15 @@ class Row:
             f"labels {_percent(self.labels)}",
             f"spikes {_percent(self.spikes)} (float {_percent(self.float_spikes)})",
             f"<= {self.proven[0]:2} bits",
+            f"budget {self.budget:4}, {_thousands(self.operations)} ops",
             backends,
             *self.problems,
         ]
         return "  ".join(parts)
+
+
+def _thousands(count: float) -> str:
+    return f"{count:6.0f}" if count < 1e5 else f"{count / 1000:5.0f}k"
 
 
 def _percent(share: float | None) -> str:
@@ -185,14 +195,21 @@ def _ranges(row: Row, artifact: Artifact, data: np.ndarray) -> None:
     phases += [
         ("step", {k: a[:, t] for k, a in encoded.items() if k not in static}) for t in range(steps)
     ]
+    phases.append(("end", {}))
+    for loop in range(2, sim.loops.count + 1):
+        phases += [(f"step{loop}", {})] * sim.loops.steps(loop, steps) + [(f"end{loop}", {})]
     outside: dict[str, None] = {}
-    for clock, inputs in [*phases, ("end", {})]:
+    cost = Operations(sim)
+    for clock, inputs in phases:
         run.phase(clock, inputs)
+        cost.count(clock, run.values)
         for place, values in [*run.values.items(), *run.state.items()]:
             lo, hi = proven[place]
             if values.size and (values.min() < lo or values.max() > hi):
                 outside[str(place)] = None
     row.outside = list(outside)
+    row.operations = cost.total / len(data[:64])
+    row.budget = steps * artifact.manifest.bits * cost.widest
     row.proven = (max(Int(*b).width for b in proven.values()), len(proven))
 
 
