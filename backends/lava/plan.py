@@ -110,8 +110,11 @@ def _crossing(e: Edge) -> tuple[str, int, int, Any]:
 
 def _out_ports(graph: Graph, members: list[str], home: dict[str, str]) -> tuple[OutPort, ...]:
     found: dict[tuple[str, int, int, Any], Edge] = {}
+    order = {node.name: i for i, node in enumerate(graph)}
     for name in members:
-        for e in graph.out_edges(name):
+        # a graph that was stored and read has its edges in another order
+        edges = sorted(graph.out_edges(name), key=lambda e: (e.out, order[e.dst], e.port))
+        for e in edges:
             if home[e.dst] != home[name]:
                 found.setdefault(_crossing(e), e)
         if type(graph[name].op).__name__ == "IntOutput":

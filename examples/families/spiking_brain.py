@@ -20,10 +20,12 @@ class Counted(nn.Module):
     def __init__(self, inputs: int, outputs: int, fineness: float = 2.0) -> None:
         super().__init__()
         self.linear, self.fineness = nn.Linear(inputs, outputs, bias=False), fineness
+        self.most = 15  # four bits and a sign
 
     def forward(self, x: Tensor) -> Tensor:
         theta = x.abs().mean(-1, keepdim=True) / self.fineness + 1e-2
-        y: Tensor = self.linear(torch.round(x / theta)) * theta
+        counts = torch.clamp(torch.round(x / theta), -self.most, self.most)
+        y: Tensor = self.linear(counts) * theta
         return y
 
 
