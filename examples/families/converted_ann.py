@@ -37,7 +37,9 @@ class Converted(nn.Module):
 
     def __init__(self, ann: ReLUNet, steps: int, begin: int = 0) -> None:
         super().__init__()
-        self.ann, self.num_steps, self.begin = ann, steps, begin
+        self.ann, self.num_steps = ann, steps
+        late = (torch.arange(steps) >= begin).float()
+        self.register_buffer("late", late / late.sum())
         for i, layer in enumerate(ann.layers[:-1]):
             self.register_buffer(f"theta{i}", torch.ones(layer.out_features))
 
@@ -63,9 +65,8 @@ class Converted(nn.Module):
                 membranes[i] = membranes[i] + (current if i == 0 else hidden[i](s))
                 s = (membranes[i] > theta).float() * theta
                 membranes[i] = membranes[i] - s
-            if t >= self.begin:
-                scores.append(last(s))
-        return torch.stack(scores).mean(0)
+            scores.append(last(s) * self.late[t])
+        return torch.stack(scores).sum(0)
 
 
 def learn(net: nn.Module, split: Split) -> None:
@@ -80,7 +81,7 @@ _DIGITS = Task("digits", datasets.digits_flat, learn, worse=1.0)
 FAMILIES = [
     Family(
         "E ANN-to-SNN",
-        lambda: Converted(ReLUNet(64, 32, 32, 10), 32),
+        lambda: Converted(ReLUNet(64, 48, 40, 10), 32),
         lambda: torch.rand(BATCH, 64),
         options={"static": True},
         task=_DIGITS,
@@ -88,7 +89,7 @@ FAMILIES = [
     ),
     Family(
         "E ANN-to-SNN, delayed evaluation",
-        lambda: Converted(ReLUNet(64, 32, 32, 10), 32, 2),
+        lambda: Converted(ReLUNet(64, 48, 40, 10), 32, 8),
         lambda: torch.rand(BATCH, 64),
         options={"static": True},
         exact=True,
