@@ -12,6 +12,7 @@ With ``k = weight / sqrt(var + eps)`` and ``o = bias - mean * k``::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -20,7 +21,16 @@ import numpy.typing as npt
 
 from snnc.diagnostics import CompileError, Diagnostic, Loc, error, remark
 from snnc.graph import Graph, Node, Value
-from snnc.ops import BatchNorm, Constant, Linear, Pointwise, Sum
+from snnc.ops import (
+    BatchNorm,
+    Constant,
+    DelayLinear,
+    Linear,
+    Pointwise,
+    Reshape,
+    Sum,
+    Transpose,
+)
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
 from snnc.passes.weight_rows import Weighted, rows_first, with_rows
@@ -46,7 +56,7 @@ class FoldNorm(Pass):
             scale, shift = _affine(node.op)
             (source,) = graph.in_edges(node.name)
             value = Value(source.src, source.out, source.delay, source.init)
-            end = _push(graph, value, scale, shift, node, ctx)
+            end = _push(graph, value, scale, shift, node, 0, ctx)
             graph.redirect(node.name, end)
             graph.remove(node.name)
         return graph
@@ -72,24 +82,37 @@ def _affine(op: BatchNorm) -> tuple[Floats, Floats]:
 
 
 def _push(
-    graph: Graph, value: Value, scale: Floats, shift: Floats, norm: Node, ctx: Context
+    graph: Graph,
+    value: Value,
+    scale: Floats,
+    shift: Floats,
+    norm: Node,
+    axis: int,
+    ctx: Context,
 ) -> Value:
-    """Apply ``scale * value + shift`` as early as is exact and free; return the new value."""
+    """Apply ``scale * value + shift`` along ``axis`` as early as is exact and free.
+
+    Returns the new value.
+    """
     producer = graph[value.src]
     sole = len(graph.out_edges(value.src)) == 1 and not value.delay
-    same = producer.types[value.out].shape == norm.type.shape
-    rows = not isinstance(producer.op, Linear) or len(norm.type.shape) == 1
-    if sole and same and rows and isinstance(producer.op, Weighted):
+    if sole and _has_rows(producer, axis, len(scale)):
+        assert isinstance(producer.op, Weighted), "just asked"
         op = _folded(producer.op, scale, shift)
         graph.replace(replace(producer, op=op, loc=Loc.fused(producer.loc, norm.loc)))
         return value
+    if sole and (before := _before_move(graph, producer, axis)) is not None:
+        (edge,) = graph.in_edges(producer.name)
+        if _rows_behind(graph, edge.src, before, len(scale)):
+            _push(graph, Value(edge.src, edge.out), scale, shift, norm, before, ctx)
+            return value
     adds = isinstance(producer.op, Sum) or producer.op == Pointwise("add")
-    if sole and adds and _has_foldable(graph, producer):
+    if sole and adds and axis == 0 and _has_foldable(graph, producer):
         edges = graph.in_edges(producer.name)
         host = next(e for e in edges if _foldable(graph, e.src))
         for edge in edges:
             own = shift if edge is host else np.zeros_like(shift)
-            new = _push(graph, Value(edge.src, edge.out), scale, own, norm, ctx)
+            new = _push(graph, Value(edge.src, edge.out), scale, own, norm, axis, ctx)
             if new.src != edge.src:
                 graph.disconnect(edge)
                 graph.connect(replace(edge, src=new.src, out=new.out))
@@ -101,10 +124,44 @@ def _push(
     return _pointwise(graph, value, scale, shift, norm)
 
 
+def _has_rows(node: Node, axis: int, count: int) -> bool:
+    """Whether the rows of a node's weights are the elements along ``axis`` of its value."""
+    if not isinstance(node.op, Weighted) or node.type.shape[axis] != count:
+        return False
+    last = isinstance(node.op, Linear | DelayLinear)
+    return axis == (len(node.type.shape) - 1 if last else 0)
+
+
+def _before_move(graph: Graph, node: Node, axis: int) -> int | None:
+    """The axis that a move of elements brings to ``axis``; None if it keeps no axis whole."""
+    if isinstance(node.op, Transpose):
+        return node.op.perm[axis]
+    if not isinstance(node.op, Reshape):
+        return None
+    (edge,) = graph.in_edges(node.name)
+    old, new = graph[edge.src].types[edge.out].shape, node.type.shape
+    inner = math.prod(new[axis + 1 :])
+    for i, extent in enumerate(old):
+        if extent == new[axis] and math.prod(old[i + 1 :]) == inner:
+            return i
+    return None
+
+
+def _rows_behind(graph: Graph, name: str, axis: int, count: int) -> bool:
+    """Whether weights with these rows come next, with nothing but moves between."""
+    node = graph[name]
+    if len(graph.out_edges(name)) != 1 or any(e.delay for e in graph.out_edges(name)):
+        return False
+    if _has_rows(node, axis, count):
+        return True
+    before = _before_move(graph, node, axis)
+    return before is not None and _rows_behind(graph, graph.in_edges(name)[0].src, before, count)
+
+
 def _foldable(graph: Graph, name: str) -> bool:
     node = graph[name]
-    rows = not isinstance(node.op, Linear) or len(node.type.shape) == 1
-    return isinstance(node.op, Weighted) and rows and len(graph.out_edges(name)) == 1
+    rows = _has_rows(node, 0, node.type.shape[0]) if node.type.shape else False
+    return rows and len(graph.out_edges(name)) == 1
 
 
 def _has_foldable(graph: Graph, node: Node) -> bool:

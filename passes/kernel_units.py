@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 #: Most guard bits that are spent to avoid all rounding.
-EXACT_BITS = 12
+EXACT_BITS = 8
 #: Steps of a median threshold above which rounding is far too fine to be seen.
 FINE = float(1 << 32)
 
@@ -51,13 +51,10 @@ def thresholds(analysis: Analysis) -> list[Expr]:
     return [magnitude(x.const / x.coefs[0][1]) for x in found]
 
 
-def guard_bits(
-    analysis: Analysis, inputs: tuple[str, ...], unit: Expr, profile: Profile, steps: int
-) -> int:
+def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
     """F so that the median threshold, in units of ``unit * 2**-F``, is at least 2**14.
 
-    Up to 8 bits more are spent so that every constant that is added is at least 2**4 steps, and
-    up to ``EXACT_BITS`` in all so that decays by powers of two need no rounding in ``steps`` steps.
+    Up to 8 bits more are spent so that every constant that is added is at least 2**4 steps.
     """
     found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
     values = np.concatenate(found) if found else np.zeros(0)
@@ -67,11 +64,21 @@ def guard_bits(
         wanted = max(0, profile.threshold_bits - floor_log2(median))
     else:
         wanted = 8 if _has_decay(analysis) else 0
-    exact = steps * _dyadic_bits(analysis, inputs)
-    coarse = not len(values) or median < FINE  # else no rounding is seen, and words overflow
-    wanted = max(wanted, exact) if exact <= EXACT_BITS and coarse else wanted
     small = [np.abs(floats(c / unit)).reshape(-1) for c in _added(analysis)]
     return min(with_small(wanted, small), profile.max_guard)
+
+
+def exact_bits(analysis: Analysis, inputs: tuple[str, ...], unit: Expr, steps: int) -> int:
+    """Bits below those of every constant, so that halvings need no rounding in ``steps`` steps.
+
+    0 if no such number is worth its width: decays that are no powers of two, many steps, or
+    thresholds of so many steps that no rounding is seen.
+    """
+    found = [floats(t / unit).reshape(-1) for t in thresholds(analysis)]
+    values = np.concatenate(found) if found else np.zeros(0)
+    bits = (steps - 1) * _dyadic_bits(analysis, inputs)
+    fine = len(values) and float(np.median(values)) >= FINE
+    return bits if bits <= EXACT_BITS and not fine else 0
 
 
 def with_small(bits: int, values: list[Floats]) -> int:

@@ -53,22 +53,35 @@ class LoweredKernel:
 
 
 def lower_kernel(
-    real: Kernel, analysis: Analysis, gain: dict[str, Expr], unit: Expr, profile: Profile
+    real: Kernel,
+    analysis: Analysis,
+    gain: dict[str, Expr],
+    unit: Expr,
+    profile: Profile,
+    spare: int = 0,
 ) -> LoweredKernel:
     """Write the integer kernel; every input is in units of ``unit``.
+
+    The last ``spare`` bits of what is added or set are 0: halvings need them.
 
     Raises:
         NotScaleFreeError: If an output mixes units.
     """
-    return _Lowering(real, analysis, gain, unit, profile).go()
+    return _Lowering(real, analysis, gain, unit, profile, spare).go()
 
 
 class _Lowering:
     def __init__(
-        self, real: Kernel, analysis: Analysis, gain: dict[str, Expr], unit: Expr, profile: Profile
+        self,
+        real: Kernel,
+        analysis: Analysis,
+        gain: dict[str, Expr],
+        unit: Expr,
+        profile: Profile,
+        spare: int,
     ) -> None:
         self.real, self.analysis, self.profile = real, analysis, profile
-        self.gain, self.unit = gain, unit
+        self.gain, self.unit, self.spare = gain, unit, spare
         self.w = KernelWriter(real, profile.rounding)
         self.problems: list[tuple[str, str, str]] = []
         self.losses: list[str] = []
@@ -113,6 +126,10 @@ class _Lowering:
             return self.w.emit(self.w.fresh("_b0"), "select", form.cond, yes, no)
         return self._linear(form)
 
+    def _whole(self, c: Expr) -> Ints:
+        """A constant in integer steps."""
+        return nearest(c / (self.unit * leaf(float(1 << self.spare)))) << self.spare
+
     def _linear(self, x: Linear) -> str:
         total: str | None = None
         for atom, coefficient in x.coefs:
@@ -125,7 +142,7 @@ class _Lowering:
             else:
                 total = self.w.emit(self.w.fresh("_a0"), "sub" if minus else "add", total, term)
         if x.const != ZERO or total is None:
-            k = nearest(x.const / self.unit)
+            k = self._whole(x.const)
             self.losses += lost(x.const, k, self.unit)
             if total is None:
                 return self.w.const("k", k)
@@ -294,7 +311,7 @@ class _Lowering:
         if state.name in self.analysis.predicates:
             init = state.init.data.astype(np.int64)
             return State(state.name, self.analysis.aliases[state.next], Param(compact(init)))
-        init = nearest(leaf(state.init.data) / self.unit)
+        init = self._whole(leaf(state.init.data))
         return State(state.name, self._value(state.next), Param(compact(init)))
 
     def _value(self, name: str) -> str:

@@ -25,7 +25,7 @@ from snnc.passes.counters import counts
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
-from snnc.passes.kernel_units import gains, guard_bits, thresholds, unit_free
+from snnc.passes.kernel_units import exact_bits, gains, guard_bits, thresholds, unit_free
 from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
@@ -44,8 +44,8 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         analysis = analyse(op.kernel)
         _check_units(op.kernel, analysis)
         gain = gains(analysis, op.kernel.inputs)
-        inputs, unit, guard = _common_unit(low, node, x, analysis, gain)
-        lowered = lower_kernel(op.kernel, analysis, gain, unit, low.profile)
+        inputs, unit, guard, spare = _common_unit(low, node, x, analysis, gain)
+        lowered = lower_kernel(op.kernel, analysis, gain, unit, low.profile, spare)
     except NotScaleFreeError as e:
         low.restore(before)
         _lower_absolute(low, node, x, str(e))
@@ -59,7 +59,8 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
     if not lowered.problems:
         fake = fake_kernel(lowered.kernel, lowered.units, lowered.factors, gain, unit)
-        if wrong := disagreement(op.kernel, fake, analysis.predicates, floats(unit), op.shape):
+        step = floats(unit * leaf(float(1 << spare)))
+        if wrong := disagreement(op.kernel, fake, analysis.predicates, step, op.shape):
             text = f"{wrong} of {node.name} is not lowered as it is written"
             notes = ("this is a bug of snnc; nothing was written", *op.kernel.text)
             raise fail("E901", text, node.loc, *notes, help="please report it with this text")
@@ -132,16 +133,19 @@ def _check_units(kernel: Kernel, analysis: Analysis) -> None:
 
 def _common_unit(
     low: Lowered, node: Node, x: list[QValue], analysis: Analysis, input_gains: dict[str, Expr]
-) -> tuple[list[QValue], Expr, int]:
-    """Bring all inputs to one unit; returns them, the unit divided by the gain, and F."""
+) -> tuple[list[QValue], Expr, int, int]:
+    """Bring all inputs to one unit.
+
+    Returns them, the unit divided by the gain, F, and how many of its bits only halvings need.
+    """
     gain, names = list(input_gains.values()), tuple(input_gains)
     op = node.op
     assert isinstance(op, ops.Neuron), "called for neurons only"
     if counts(op.kernel):
-        return [], ONE, 0
+        return [], ONE, 0, 0
     if not x:
-        guard = guard_bits(analysis, names, ONE, low.profile, low.real.steps)
-        return [], ONE / leaf(float(1 << guard)), guard
+        guard = guard_bits(analysis, ONE, low.profile)
+        return [], ONE / leaf(float(1 << guard)), guard, 0
     free = unit_free(analysis, names)
     tied = [i for i, name in enumerate(names) if name not in free]
     x = [v if i in tied else low.settled(v) for i, v in enumerate(x)]
@@ -159,17 +163,18 @@ def _common_unit(
         base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
     else:
         base = x[main].unit * gain[main]
-    bits = guard_bits(analysis, names, base, low.profile, low.real.steps)
+    bits = guard_bits(analysis, base, low.profile)
+    spare = exact_bits(analysis, names, base, low.real.steps)
     if not thresholds(analysis):  # what is handed on must not be coarser than what came in
         own = [x[i].unit * gain[i] for i in tied if x[i].root is None]
         bits = max([bits, *(min(_bits_finer(base, u), low.profile.max_guard) for u in own)])
-    guard = max([bits, *finer.values()])
+    guard = max([bits, *finer.values()]) + spare
     fine = leaf(float(1 << guard))
     unit = base / fine
     inputs = []
     for i, v in enumerate(x):
         if i in joint:
-            place(low, _root(v), scales.floats / (1 << finer[i]), joint[i], guard - finer[i])
+            place(low, _root(v), scales.floats / (1 << finer[i]), joint[i], guard - finer[i], spare)
             inputs.append(QValue(v.value, unit, v.per_step))
             continue
         v = low.settled(v)
@@ -177,7 +182,7 @@ def _common_unit(
             inputs.append(v)
             continue
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))
-    return inputs, unit, guard
+    return inputs, unit, guard, spare
 
 
 def _bits_finer(base: Expr, unit: Expr) -> int:

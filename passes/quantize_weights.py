@@ -54,10 +54,12 @@ def settle(low: Lowered, v: QValue) -> QValue:
     return v.resolved(scales.exact(root.row_shape) / leaf(float(1 << shift)))
 
 
-def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -> None:
+def place(
+    low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int, spare: int = 0
+) -> None:
     """Write the integers of ``ratio * (W x + b)`` in units of ``scales * 2**-shift``.
 
-    ``scales`` and ``ratio`` have one entry per row.
+    ``scales`` and ``ratio`` have one entry per row; the last ``spare`` bits of biases are 0.
     """
     node, op = root.node, root.op
     rows = root.rows * ratio[:, None]
@@ -66,7 +68,8 @@ def place(low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int) -
     bias = real_bias = None
     if op.bias is not None:
         step = leaf(scales) / leaf(float(1 << shift))
-        offsets = nearest(leaf(op.bias.data) * leaf(ratio) / step)
+        coarse = step * leaf(float(1 << spare))
+        offsets = nearest(leaf(op.bias.data) * leaf(ratio) / coarse) << spare
         bias, real_bias = Param(compact(offsets)), Param(offsets * floats(step) / ratio)
     old = low.out[node.name]
     assert isinstance(old.op, IntWeighted), f"{node.name} has no weights"
