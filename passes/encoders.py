@@ -2,7 +2,7 @@
 
 ``x`` is relative to ``max``, steps count from 0.  All but ``direct`` and the Gaussians of
 ``population`` give the same spikes in floats and in integers on inputs of ``k / 2**n`` and
-``k / (2**n - 1)``: such a value lies on a threshold exactly, or not at all.
+``k / (2**n - 1)`` of up to 12 bits: such a value lies on a threshold exactly, or not at all.
 
 ======================  ===========================================================================
 direct                  x itself, at every step
