@@ -1,0 +1,49 @@
+"""What is measured: a network at one density, and programs that evaluate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+Array = npt.NDArray[Any]
+#: Evaluates ``count`` samples from number ``first`` on; scores of shape (count, outputs).
+Run = Callable[[int, int], Array]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network whose layers fire at about ``density``.
+
+    Attributes:
+        net: Name of the network: ``a``, ``b``, …
+        density: Of the input and of the hidden layers.
+        module: The network as a user writes it, which ``snnc`` compiles.
+        x: Spikes of all samples (N, T, …), 0 or 1.
+        peers: Programs that it is compared with, by name.
+        rows: For every matrix, its fan-out and the columns that each step of each sample needs.
+    """
+
+    net: str
+    density: float
+    module: nn.Module
+    x: npt.NDArray[np.uint8]
+    peers: dict[str, Run] = field(default_factory=dict)
+    rows: list[tuple[int, list[Array]]] | None = None
+
+
+def torch_run(module: nn.Module, x: npt.NDArray[np.uint8]) -> Run:
+    """A module, one sample a call, on tensors that are ready."""
+    samples = torch.from_numpy(x).float()
+
+    def run(first: int, count: int) -> Array:
+        with torch.no_grad():
+            found = [module(samples[n : n + 1]) for n in range(first, first + count)]
+        return torch.cat(found).numpy()
+
+    return run
