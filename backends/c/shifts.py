@@ -108,29 +108,27 @@ def _complement(x: Var, factor: Var, shift: int, rounding: str) -> Shifted | Non
 
 
 def _halves(x: Var, factor: Var, shift: int, rounding: str, name: str) -> Shifted | None:
-    """Two products: ``h * factor + ((l * factor + rounding) >> shift)``.
+    """``snn_product`` of words of 32 bits: by halves of x, or in words of 64 bits.
 
-    Here ``x = h * 2**shift + l`` with ``0 <= l < 2**shift``.
+    Here ``x = h * 2**shift + l`` with ``0 <= l < 2**shift``, all lifted above zero.
     """
     lift, (lo, hi), high = _lift(x.bounds, shift), x.bounds, factor.bounds[1]
     if ((1 << shift) - 1) * high + (1 << shift) >= 1 << 32:
         return None
-    whole = ((lo >> shift) * high, ((hi >> shift) + 1) * high)
-    if computed(whole, (0, max(0, hi) + (lift << shift))) != "int32_t":
+    whole = ((lo >> shift) * high, ((hi >> shift) + lift + 1) * high)
+    if computed(whole, (0, max(0, hi) + (lift << shift)), (0, lift * high)) != "int32_t":
         return None
     value, multiplier = x.as_("int32_t"), factor.as_("int32_t")
     added = f" + {literal(lift << shift, 'int32_t')}" if lift else ""
     unsigned = f"{name}_u"
     before = f"const uint32_t {unsigned} = (uint32_t)({value}{added});"
-    rest = f"({unsigned} & {(1 << shift) - 1}u) * (uint32_t){multiplier}"
-    if constant := _constant(shift, rounding):
-        rest += f" + {constant}u"
+    rest = f"{_constant(shift, rounding)}u"
     if lo < 0:
         rest += _by_sign(shift, rounding, value, "uint32_t")
-    h = f"(int32_t)({unsigned} >> {shift})"
+    text = f"(int32_t)snn_product({unsigned}, (uint32_t){multiplier}, {rest}, {shift})"
     if lift:
-        h = f"({h} - {literal(lift, 'int32_t')})"
-    return Shifted((before,), f"{h} * {multiplier} + (int32_t)(({rest}) >> {shift})")
+        text += f" - {literal(lift, 'int32_t')} * {multiplier}"
+    return Shifted((before,), text)
 
 
 def _lift(bounds: Bounds, shift: int) -> int:

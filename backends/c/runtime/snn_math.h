@@ -16,6 +16,16 @@
 #define SNN_ROWS static
 #endif
 
+/* (x * factor + more) / 2**shift, which fits 32 bits; so does (2**shift - 1) * factor + more.
+ * Where vectors have no 32-bit product but one of 64 bits, that is cheaper than two halves. */
+static inline uint32_t snn_product(uint32_t x, uint32_t factor, uint32_t more, int shift) {
+#if defined(__SSE2__) && !defined(__SSE4_1__)
+    return (uint32_t)(((uint64_t)x * factor + more) >> shift);
+#else
+    return (x >> shift) * factor + (((x & (((uint32_t)1 << shift) - 1u)) * factor + more) >> shift);
+#endif
+}
+
 /* x / 2**shift, toward minus infinity; ~x is non-negative for negative x. */
 static inline int32_t snn_floor_32(int32_t x, int shift) {
     return (x < 0) ? ~(~x >> shift) : (x >> shift);
