@@ -275,11 +275,21 @@ class _Lowering:
             for atom, c in x.coefs:
                 if atom not in self.numeric or name not in chains[atom]:
                     continue
+                if self._feeds_back(atom):
+                    continue  # a resonator or filter may be stable all the same: the proof says
                 alone = len(self.numeric) == 1
                 bad = signs(c - ONE) > 0 if not alone else (signs(c - ONE) > 0) | (signs(c) < 0)
                 if np.any(bad):
                     self._bad_decay(atom, c, np.argwhere(bad))
                     return
+
+    def _feeds_back(self, state: str) -> bool:
+        """Whether another state follows from this one and this one from it."""
+        sources = {s.name: self._chain(s.next, through=True) for s in self.real.states}
+        return any(
+            other != state and other in sources[state] and state in found
+            for other, found in sources.items()
+        )
 
     def _bad_decay(self, atom: str, c: Expr, where: npt.NDArray[Any]) -> None:
         values = floats(c)
@@ -289,12 +299,14 @@ class _Lowering:
         )
         self.problems.append(("E322", text, "such a state grows without bound; clamp the decay"))
 
-    def _chain(self, name: str) -> set[str]:
-        """Names of the values that the new state is made of."""
+    def _chain(self, name: str, through: bool = False) -> set[str]:
+        """Names of the values that the new state is made of; ``through`` assignments, too."""
         seen, stack = {name}, [name]
         steps = {s.name: s.value for s in self.analysis.steps}
         while stack:
-            value = self.analysis.values.get(stack[-1]) or steps.get(stack[-1])
+            value = self.analysis.values.get(stack[-1])
+            if value is None or (through and stack[-1] in steps):
+                value = steps.get(stack[-1])
             stack.pop()
             if value is None or isinstance(value, Compare | Logic):
                 continue
