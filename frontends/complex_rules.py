@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,12 @@ import torch
 from torch.utils import _pytree as pytree
 
 from snnc.frontends.dag import Form
-from snnc.frontends.fourier_rules import complex_to_complex, complex_to_real, real_to_complex
+from snnc.frontends.fourier_rules import (
+    along,
+    complex_to_complex,
+    complex_to_real,
+    real_to_complex,
+)
 from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.layout import Axes
 from snnc.frontends.parameter_calls import Operand
@@ -298,14 +303,29 @@ def _filled(rule: Rule) -> Rule:
 
 
 def _transform(s: Scalarizer, call: Call) -> Any:
-    """Discrete Fourier transforms."""
+    """Discrete Fourier transforms, one axis after the other; the half spectrum is of the last."""
     real, imag = _parts(s, call.args[0])
+    *others, last = call.arg(1, "dim")
     if call.name == "_fft_r2c":
-        return Complex(*real_to_complex(s, call, real))
-    pair = _pair(s, real, imag)
+        pair = Complex(*along(s, call, last, (real,), real_to_complex))
+        forward = True
+    else:
+        pair, forward = _pair(s, real, imag), bool(call.arg(3, "forward"))
     if call.name == "_fft_c2r":
-        return complex_to_real(s, call, pair.real, pair.imag)
-    return Complex(*complex_to_complex(s, call, pair.real, pair.imag))
+        forward = False
+    elif call.name == "_fft_c2c":
+        others.append(last)
+    one = replace(call, args=(call.args[0], None, call.arg(2, "normalization"), forward), kwargs={})
+    for dim in others:
+        pair = Complex(*along(s, one, dim, (pair.real, pair.imag), complex_to_complex))
+    if call.name != "_fft_c2r":
+        return pair
+    (found,) = along(s, call, last, (pair.real, pair.imag), _real)
+    return found
+
+
+def _real(s: Scalarizer, call: Call, re: Traced, im: Traced) -> tuple[Traced]:
+    return (complex_to_real(s, call, re, im),)
 
 
 _RULES: dict[str, Rule] = {

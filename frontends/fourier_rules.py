@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms along the last axis of a value: matrices of fixed twiddles.
+"""Discrete Fourier transforms along axes of features: matrices of fixed twiddles.
 
 ``X[k] = c sum_n x[n] exp(-2 pi i k n / N)`` with c = 1, 1/sqrt(N) or 1/N; of real values only the
 first N/2 + 1 elements are kept.  Its inverse counts all of these twice, but the first and, for an
@@ -8,14 +8,15 @@ even N, the last.  Cosines and sines are rounded from exact arguments, the same 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
 import torch
 
+from snnc.frontends.feature_terms import feature_axis, permuted
 from snnc.frontends.layer_rules import LAYER_RULES
-from snnc.frontends.layout import TIME
 from snnc.frontends.pointwise_rules import apply
 from snnc.frontends.scalarize import Scalarizer
 from snnc.frontends.traced import Call, Refusal, Traced
@@ -25,7 +26,7 @@ Pair = tuple[Traced, Traced]
 
 def real_to_complex(s: Scalarizer, call: Call, x: Traced) -> Pair:
     """``rfft`` (or ``fft`` of real values) of ``x``: real and imaginary part."""
-    size = _size(s, call, x)
+    size = _size(s, x)
     kept = size // 2 + 1 if call.arg(3, "onesided") else size
     scale = _scale(call, size)
     matrices = [
@@ -37,7 +38,7 @@ def real_to_complex(s: Scalarizer, call: Call, x: Traced) -> Pair:
 
 def complex_to_real(s: Scalarizer, call: Call, re: Traced, im: Traced) -> Traced:
     """``irfft`` of a spectrum of which half is kept."""
-    kept, size = _size(s, call, re), int(call.arg(3, "last_dim_size"))
+    kept, size = _size(s, re), int(call.arg(3, "last_dim_size"))
     if kept != size // 2 + 1:
         raise Refusal("E210", "irfft cuts or fills the spectrum", "give it n of the signal")
     once = {0, size / 2}
@@ -51,7 +52,7 @@ def complex_to_real(s: Scalarizer, call: Call, re: Traced, im: Traced) -> Traced
 
 def complex_to_complex(s: Scalarizer, call: Call, re: Traced, im: Traced) -> Pair:
     """``fft`` or ``ifft``."""
-    size, sign = _size(s, call, re), -1 if call.arg(3, "forward") else 1
+    size, sign = _size(s, re), -1 if call.arg(3, "forward") else 1
     scale = _scale(call, size)
     cos, sin = (
         [[f(k * n, size) * scale for n in range(size)] for k in range(size)] for f in _PARTS
@@ -76,14 +77,30 @@ def _scale(call: Call, size: int) -> float:
     return (1.0, 1 / math.sqrt(size), 1 / size)[int(call.arg(2, "normalization"))]
 
 
-def _size(s: Scalarizer, call: Call, x: Traced) -> int:
-    """The extent of the axis, which has to be the last and neither time nor batch."""
-    dims = [d % len(x.axes) for d in call.arg(1, "dim")]
-    if any(x.axes[d] == (TIME,) for d in dims):
-        raise Refusal("E133", "a spectrum along time needs the whole sequence at once")
-    if dims != [len(x.axes) - 1] or not isinstance(x.axes[-1][0], int):
-        hint = "transform the last axis, one at a time"
-        raise Refusal("E210", "a Fourier transform along another axis than the last", hint)
+def along(
+    s: Scalarizer,
+    call: Call,
+    dim: int,
+    parts: tuple[Traced, ...],
+    transform: Callable[..., tuple[Traced, ...]],
+) -> tuple[Traced, ...]:
+    """A transform of ``parts``, which have equal axes, along axis ``dim``.
+
+    Raises:
+        Refusal: E133 if that is time, E210 if it is not of features.
+    """
+    axes = parts[0].axes
+    dim %= len(axes)
+    feature_axis(parts[0], dim, "a spectrum")
+    order = [d for d in range(len(axes)) if d != dim]
+    back = [*range(dim), len(axes) - 1, *range(dim, len(axes) - 1)]
+    if dim == len(axes) - 1:
+        return transform(s, call, *parts)
+    turned = (permuted(s, s.solid(x), [*order, dim]) for x in parts)
+    return tuple(permuted(s, y, back) for y in transform(s, call, *turned))
+
+
+def _size(s: Scalarizer, x: Traced) -> int:
     return s.extents.size(x.axes[-1])
 
 

@@ -52,9 +52,13 @@ def _max_pool(rank: int) -> Rule:
     def rule(s: Scalarizer, call: Call) -> Any:
         x = image(s, call.args[0], rank)
         kernel, stride, padding = _window(call, rank)
-        if set(tuple_of(call.arg(4, "dilation", 1), rank)) != {1}:
-            raise Refusal("E210", "max pooling with dilation is not supported")
+        dilation = tuple_of(call.arg(4, "dilation", 1), rank)
         out = tuple(int(n) for n in _result(call).shape[-rank:])
+        if set(dilation) != {1}:
+            for dim, *window in zip(range(len(x.axes) - rank, len(x.axes)), out, kernel, stride,
+                                    padding, dilation, strict=True):  # fmt: skip
+                x = _apart(s, x, dim, *window)
+            stride, padding = kernel, (0,) * rank
         shape = pooled(inner(x.axes), kernel, stride, padding)
         if out != shape[1:]:
             x = _repeat_edge(s, x, _missing(x, kernel, stride, padding, out))
@@ -62,6 +66,20 @@ def _max_pool(rank: int) -> Rule:
         return _with_indices(call, _windowed(s, x, form, (shape[0], *out)))
 
     return rule
+
+
+def _apart(
+    s: Scalarizer, x: Traced, dim: int, out: int, kernel: int, stride: int, padding: int, step: int
+) -> Traced:
+    """The elements of every window of an axis side by side; what is padded repeats another."""
+    size, index = s.extents.size(x.axes[dim]), list[int]()
+    for i in range(out):
+        places = [i * stride - padding + j * step for j in range(kernel)]
+        inside = [p for p in places if 0 <= p < size]
+        if not inside:
+            raise Refusal("E210", "a window of max pooling holds nothing but padding")
+        index += [p if 0 <= p < size else inside[0] for p in places]
+    return taken(s, x, dim, index)
 
 
 def _missing(x: Traced, kernel: Sizes, stride: Sizes, padding: Sizes, out: Sizes) -> Sizes:
@@ -141,12 +159,24 @@ def _upsample(rank: int) -> Rule:
         channels, *size = inner(x.axes)
         out = call.shape[-rank:]
         if any(m % n for n, m in zip(size, out, strict=True)):
-            text = f"upsampling of {tuple(size)} to {out} is not by a whole number"
-            raise Refusal("E210", text)
+            for k, m in enumerate(out):
+                x = taken(s, x, len(x.axes) - rank + k, _nearest(call, k, size[k], m))
+            return x
         factor = tuple(m // n for n, m in zip(size, out, strict=True))
         return _windowed(s, x, Form("upsample", (factor,)), (channels, *out))
 
     return rule
+
+
+def _nearest(call: Call, k: int, size: int, out: int) -> list[int]:
+    """The elements of axis ``k`` that nearest neighbours take, as torch itself says."""
+    exact = "exact" in call.name
+    scales = call.arg(2, "scale_factors") if "vec" in str(call.target) else call.args[2:]
+    scale = scales[k] if scales and k < len(scales) else None
+    aten = torch.ops.aten
+    fn = aten._upsample_nearest_exact1d if exact else aten.upsample_nearest1d  # noqa: SLF001
+    numbers = fn(torch.arange(float(size)).reshape(1, 1, size), [out], scale)
+    return [int(i) for i in numbers.flatten()]
 
 
 def padded_axis(

@@ -203,7 +203,7 @@ def _index(s: Scalarizer, call: Call) -> Traced:
     x = s.operand(call.args[0])
     places = [i for i, index in enumerate(call.args[1]) if index is not None]
     if len(places) != 1:
-        raise Refusal("E210", "indexing several axes at once is not supported")
+        return _points(s, x, call.args[1], places)
     (dim,) = places
     index = s.operand(call.args[1][dim])
     if index.dtype is torch.bool:
@@ -213,6 +213,26 @@ def _index(s: Scalarizer, call: Call) -> Traced:
     numbers = _numbers(s, index)
     y = taken(s, x, dim, numbers.reshape(-1).tolist())
     axes: Axes = (*y.axes[:dim], *((n,) for n in numbers.shape), *y.axes[dim + 1 :])
+    return reshaped(s, y, axes)
+
+
+def _points(s: Scalarizer, x: Traced, given: list[Any], places: list[int]) -> Traced:
+    """``x[:, i, j]`` with constant numbers for neighbouring axes, as elements of their product."""
+    first, last = places[0], places[-1]
+    if places != list(range(first, last + 1)):
+        hint = "index neighbouring axes, or one at a time"
+        raise Refusal("E210", "indexing of axes that are not neighbours is not supported", hint)
+    for dim in places:
+        feature_axis(x, dim, "an index")
+    sizes = [s.extents.size(x.axes[dim]) for dim in places]
+    index = np.broadcast_arrays(*(_numbers(s, s.operand(given[dim])) for dim in places))
+    for i, n in zip(index, sizes, strict=True):
+        if i.size and not (-n <= i.min() and i.max() < n):
+            raise Refusal("E210", f"an index lies outside an axis of {n} elements")
+    flat = np.ravel_multi_index([i % n for i, n in zip(index, sizes, strict=True)], sizes)
+    joint = reshaped(s, x, (*x.axes[:first], (int(np.prod(sizes)),), *x.axes[last + 1 :]))
+    y = taken(s, joint, first, flat.reshape(-1).tolist())
+    axes: Axes = (*y.axes[:first], *((n,) for n in flat.shape), *y.axes[first + 1 :])
     return reshaped(s, y, axes)
 
 

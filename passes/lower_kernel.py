@@ -304,10 +304,9 @@ class _Lowering:
         seen, stack = {name}, [name]
         steps = {s.name: s.value for s in self.analysis.steps}
         while stack:
-            value = self.analysis.values.get(stack[-1])
-            if value is None or (through and stack[-1] in steps):
-                value = steps.get(stack[-1])
-            stack.pop()
+            x = stack.pop()
+            own = steps.get(x)
+            value = own if through and own is not None else self.analysis.values.get(x) or own
             if value is None or isinstance(value, Compare | Logic):
                 continue
             for x in leaves(value):

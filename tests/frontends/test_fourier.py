@@ -59,6 +59,18 @@ def test_transform_is_the_one_of_torch(name: str) -> None:
     assert report.checks["numeric"]["difference"] < 1e-5
 
 
+def planes(x: torch.Tensor) -> torch.Tensor:
+    z = torch.fft.rfft2(x.unflatten(1, (4, 5)), norm="ortho")
+    first = torch.fft.fft(z.real, dim=1)
+    return torch.fft.irfft2(torch.complex(first.imag, z.imag), s=(4, 5)).flatten(1)
+
+
+def test_transforms_along_several_axes() -> None:
+    torch.manual_seed(0)
+    report = export(Spectrum(planes), torch.randn(3, 9, 20), time_axis=1)
+    assert report.checks["numeric"]["difference"] < 1e-5
+
+
 def test_transform_along_time_is_refused() -> None:
     class OverTime(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

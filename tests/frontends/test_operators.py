@@ -231,6 +231,25 @@ CASES: dict[str, Case] = {
     ),
     "max_pool1d": ((2, 7), lambda s, v: f.max_pool1d(v, 3, 2, 1), (), "MaxPool1d"),
     "max_pool3d": ((2, 4, 4, 4), lambda s, v: f.max_pool3d(v, 2), (), "MaxPool3d"),
+    "max_pool with dilation": (
+        (2, 9, 8),
+        lambda s, v: f.max_pool2d(v, (3, 2), (2, 1), (1, 0), (2, 3)),
+        (),
+        "MaxPool2d",
+    ),
+    "upsample to any size": ((2, 5), lambda s, v: f.interpolate(s, size=7), (), "Take"),
+    "upsample by a fraction": (
+        (2, 7),
+        lambda s, v: f.interpolate(v, scale_factor=1.7, mode="nearest-exact"),
+        (),
+        "Take",
+    ),
+    "index of two axes": (
+        (3, 4, 2),
+        lambda s, v: v[:, torch.tensor([[2], [0]]), torch.tensor([1, -1])],
+        (),
+        "Take",
+    ),
     "max_pool with a partial window": (
         (2, 5, 5),
         lambda s, v: f.max_pool2d(-v, 2, ceil_mode=True),

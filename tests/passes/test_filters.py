@@ -1,4 +1,4 @@
-"""Filters of second order: coefficients above one are fine where the poles are inside the circle."""
+"""Filters of second order: coefficients above one, and poles inside the unit circle."""
 
 from __future__ import annotations
 
