@@ -23,10 +23,12 @@ import numpy.typing as npt
 
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.words import Bounds, computed, fits
-from snnc.intops import IntLinear
+from snnc.intops import IntConv, IntLinear
 
 #: Rows that are added in one pass over the sums.
 PASSES = (8, 4)
+#: Counts of spikes up to here are sent as so many spikes.
+MOST_REPEATS = 7
 _LANES = 8
 
 
@@ -40,6 +42,7 @@ class PairRows:
         together: How many words can be added without a carry between their bytes: 1, 2, 4 or 8.
         most: Spikes after which the sums must be read; 0 if they hold any number.
         ctype: Element type of the layer's value.
+        repeats: Largest input; an input of 2 is sent like two spikes.
     """
 
     words: int
@@ -47,30 +50,35 @@ class PairRows:
     together: int
     most: int
     ctype: str
+    repeats: int = 1
 
-    def pack(self, weight: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Columns (in, P) of a weight (out, in); absent outputs have weight 0."""
+    @property
+    def bits(self) -> int:
+        """Width of an input."""
+        return self.repeats.bit_length()
+
+    def pack(self, weight: npt.NDArray[np.int64], spare: int = 0) -> npt.NDArray[np.int64]:
+        """Columns (in + spare, P) of a weight (out, in); absent outputs and spares weigh 0."""
         out, fan_in = weight.shape
-        padded = np.zeros((2 * self.words, fan_in), np.int64)
-        padded[:out] = weight
+        padded = np.zeros((2 * self.words, fan_in + spare), np.int64)
+        padded[:out, :fan_in] = weight
         padded += self.offset
         return np.ascontiguousarray((padded[: self.words] + 256 * padded[self.words :]).T)
 
 
-def pair_rows(op: IntLinear, spikes: bool, rows: int, bounds: Bounds) -> PairRows | None:
+def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | None:
     """The layout for a layer, or None if its columns cannot be added in pairs.
 
     Args:
         op: The layer.
-        spikes: Whether every input is 0 or 1.
-        rows: Number of input vectors; the sums are those of one.
+        x: Proven interval of its input, in bytes.
         bounds: Proven interval of its output.
     """
     w = op.weight.data
     low, high = min(0, int(w.min())), max(0, int(w.max()))
-    if not spikes or rows != 1 or high - low > 255:
+    if x[0] < 0 or x[1] > MOST_REPEATS or high - low > 255:
         return None
-    raw = raw_bounds(op, (0, 1))
+    raw = raw_bounds(op, (0, x[1]))
     shifted = raw[0] << op.shift, raw[1] << op.shift
     if computed(raw, shifted, bounds) != "int32_t":
         return None
@@ -80,7 +88,7 @@ def pair_rows(op: IntLinear, spikes: bool, rows: int, bounds: Bounds) -> PairRow
     together = next(n for n in (8, 4, 2, 1) if n * (high - low) <= 255)
     if fits(raw, "int16_t"):
         ctype = "int16_t" if fits(bounds, "int16_t") else "int32_t"
-        return PairRows(words, -low, together, 0, ctype)
+        return PairRows(words, -low, together, 0, ctype, max(1, x[1]))
     # the sums of so many weights do not leave 16 bits
     most = 32767 // max(-low, high) // 8 * 8
-    return PairRows(words, -low, together, most, "int32_t")
+    return PairRows(words, -low, together, most, "int32_t", max(1, x[1]))

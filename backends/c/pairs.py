@@ -6,13 +6,21 @@ any number; ``tick`` starts the sums, adds all spikes and writes the layer's val
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
 from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.packing import PASSES, PairRows
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal
-from snnc.intops import IntLinear
+from snnc.intops import IntConv, IntLinear
+
+#: Room behind a list: a group of four that is written without asking, or what fills up a pass.
+SLACK = 8
 
 
 def emit_pairs(layer: Layer, pairs: PairRows) -> None:
@@ -20,38 +28,104 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
     op = layer.node.op
     assert isinstance(op, IntLinear), "dispatched by type"
     (x,), y = layer.plan.operands(layer.node), layer.output()
-    size = pairs.words
-    note = f"{layer.node.name}: weights j and, times 256, j + {size}; both + {pairs.offset}"
-    packed, origin = pairs.pack(op.weight.data), names.comment(note)
-    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
+    out, fan_in = op.weight.shape
+    if y.size > out:
+        _emit_rows(layer, pairs, x, y)
+        return
+    index = index_type(fan_in)
+    add_columns(layer, pairs, op.weight.data, 0, index)
     ids, count = _list(layer, x)
-    for part in ("lo", "hi"):
-        layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
-    index = index_type(x.size)
-    _event(layer, table, size)
-    for rows in PASSES:
-        _events(layer, table, pairs, rows, index)
-    _add(layer, index)
-    scaled = _scaling(layer, op)
-    _read(layer, pairs, y, "{}" if pairs.most else scaled)
+    scaled = scaling(layer, op)
+    add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
     w = layer.code
     with w.block(f"static void {layer.tick}(void)"):
         if x.ids is None:
             w(f"{count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
-        if pairs.most:
-            w(f"memset({y.name}, 0, sizeof {y.name});")
-            with w.block(f"for (uint32_t n = 0u; n < {count}; n += {pairs.most}u)"):
-                w(f"const uint32_t rest = {count} - n;")
-                w(f"const uint32_t some = (rest < {pairs.most}u) ? rest : {pairs.most}u;")
-                w(f"{layer.id('add')}({ids} + n, some);")
-                w(f"{layer.id('read')}(some);")
-            if scaled != "{}":
-                with w.loop("j", y.size):
-                    value = scaled.format(f"{y.name}[j]", at="j")
-                    w(store(y, "j", value, "int32_t"))
-        else:
-            w(f"{layer.id('add')}({ids}, {count});")
-            w(f"{layer.id('read')}({count});")
+        send_row(layer, pairs, y, y.name, (ids, count))
+        finish_sums(layer, pairs, y, scaled)
+
+
+def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
+    """The same for several inputs, one after the other; each list is filled up to a whole pass."""
+    op = layer.node.op
+    assert isinstance(op, IntLinear), "dispatched by type"
+    out, fan_in = op.weight.shape
+    index = index_type(fan_in + 1)
+    add_columns(layer, pairs, op.weight.data, 1, index)
+    scaled = scaling(layer, op)
+    add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
+    ids = layer.id("ids")
+    layer.array(ids, index, fan_in * pairs.repeats + SLACK, "one row")
+    w = layer.code
+    with w.block(f"static void {layer.tick}(void)"):
+        start_rows(layer, pairs, y)
+        with w.loop("r", y.size // out):
+            w(f"const uint8_t *x = {x.name} + r * {fan_in}u;")
+            w(f"{index} *end = {repeat(index)}(x, {fan_in}u, {pairs.bits}u, 0u, {ids});")
+            fill_up(layer, ids, fan_in)
+            send_row(layer, pairs, y, f"{y.name} + r * {out}u", (ids, "count"))
+        finish_sums(layer, pairs, y, scaled)
+
+
+def start_rows(layer: Layer, pairs: PairRows, y: Buffer) -> None:
+    """Clear a value to which the sums of parts of a row are added."""
+    if pairs.most:
+        layer.code(f"memset({y.name}, 0, sizeof {y.name});")
+
+
+def fill_up(layer: Layer, ids: str, spare: int) -> None:
+    """Append the column of zeros to a list that stops at ``end``; declares its ``count``."""
+    w = layer.code
+    w(f"uint32_t count = (uint32_t)(end - {ids});")
+    with w.block(f"while (count % {PASSES[-1]}u != 0u)"):
+        w(f"{ids}[count] = {spare}u;", "count++;")
+
+
+def send_row(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:
+    """Add the columns of a list of spikes and read the sums."""
+    (ids, count), w = spikes, layer.code
+    if not pairs.most:
+        w(f"{layer.id('add')}({ids}, {count});", f"{layer.id('read')}({row}, {count});")
+        return
+    if y.name == row:
+        start_rows(layer, pairs, y)
+    with w.block(f"for (uint32_t n = 0u; n < {count}; n += {pairs.most}u)"):
+        w(f"const uint32_t rest = {count} - n;")
+        w(f"const uint32_t some = (rest < {pairs.most}u) ? rest : {pairs.most}u;")
+        w(f"{layer.id('add')}({ids} + n, some);")
+        w(f"{layer.id('read')}({row}, some);")
+
+
+def finish_sums(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
+    """Shift and bias, if the sums were read in parts."""
+    if pairs.most and scaled != "{}":
+        out = layer.node.op.params["weight"].shape[0]
+        with layer.code.loop("r", y.size // out), layer.code.loop("j", out):
+            at = f"r * {out}u + j"
+            value = scaled.format(f"{y.name}[{at}]", at="j")
+            layer.code(store(y, at, value, "int32_t"))
+
+
+def repeat(index: str) -> str:
+    """Name of the function that lists counts."""
+    return "snn_repeat_16" if index == "uint16_t" else "snn_repeat_32"
+
+
+def add_columns(
+    layer: Layer, pairs: PairRows, weight: npt.NDArray[np.int64], spare: int, index: str
+) -> None:
+    """Write the table of a weight (out, in), its sums, and what adds columns to them."""
+    size = pairs.words
+    note = f"{layer.node.name}: weights j and, times 256, j + {size}; both + {pairs.offset}"
+    packed, origin = pairs.pack(weight, spare), names.comment(note)
+    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
+    for part in ("lo", "hi"):
+        layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
+    if not spare:
+        _event(layer, table, size)
+    for rows in PASSES:
+        _events(layer, table, pairs, rows, index)
+    _add(layer, index, spare == 0)
 
 
 def _list(layer: Layer, x: Buffer) -> tuple[str, str]:
@@ -99,23 +173,25 @@ def _events(layer: Layer, table: Table, pairs: PairRows, rows: int, index: str) 
             w(f"lo[j] = (uint16_t)(lo[j] + {low});", f"hi[j] = (uint16_t)(hi[j] + {high});")
 
 
-def _add(layer: Layer, index: str) -> None:
+def _add(layer: Layer, index: str, single: bool) -> None:
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
     with w.block(f"static void {layer.id('add')}(const {index} *ids, uint32_t count)"):
         w("uint32_t n = 0u;", f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});")
         for rows in PASSES:
             with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
                 w(f"{layer.id(f'event{rows}')}({lo}, {hi}, ids + n);")
-        with w.block("for (; n < count; n++)"):
-            w(f"{layer.id('event')}({lo}, {hi}, ids[n]);")
+        if single:
+            with w.block("for (; n < count; n++)"):
+                w(f"{layer.id('event')}({lo}, {hi}, ids[n]);")
 
 
-def _read(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
+def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) -> None:
     """``read``: true sums from those of ``count`` spikes, all within 16 bits."""
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
-    first = min(pairs.words, y.size)
-    parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, y.size - first, f"{hi}[j]"))
-    with w.block(f"static void {layer.id('read')}(uint32_t count)"):
+    first = min(pairs.words, out)
+    y = replace(y, name="y")
+    parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, out - first, f"{hi}[j]"))
+    with w.block(f"SNN_ROWS void {layer.id('read')}({y.ctype} *restrict y, uint32_t count)"):
         w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
         w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
         for start, size, text in parts:
@@ -130,7 +206,7 @@ def _read(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
                     w(store(y, at, scaled.format(value, at=at), "int32_t"))
 
 
-def _scaling(layer: Layer, op: IntLinear) -> str:
+def scaling(layer: Layer, op: IntLinear | IntConv) -> str:
     """``({} << shift) + bias`` as a format, without a shift of negative numbers."""
     text = "{}" if op.shift == 0 else f"{{}} * {literal(1 << op.shift, 'int32_t')}"
     if op.bias is None or not op.bias.data.any():

@@ -103,8 +103,15 @@ class Plan:
             for node in self.nodes
             if isinstance(node.op, EVENT_OPS)
             for e in graph.in_edges(node.name)
-            if not e.delay
+            if not e.delay and not self._lists_rows(node)
         }
+
+    def _lists_rows(self, node: Node) -> bool:
+        """Whether a layer makes lists of its own, one for every row of its output."""
+        if not isinstance(node.op, IntLinear):
+            return False
+        (edge,) = self.graph.in_edges(node.name)
+        return self.graph[edge.src].types[edge.out].size > node.op.weight.shape[1]
 
     def id(self, node: Node, part: str) -> str:
         """Identifier of a part of a layer."""
@@ -158,8 +165,11 @@ class Plan:
         """How a linear layer adds pairs of weights, or None if it adds one after the other."""
         op, (x,) = node.op, self.operands(node)
         assert isinstance(op, IntLinear), "called for linear layers only"
-        spikes = x.is_spikes and x.ctype == "uint8_t"
-        return pair_rows(op, spikes, x.size // op.weight.shape[1], bounds_of(node))
+        if x.ctype != "uint8_t":
+            return None
+        if x.size == op.weight.shape[1] and not x.is_spikes:
+            return None
+        return pair_rows(op, x.bounds, bounds_of(node))
 
     @cached_property
     def delays(self) -> dict[tuple[object, ...], Delay]:

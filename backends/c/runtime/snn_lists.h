@@ -128,7 +128,43 @@ static inline uint32_t snn_pack(uint64_t eight) {
         return count;                                                                        \
     }
 
+/* The same for counts x[] below 2**bits, whose numbers come as often as the count says; every
+ * number is moved by first, and ids has room for four more. Returns where the list ends. */
+#define SNN_REPEAT(list, number)                                                             \
+    static inline number *list(const uint8_t *restrict x, uint32_t n, uint32_t bits,         \
+                               uint32_t first, number *restrict ids) {                       \
+        for (uint32_t i = 0u; i < n; i += 8u) {                                              \
+            uint64_t eight = 0u;                                                             \
+            if (n - i >= 8u) {                                                               \
+                eight = snn_eight(x + i);                                                    \
+            } else {                                                                         \
+                for (uint32_t k = 0u; k < n - i; k++) {                                      \
+                    eight |= (uint64_t)x[i + k] << (8u * k);                                 \
+                }                                                                            \
+            }                                                                                \
+            const uint32_t from = first + i;                                                 \
+            for (uint32_t bit = 0u; bit < bits && eight != 0u; bit++) {                      \
+                const uint32_t set = snn_pack((eight >> bit) & UINT64_C(0x0101010101010101)); \
+                const uint8_t *restrict at = snn_places[set];                                \
+                const uint32_t ones = snn_counts[set];                                       \
+                for (uint32_t again = 0u; again < (1u << bit); again++) {                    \
+                    ids[0] = (number)(from + at[0]);                                         \
+                    ids[1] = (number)(from + at[1]);                                         \
+                    ids[2] = (number)(from + at[2]);                                         \
+                    ids[3] = (number)(from + at[3]);                                         \
+                    for (uint32_t k = 4u; k < ones; k++) {                                   \
+                        ids[k] = (number)(from + at[k]);                                     \
+                    }                                                                        \
+                    ids += ones;                                                             \
+                }                                                                            \
+            }                                                                                \
+        }                                                                                    \
+        return ids;                                                                          \
+    }
+
 SNN_LIST(snn_list_16, uint16_t)
 SNN_LIST(snn_list_32, uint32_t)
+SNN_REPEAT(snn_repeat_16, uint16_t)
+SNN_REPEAT(snn_repeat_32, uint32_t)
 
 #endif
