@@ -15,6 +15,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "numpy": ("snnc.backends.numpy.backend", "NumpyBackend"),
     "c": ("snnc.backends.c.backend", "CBackend"),
     "lava": ("snnc.backends.lava.backend", "LavaBackend"),
+    "torch": ("snnc.backends.torch.backend", "TorchBackend"),
 }
 
 #: What each backend emits, in one line.
@@ -22,6 +23,7 @@ SUMMARIES: dict[str, str] = {
     "numpy": "stand-alone Python package that needs NumPy alone; defines every integer",
     "c": "event-driven integer-only C99, static memory, no library beyond the C standard",
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
+    "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
 }
 
 __all__ = ["BACKENDS", "SUMMARIES", "check_names", "load_backend"]

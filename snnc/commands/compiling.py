@@ -20,7 +20,7 @@ from snnc.version import __version__
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Artifact to write [MODEL.snnc]."
 )
-@click.option("--target", default="numpy", show_default=True, help="numpy, c, lava: a comma list.")
+@click.option("--target", default="numpy", show_default=True, help="A comma list: snnc targets.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight, 2 to 16.")
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data that set input ranges.")

@@ -1,0 +1,117 @@
+"""The integer program as a ``torch.nn.Module``; every word is that of the defining simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from snnc.backends.numpy.simulator import read_safetensors
+from snnc.backends.torch.collectors import Collector, Sequence, Stack
+from snnc.backends.torch.layers import DelayLinear
+from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.phases import Key, Part, Run, Values
+from snnc.backends.torch.program import Program, Record, word
+from snnc.backends.torch.registry import OPERATORS
+from snnc.backends.torch.whole import is_straight, run_whole
+
+
+class IntegerNetwork(nn.Module):
+    """Runs an integer program on batches, on the device on which it is.
+
+    Layers are submodules in ``layers``, in the order of the program; ``layer`` finds one by its
+    name.  Weights, constants and initial states are integer buffers.
+
+    Args:
+        program: The stored program.
+    """
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.program = program
+        self.names = [n["name"] for n in program.nodes]
+        self.layers = nn.ModuleList(_module(program, n) for n in program.nodes)
+        self.parts = _parts(program, self.layers)
+        self.words = {n: word((lo, hi)) for n, (_, _, lo, hi) in program.inputs.items()}
+        self.straight = is_straight(program)
+        self.longest = _longest(program, dict(zip(self.names, self.layers, strict=True)))
+
+    @classmethod
+    def load(cls, folder: Path) -> IntegerNetwork:
+        """Read ``graph.json`` and ``tensors.safetensors``."""
+        document = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        return cls(Program(document, read_safetensors(folder / "tensors.safetensors")))
+
+    def layer(self, name: str) -> nn.Module:
+        """The module of a node."""
+        return self.layers[self.names.index(name)]
+
+    @torch.inference_mode()
+    def forward(
+        self, inputs: Values, steps: int, record: Iterable[str] = (), stepwise: bool = False
+    ) -> tuple[Values, Values]:
+        """Run a batch of independent samples from the initial state.
+
+        Args:
+            inputs: Integers within the range of every input, (N, T, ...) per step or (N, ...).
+            steps: T.
+            record: Words to keep, as ``Simulator.words`` names them.
+            stepwise: Run one step of all layers after the other in any case; else a network
+                without recurrent connections runs layer by layer, over all steps at once.
+
+        Returns:
+            Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records, (N, T, ...);
+            all int64.
+        """
+        run = Run(self, inputs, set(record))
+        loops = self.program.loops
+        run.phase("once", {})
+        if self.straight and not stepwise:
+            run_whole(run, steps)
+        else:
+            for t in range(steps):
+                run.phase("step", {k: x[t] for k, x in run.sequences.items()})
+        run.phase("end", {})
+        for loop in range(2, loops.count + 1):
+            for _ in range(loops.steps(loop, steps)):
+                run.phase(f"step{loop}", {})
+            run.phase(f"end{loop}", {})
+        outputs = {name: run.values[name, 0].long() for name in self.program.outputs}
+        return outputs, {k: torch.stack(v, 1).long() for k, v in run.records.items() if v}
+
+
+def _module(program: Program, node: Record) -> nn.Module:
+    if node["op"] == "IntInput":
+        return nn.Identity()
+    if node["op"] == "IntNeuron":
+        return Neuron(program, node)
+    return OPERATORS[node["op"]](program, node)
+
+
+def _parts(program: Program, modules: Iterable[nn.Module]) -> dict[str, list[Part]]:
+    """What is evaluated at every clock: a node, its module, and whether it gives its value then."""
+    found: dict[str, list[Part]] = {}
+    for node, module in zip(program.nodes, modules, strict=True):
+        clock = program.clock[node["name"]]
+        found.setdefault(clock, []).append((node, module, True))
+        if isinstance(module, Collector | Sequence | Stack):
+            found.setdefault(program.clock[node["inputs"][0]["src"]], []).append(
+                (node, module, False)
+            )
+    return found
+
+
+def _longest(program: Program, modules: dict[str, nn.Module]) -> dict[Key, int]:
+    """How many past values each delayed value is read from."""
+    found: dict[Key, int] = {}
+    for node in program.nodes:
+        module = modules[node["name"]]
+        further = max(module.lags, default=0) if isinstance(module, DelayLinear) else 0
+        for e in node["inputs"]:
+            if delay := e["delay"] + further:
+                key = (e["src"], e["out"])
+                found[key] = max(delay, found.get(key, 0))
+    return found

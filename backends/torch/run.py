@@ -1,0 +1,35 @@
+"""Run this network on integers: ``python run.py IN.npy OUT.npz``; needs torch and NumPy alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0, or 2 with one line on stderr if the inputs do not fit."""
+    # isolated Python (-I) does not look beside the script
+    sys.path.insert(0, str(FOLDER))
+    import arrays  # type: ignore[import-not-found]
+    from snnc_torch.batches import run  # type: ignore[import-not-found]
+    from snnc_torch.network import IntegerNetwork  # type: ignore[import-not-found]
+
+    parser = arrays.parser("Run a network on integers, in torch.")
+    parser.add_argument("--device", default="cpu", help="where torch runs it: cpu, cuda, cuda:1")
+    options = parser.parse_args(argv)
+    network = IntegerNetwork.load(FOLDER).to(options.device)
+    try:
+        inputs = arrays.read_inputs(options.inputs, network.program.inputs)
+        words = arrays.chosen_words(options.record, network.program.words())
+        outputs, records = run(network, inputs, options.steps, words)
+        arrays.write_results(options.results, outputs, records)
+    except (OSError, TypeError, ValueError) as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Runs a loop layer by layer, each over all steps at once, where no connection leads back.
+
+Products over all steps and samples are fewer and larger, and a population's state stays close to
+the processor while its steps run.  Every word is that of running step by step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from snnc.backends.torch.collectors import Collector, Sequence, Stack
+from snnc.backends.torch.layers import DelayLinear
+from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.operator import Function, StepFunction
+from snnc.backends.torch.phases import Run
+from snnc.backends.torch.program import Program, Record
+
+
+def is_straight(program: Program) -> bool:
+    """Whether every node of the first loop reads nodes before it alone, also late ones."""
+    place = {n["name"]: i for i, n in enumerate(program.nodes)}
+    return all(
+        place[e["src"]] < i or program.clock[node["name"]] != "step"
+        for i, node in enumerate(program.nodes)
+        for e in node["inputs"]
+    )
+
+
+def run_whole(run: Run, steps: int) -> None:
+    """Evaluate the first loop of a straight program; its values are (T, N, ...) meanwhile."""
+    for node, module, own in run.network.parts.get("step", ()):
+        name = node["name"]
+        if isinstance(module, Neuron):
+            _neuron(run, node, module, steps)
+        elif isinstance(module, Function):
+            operands = [_flat(x) for x in _operands(run, node, module, steps)]
+            y = module.forward(*operands)
+            run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
+        elif isinstance(module, StepFunction):
+            operands = [_sequence(run, e, steps) for e in node["inputs"]]
+            found = [module.forward(t, *(x[t] for x in operands)) for t in range(steps)]
+            shape = (run.batch, *module.shape)
+            empty = run.like.new_zeros((0, *shape))
+            run.values[name, 0] = torch.stack([y.expand(shape) for y in found]) if found else empty
+        elif isinstance(module, Collector | Sequence | Stack):
+            assert not own, "a value of the first loop comes from no earlier loop"
+            _collect(run, node, module, steps)
+        else:
+            run.values[name, 0] = run.sequences[name]
+    run.done["step"] = steps
+
+
+def _operands(run: Run, node: Record, module: Function, steps: int) -> list[Tensor]:
+    if not isinstance(module, DelayLinear):
+        return [_sequence(run, e, steps) for e in node["inputs"]]
+    (edge,) = node["inputs"]
+    past = [_sequence(run, {**edge, "delay": edge["delay"] + lag}, steps) for lag in module.lags]
+    columns = module.columns([_flat(x) for x in past])
+    return [columns.reshape(steps, run.batch, columns.shape[1])]
+
+
+def _flat(x: Tensor) -> Tensor:
+    """All steps of all samples as one batch."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def _sequence(run: Run, edge: Record, steps: int) -> Tensor:
+    """An operand at every step, (T, N, ...)."""
+    key, delay = (edge["src"], edge["out"]), min(edge["delay"], steps)
+    x = run.values[key]
+    if run.program.clock[edge["src"]] != "step":
+        return x.expand(steps, *x.shape)
+    if not delay:
+        return x
+    first = run.before(edge).to(x.dtype if edge["init"] is None else torch.int64)
+    late = x[: steps - delay].to(first.dtype)
+    return torch.cat([first.expand(delay, *first.shape), late])
+
+
+def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
+    name = node["name"]
+    operands = [_sequence(run, e, steps) for e in node["inputs"]]
+    states = module.start(run.batch)
+    shape = (steps, run.batch, *module.shape)
+    outputs = [run.like.new_empty(shape, dtype=w) for w in module.words]
+    wanted = [i for i, s in enumerate(module.states) if f"{name}.{s}" in run.records]
+    kept = {i: run.like.new_empty(shape, dtype=module.kept[i]) for i in wanted}
+    for t in range(steps):
+        found, states = module.step([x[t] for x in operands], states)
+        for whole, value in zip(outputs, found, strict=True):
+            whole[t] = value
+        for i, whole in kept.items():
+            whole[t] = states[i]
+    for i, whole in enumerate(outputs):
+        run.values[name, i] = whole
+    words = dict(zip(module.outputs, outputs, strict=True))
+    words |= {module.states[i]: whole for i, whole in kept.items()}
+    for word, whole in words.items():
+        for value in whole if f"{name}.{word}" in run.records else ():
+            run.note(f"{name}.{word}", value)
+
+
+def _collect(run: Run, node: Record, module: Collector | Sequence | Stack, steps: int) -> None:
+    x = _sequence(run, node["inputs"][0], steps)
+    start = 0 if isinstance(module, Sequence) else module.start
+    if not isinstance(module, Collector):
+        run.stacks[node["name"]] = list(x[start:])
+        return
+    for t in range(steps):
+        if t >= start:
+            run.kept[node["name"]] = module.forward(run.kept.get(node["name"]), x[t])
+        run.note_collected(node, module)

@@ -1,0 +1,147 @@
+"""Convolutions and pools over any number of axes, on values (N, C, ...)."""
+
+from __future__ import annotations
+
+from itertools import chain
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from snnc.backends.torch.layers import Weighted
+from snnc.backends.torch.operator import Function, Operator
+from snnc.backends.torch.products import product
+from snnc.backends.torch.program import Program, Record, word
+
+Sizes = tuple[int, ...]
+
+
+def windows(x: Tensor, size: Sizes, stride: Sizes, dilation: Sizes) -> Tensor:
+    """Windows of (N, C, ...) as (N, C, *places, *size), without a copy."""
+    for axis, (k, s, d) in enumerate(zip(size, stride, dilation, strict=True), 2):
+        x = x.unfold(axis, d * (k - 1) + 1, s)[..., ::d]
+    return x
+
+
+def padded(x: Tensor, before: Sizes, after: Sizes, fill: int = 0) -> Tensor:
+    """``fill`` around the last axes; negative sizes cut."""
+    sides = list(chain.from_iterable(zip(before[::-1], after[::-1], strict=True)))
+    return functional.pad(x, sides, value=fill) if any(sides) else x
+
+
+class Convolution(Weighted, Function):
+    """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch.
+
+    A product of windows by weights, not the device's own convolution: that may compute in a
+    transformed domain, where sums of integers are not exact.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, program: Program, node: Record) -> None:
+        super().__init__(program, node)
+        a = node["attributes"]
+        self.stride, self.dilation = tuple(a["stride"]), tuple(a["dilation"])
+        self.size = tuple(self.weight.shape[2:])
+        self.before = self.after = tuple(a["padding"])
+        self.groups: int = a["groups"]
+        weight = self.kernel()
+        matrix = weight.reshape(self.groups, len(weight) // self.groups, prod(weight.shape[1:]))
+        self.keep("matrix", matrix.transpose(1, 2).to(self.computed))
+
+    def kernel(self) -> Tensor:
+        """The weight (C_out, C_in/groups, ...) that the windows are multiplied by."""
+        return self.weight
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        (x,) = operands
+        if self.computed != torch.int64:
+            x = x.to(self.computed)
+        y = self.correlated(padded(x, self.before, self.after))
+        return self.finish(y, len(self.size))
+
+    def correlated(self, x: Tensor) -> Tensor:
+        """The products of all windows."""
+        view = windows(x, self.size, self.stride, self.dilation)
+        rank, n = len(self.size), len(view)
+        places, channels = view.shape[2 : 2 + rank], view.shape[1] // self.groups
+        view = view.reshape(n, self.groups, channels, *places, *self.size)
+        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
+        rows = view.permute(order).reshape(
+            self.groups, n * prod(places), channels * prod(self.size)
+        )
+        parts = [product(r, m, self.bound) for r, m in zip(rows, self.matrix, strict=True)]
+        y = torch.cat(parts, 1).reshape(n, *places, self.groups * self.matrix.shape[2])
+        return y.movedim(-1, 1)
+
+
+class TransposedConvolution(Convolution):
+    """``y[i * stride + k * dilation - padding] += weight[k] * x[i]``, then shift and bias.
+
+    The same as windows of mirrored weights over x with ``stride - 1`` zeros between its elements.
+    """
+
+    def __init__(self, program: Program, node: Record) -> None:
+        super().__init__(program, node)
+        a = node["attributes"]
+        self.spread, self.stride = self.stride, (1,) * len(self.stride)
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.size, strict=True)]
+        self.before = tuple(r - p for r, p in zip(reach, a["padding"], strict=True))
+        self.after = tuple(b + e for b, e in zip(self.before, a["extra"], strict=True))
+
+    def kernel(self) -> Tensor:
+        return self.weight.flip(tuple(range(2, self.weight.ndim)))
+
+    def correlated(self, x: Tensor) -> Tensor:
+        return super().correlated(x)
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        (x,) = operands
+        sizes = [(m - 1) * s + 1 for m, s in zip(x.shape[2:], self.spread, strict=True)]
+        wide = x.new_zeros(*x.shape[:2], *sizes)
+        wide[(slice(None), slice(None), *(slice(None, None, s) for s in self.spread))] = x
+        return super().forward(wide)
+
+
+class Pool(Function):
+    """A reduction of windows."""
+
+    def __init__(self, program: Program, node: Record) -> None:
+        super().__init__(program, node)
+        a = node["attributes"]
+        self.size, self.stride = tuple(a["kernel"]), tuple(a["stride"])
+        self.padding = tuple(a["padding"])
+        self.inner = word(program.operand_bounds(node))
+
+    def windows(self, x: Tensor, fill: int) -> tuple[Tensor, Sizes]:
+        """Windows, and their own axes."""
+        x = padded(x, self.padding, self.padding, fill)
+        view = windows(x, self.size, self.stride, (1,) * len(self.size))
+        return view, tuple(range(x.ndim, view.ndim))
+
+
+class SumPool(Pool):
+    """Sum over windows; padding adds nothing."""
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        view, axes = self.windows(operands[0], 0)
+        return view.sum(axes, dtype=self.word)
+
+
+class MaxPool(Pool):
+    """Maximum over windows; padding never wins."""
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        x = operands[0].to(self.inner)
+        view, axes = self.windows(x, torch.iinfo(self.inner).min)
+        return view.amax(axes).to(self.word)
+
+
+#: Layers that slide over one or more axes, by name.
+WINDOWS: dict[str, type[Operator]] = {
+    "IntConv": Convolution,
+    "IntConvTranspose": TransposedConvolution,
+    "IntSumPool": SumPool,
+    "IntMaxPool": MaxPool,
+}

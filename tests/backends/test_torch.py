@@ -1,0 +1,58 @@
+"""The emitted torch folder: complete, stand-alone, and clear about wrong inputs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnc.backends.numpy import arrays
+from snnc.backends.torch.backend import TorchBackend
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph
+from snnc.intops import IntInput, IntLinear, IntMaxPool
+from snnc.types import Clock
+from tests.intgraphs import Builder, mlp, proven, random_inputs, simulator
+
+#: Runs a script where snnc cannot be imported.
+ALONE = (
+    "import runpy, sys; "
+    "sys.modules |= dict.fromkeys(['snnc', 'safetensors', 'msgspec']); "
+    "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+def test_runs_alone(tmp_path: Path) -> None:
+    graph = mlp()
+    TorchBackend().compile(graph).write(tmp_path / "torch")
+    x = random_inputs(graph, np.random.default_rng(0), 5, 7)
+    np.save(tmp_path / "x.npy", x["image"])
+    files = [str(tmp_path / n) for n in ("torch/run.py", "x.npy", "y.npz")]
+    command = [sys.executable, "-I", "-c", ALONE, *files, "--record", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    sim = simulator(graph)
+    want, got = sim.run(x, record=sim.words()), arrays.read_results(tmp_path / "y.npz")
+    for a, b in zip(want, got, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_wrong_inputs(tmp_path: Path) -> None:
+    TorchBackend().compile(mlp()).write(tmp_path)
+    with pytest.raises(CompileError, match=r"E421.*must be in \[0, 1\], got 2\.\.2"):
+        TorchBackend().run(tmp_path, {"image": np.full((2, 3, 12), 2)})
+
+
+def test_refuses_what_it_cannot_take() -> None:
+    b = Builder(np.random.default_rng(0), Graph("net"))
+    b.graph.add("x", IntInput((2, 5), Clock.STEP, 0, 1, 1.0))
+    b.graph.add("fc", IntLinear(b.param((3, 5), -5, 5)), "x")
+    assert {d.code for d in TorchBackend().check(b.graph)} == {"E502"}
+    b.graph.add("pool", IntMaxPool((1,), (1,), (1,)), "x")
+    found = TorchBackend().check(proven(b.graph))
+    assert [d.code for d in found] == ["E505"]

@@ -1,0 +1,156 @@
+"""The torch module equals the defining simulator on every output, spike and state word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from snnc.backends.torch.backend import TorchBackend
+from snnc.backends.torch.batches import run
+from snnc.backends.torch.network import IntegerNetwork
+from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.program import Program
+from snnc.backends.torch.registry import BOUNDARY, OPERATORS
+from snnc.graph import Graph
+from snnc.intops import INTOPS, IntInput, IntNeuron, IntOutput, IntTimeStack
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line
+from snnc.params import Param
+from snnc.passes import run_passes
+from snnc.passes.pipeline import integer_pipeline
+from snnc.storage import dump_graph
+from snnc.types import Clock
+from tests.absolutekernels import KERNELS, network
+from tests.intgraphs import (
+    COVERING,
+    ONE,
+    fitting,
+    has_steps,
+    mlp,
+    proven,
+    random_graph,
+    random_inputs,
+    simulator,
+)
+from tests.lavagraphs import GRAPHS
+
+
+def module(graph: Graph) -> IntegerNetwork:
+    text, blob = dump_graph(graph)
+    return IntegerNetwork(Program(json.loads(text), safetensors.numpy.load(blob)))
+
+
+def assert_equal(graph: Graph, seed: int = 0, samples: int = 5, steps: int = 7) -> None:
+    sim, found = simulator(graph), module(graph)
+    x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
+    count = None if has_steps(graph) else fitting(graph, steps)
+    want = sim.run(x, count, sim.words())
+    tensors = {k: torch.tensor(v) for k, v in x.items()}
+    for stepwise in (False, True):
+        got = found(tensors, sim.check(x, count)[1], sim.words(), stepwise)
+        for a, b in zip(want, got, strict=True):
+            assert a.keys() == b.keys()
+            for name in a:
+                np.testing.assert_array_equal(b[name].numpy(), a[name], name, strict=True)
+
+
+def test_every_operator_has_a_module() -> None:
+    assert {*OPERATORS, *BOUNDARY} == set(INTOPS)
+
+
+@pytest.mark.parametrize("seed", [*COVERING, *range(40)])
+def test_random_graphs(seed: int) -> None:
+    assert_equal(random_graph(seed), seed)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_delicate_graphs(name: str) -> None:
+    assert_equal(GRAPHS[name]())
+
+
+def test_kernels_in_absolute_formats() -> None:
+    assert_equal(run_passes(network(*KERNELS.values()), integer_pipeline()), steps=30)
+
+
+def test_mlp_at_2_to_16_bits() -> None:
+    for bits in (2, 4, 8, 16):
+        assert_equal(mlp(bits, (40, 30, 20, 5)), bits, 30, 20)
+
+
+def test_no_samples_and_no_steps() -> None:
+    for shape in ((0, 5, 12), (2, 0, 12)):
+        x = {"image": np.zeros(shape, np.int64)}
+        want, _ = simulator(mlp()).run(x)
+        got, _ = run(module(mlp()), x)
+        np.testing.assert_array_equal(got["out"], want["out"], strict=True)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("shift", [1, 8, 16, 20])
+def test_ties_of_shifted_products(rounding: str, shift: int) -> None:
+    """Products at a tie and beside it, in every type that a kernel may compute in."""
+    n, one = 400, 1 << shift
+    rng = np.random.default_rng(shift)
+    tops = [1 << 14, 1 << 26, min((1 << 40) - 1, 1 << (47 - shift)), 1 << 58]
+    g = Graph("ties", 3)
+    inputs, used = {}, []
+    for i, top in enumerate(tops):
+        # times 3 or 2**shift - 1, some are (k + 1/2) 2**shift
+        x = rng.integers(-top, top, (2, 3, n))
+        x[:, :, ::2] = (x[:, :, ::2] >> shift << shift) + (one >> 1)
+        x = x.clip(-top, top)
+        factors = [3, one - 1, -one - 1] if i < 3 else [1, 1, -1]
+        body = [Line("zero", "sub", ("i", "i"))]
+        for k in range(3):
+            body.append(Line(f"m{k}", "mul", (f"a{k}", "i")))
+            body.append(Line(f"d{k}", "rsh", (f"m{k}",), shift, rounding))
+        consts = tuple(Const(f"a{k}", Param(np.array(f))) for k, f in enumerate(factors))
+        op = IntNeuron(Kernel(("i",), (), consts, tuple(body), ("d0", "d1", "d2")), (n,))
+        g.add(f"x{i}", IntInput((n,), Clock.STEP, -top, top, 1.0))
+        g.add(f"n{i}", op, f"x{i}")
+        inputs[f"x{i}"] = x
+    graph = proven(_read(g))
+    found = module(graph)
+    used = [m.base for m in found.layers if isinstance(m, Neuron)]
+    assert set(used) == {torch.int32, torch.float64, torch.int64} or shift > 8
+    want, _ = simulator(graph).run(inputs)
+    got, _ = run(found, inputs)
+    for name, a in want.items():
+        np.testing.assert_array_equal(got[name], a, name)
+
+
+def _read(g: Graph) -> Graph:
+    from snnc.graph import Value
+
+    for node in list(g.nodes):
+        for out in range(len(node.types) if isinstance(node.op, IntNeuron) else 0):
+            g.add(f"{node.name}.{out}", IntTimeStack(), Value(node.name, out))
+            g.add(f"{node.name}.{out}.out", IntOutput(ONE), f"{node.name}.{out}")
+    return g
+
+
+def test_gradients_do_not_meet_overwritten_values() -> None:
+    """With gradients enabled nothing is computed in place, and the words are the same."""
+    net = module(mlp())
+    (neuron,) = [m for m in net.layers if isinstance(m, Neuron)][:1]
+    x = torch.randint(-50, 50, (4, 9))
+    with torch.inference_mode():
+        over, _ = neuron([x], neuron.start(4))
+    plain, _ = neuron([x], neuron.start(4))
+    assert torch.equal(over[0], plain[0])
+
+
+def test_a_batch_is_cut_where_memory_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    graph = mlp()
+    x = random_inputs(graph, np.random.default_rng(0), 9, 7)
+    TorchBackend().compile(graph).write(tmp_path)
+    want = TorchBackend().run(tmp_path, x, record=["lif0.v"])
+    monkeypatch.setattr("snnc.backends.torch.batches.ELEMENTS", 1000)
+    got = TorchBackend().run(tmp_path, x, record=["lif0.v"])
+    for a, b in zip(want, got, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
