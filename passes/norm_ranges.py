@@ -2,8 +2,9 @@
 
 With ``W = q * 4**guard + (eps >> 2t)`` and ``R = isqrt(W)``, elements of zero mean satisfy
 ``e_i² <= (n - 1) q`` but for roundings, so ``e_i * 2**guard / R`` stays below ``sqrt(n - 1)`` and
-a little; without the mean it is ``sqrt(n)``.  The bound falls with ``W``, which is least either
-without a shift, where ``eps`` counts in full, or where the largest element has all its bits.
+a little; without the mean it is ``sqrt(n)``.  The bound falls with ``W``, which is least where the
+largest element has all its bits, or, if small elements are not lifted to as many, without a shift,
+where ``eps`` counts in full.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ def _bound(op: IntLayerNorm | IntRMSNorm, n: int) -> tuple[int, int]:
     """
     one = 1 << 2 * op.guard
     least = one * max(0, (4 ** (op.bits - 1) - n // 2) // n)
-    if op.eps:
+    if op.lift < op.bits - 1 or op.eps:
         least = min(least, op.eps)
     centered = op.centered
-    root = isqrt((n - 1 if centered else n) * (least + one // 2 + 1)) + 1
+    reached = max(least, 3)  # up to there R is 1
+    root = isqrt((n - 1 if centered else n) * (reached + one // 2 + 1)) + 1
     if centered:
         root += (isqrt(n) + 2) << op.guard
     return root, max(1, isqrt(least) - 1)

@@ -16,8 +16,8 @@ def rsh(x: Array, shift: int, rounding: str) -> Array:
     if shift == 0:
         return x
     half = 1 << (shift - 1)
-    if rounding == "half_away":
-        return np.where(x >= 0, (x + half) >> shift, -((half - x) >> shift))
+    if rounding == "half_away":  # of a negative x, the half is rounded down: one less
+        return (x + (x >> 63) + half) >> shift
     if rounding == "trunc":
         return np.where(x >= 0, x >> shift, -((-x) >> shift))
     if rounding == "floor":

@@ -11,10 +11,11 @@ from snnc.backends.numpy.windows import convolution, transposed, windows
 def _finish(acc: Array, node: Record, program: Program, behind: int) -> Array:
     """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
     a = node["attributes"]
-    y: Array = acc.astype(np.int64) << a["shift"]
-    if a["bias"] is None:
-        return y
-    return np.asarray(y + program.param(a["bias"]).reshape(-1, *[1] * behind))
+    y: Array = acc.astype(np.int64)
+    y <<= a["shift"]
+    if a["bias"] is not None:
+        y += program.param(a["bias"]).reshape(-1, *[1] * behind)
+    return y
 
 
 def linear(program: Program, node: Record, operands: list[Array]) -> Array:

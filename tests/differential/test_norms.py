@@ -97,6 +97,20 @@ def test_the_bound_is_almost_reached(n: int) -> None:
         np.testing.assert_allclose(reached, bounds, rtol=2e-4)
 
 
+@pytest.mark.parametrize("lift", [-6, -5, -4, 0, 3])
+@pytest.mark.parametrize(("eps", "guard"), [(0, 0), (0, 2), (1, 0), (2, 1), (5, 2)])
+def test_small_elements_stay_within_the_bound(lift: int, eps: int, guard: int) -> None:
+    axis = np.arange(-40, 41, 5)
+    x = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3)
+    for kind in (IntLayerNorm, IntRMSNorm):
+        op = kind(1, Param(np.array(108)), None, eps, lift, 13, guard)
+        graph = fan(op, shape=(3,), lo=-40, hi=40)
+        y = simulator(graph).run(x[:, None])[0]["out0"]
+        lo, hi = graph["op0"].type.dtype.bounds  # type: ignore[union-attr]
+        assert lo <= y.min()
+        assert y.max() <= hi
+
+
 def test_parts() -> None:
     roots = np.array([0, 1, 2, (1 << 31) - 1, 1 << 31])
     squares = np.concatenate([roots * roots, np.maximum(roots * roots - 1, 0)])
