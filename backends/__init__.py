@@ -16,6 +16,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "c": ("snnc.backends.c.backend", "CBackend"),
     "lava": ("snnc.backends.lava.backend", "LavaBackend"),
     "torch": ("snnc.backends.torch.backend", "TorchBackend"),
+    "lava-stock": ("snnc.backends.lava.stock.backend", "StockBackend"),
 }
 
 #: What each backend emits, in one line.
@@ -24,6 +25,7 @@ SUMMARIES: dict[str, str] = {
     "c": "event-driven integer-only C99, static memory, no library beyond the C standard",
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
+    "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",
 }
 
 __all__ = ["BACKENDS", "SUMMARIES", "check_names", "load_backend"]

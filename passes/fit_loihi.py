@@ -37,6 +37,8 @@ FULL, TOP = 4096, (1 << 23) - 1
 LARGEST_THRESHOLD, FINE_THRESHOLD = (1 << 17) - 1, 256
 LARGEST_BIAS = (1 << 12) - 1
 LEAST_EXPONENT, LARGEST_EXPONENT = -6, 7
+#: Weights are even, so that half of one is whole.
+STOCK_EXPONENT = -1
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class FitLoihi(Pass):
     Attributes:
         bits: Of a weight, 2 to 8.
         input_bits: Of an input that is not on a grid of its own.
+        stock: Whether lava-nc's processes shall compute it: these have a grid of 64 for currents.
     """
 
     name: ClassVar[str] = "fit-loihi"
     bits: int = 8
     input_bits: int = 8
+    stock: bool = False
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
         if all(_is_whole(n.op.kernel) for n in graph if isinstance(n.op, ops.Neuron)):
@@ -62,7 +66,7 @@ class FitLoihi(Pass):
         for node in list(graph):
             if isinstance(node.op, ops.Neuron):
                 try:
-                    done |= _Fit(graph, self.bits, self.input_bits, node).fit()
+                    done |= _Fit(graph, self, node).fit()
                 except NotLoihiError as e:
                     text = f"Loihi has no neuron like {node.name}: {e}"
                     notes = node.op.kernel.text
@@ -90,8 +94,10 @@ def _is_whole(kernel: Kernel) -> bool:
 class _Fit:
     """One population and the weights that feed it."""
 
-    def __init__(self, graph: Graph, bits: int, input_bits: int, node: Node) -> None:
-        self.graph, self.bits, self.input_bits, self.node = graph, bits, input_bits, node
+    def __init__(self, graph: Graph, options: FitLoihi, node: Node) -> None:
+        self.graph, self.node = graph, node
+        self.bits, self.input_bits = options.bits, options.input_bits
+        self.least = STOCK_EXPONENT if options.stock else LEAST_EXPONENT
         assert isinstance(node.op, ops.Neuron), "neurons only"
         self.kernel, self.shape = node.op.kernel, node.op.shape
         self.neuron: LoihiNeuron = recognise(node.op.kernel)
@@ -111,9 +117,9 @@ class _Fit:
         peaks = [_peak(self.graph, self._reads(w), self.input_bits) for _, w in feeding]
         worst = sum(np.abs(r).sum(1).max(initial=0) * p for r, p in zip(rows, peaks, strict=True))
         room = self._room(float(worst) / code)
-        code *= 2.0 ** max(0, LEAST_EXPONENT - room)
+        code *= 2.0 ** max(0, self.least - room)
         unit = leaf(code)  # real value of a weight of 1
-        exponent = self._exponent(unit, max(room, LEAST_EXPONENT))
+        exponent = self._exponent(unit, max(room, self.least))
         bias = self._bias(feeding, gains)
         for (_, node), r in zip(feeding, rows, strict=True):
             codes = 2 * quantized(r, np.full(len(r), 2 * code), self.bits)

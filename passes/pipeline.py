@@ -35,13 +35,17 @@ def real_pipeline(exact: bool = False) -> tuple[Pass, ...]:
 
 
 def integer_pipeline(
-    bits: int = 8, input_bits: int = 8, profile: str = "default", max_steps: int = 0
+    bits: int = 8,
+    input_bits: int = 8,
+    profile: str = "default",
+    max_steps: int = 0,
+    stock: bool = False,
 ) -> tuple[Pass, ...]:
-    """From a traced graph to proven integers."""
+    """From a traced graph to proven integers; ``stock``: which Lava's own processes compute."""
     exact = profile in PROFILES and PROFILES[profile].exact
     return (
         *real_pipeline(exact),
-        *((FitLoihi(bits, input_bits),) if exact else ()),  # before: what is exact stays so
+        *((FitLoihi(bits, input_bits, stock),) if exact else ()),  # before: what is exact stays so
         Quantize(bits, input_bits, profile),
         PruneDead(),
         ProveRanges(max_steps),

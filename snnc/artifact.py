@@ -159,6 +159,11 @@ class Artifact:
         why = "it computes with the number of steps itself, so that its outputs mean something else"
         return [warning("W421", text, None, why, help="export the model with this number of steps")]
 
+    def backend(self, name: str) -> str:
+        """The target of that name; ``lava`` is also the only one of Lava's modes that is there."""
+        modes = [t for t in self.manifest.targets if t.startswith(f"{name}-")]
+        return modes[0] if name not in self.manifest.targets and len(modes) == 1 else name
+
     def check_backend(self, name: str) -> None:
         """Make sure that the artifact holds this backend, and only what its program emits.
 
@@ -223,6 +228,7 @@ class Artifact:
         steps: int | None = None,
     ) -> Run:
         """Run integers; ``record`` holds exact word names."""
+        backend = self.backend(backend)
         self.check_backend(backend)
         count = self.steps_of(encoded, steps)
         run = load_backend(backend).run
@@ -264,6 +270,7 @@ class Artifact:
         Raises:
             CompileError: E427 if the artifact or the backend cannot stop early.
         """
+        backend = self.backend(backend)
         self.check_backend(backend)
         count = self.steps_of(encoded, steps)
         limits = integer_limits(self.manifest, exit_, count)

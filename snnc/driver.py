@@ -23,9 +23,12 @@ from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.encode_input import check_values, encode_inputs
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
-from snnc.profile import DEFAULT, PROFILES
+from snnc.profile import DEFAULT, LOIHI, PROFILES
 from snnc.storage import dump_graph
 from snnc.version import __version__
+
+#: What the target ``lava`` may be.
+LAVA_MODES = ("custom", "stock")
 
 #: Called after every stage with its name, what it did, and its seconds.
 Report = Callable[[str, str, float], None]
@@ -40,7 +43,9 @@ class Options:
         bits: Of a weight, with its sign.
         input_bits: Of an input whose values show no grid.
         calibration: Data file whose inputs set the input range.
-        profile: Numeric profile; None: the one that the model is made for, else ``default``.
+        profile: Numeric profile; None: the one that the model is made for, else ``default``, or
+            ``loihi`` for Lava's stock processes.
+        lava_mode: What the target ``lava`` is: ``custom`` processes or lava-nc's own (``stock``).
         max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
         nir: What a NIR file leaves open, e.g. ``reset=subtract,dt=1e-3``.
@@ -59,6 +64,7 @@ class Options:
     input_bits: int = 8
     calibration: Path | None = None
     profile: str | None = None
+    lava_mode: str = "custom"
     max_steps: int | None = None
     module: str | None = None
     nir: str = ""
@@ -85,14 +91,34 @@ class Options:
         if self.profile is not None and self.profile not in PROFILES:
             text = f"unknown numeric profile {self.profile!r}"
             found.append(error("E325", text, help=f"known: {', '.join(sorted(PROFILES))}"))
+        wanted = {"numpy", *self._chosen()}
         try:
-            check_names(self.targets)
+            check_names(tuple(sorted(wanted)))
         except CompileError as e:
             found += e.diagnostics
+        if self.lava_mode not in LAVA_MODES:
+            text = f"--lava-mode is {self.lava_mode!r}, possible are {' and '.join(LAVA_MODES)}"
+            found.append(error("E003", text))
+        if self.profile not in (None, LOIHI.name) and self._stock(wanted):
+            text = f"Lava's stock processes compute in profile 'loihi', not {self.profile!r}"
+            found.append(error("E325", text, help="leave --profile out, or --lava-mode custom"))
         if found:
             raise CompileError(found)
-        wanted = {"numpy", *self.targets}
         return replace(self, targets=tuple(name for name in BACKENDS if name in wanted))
+
+    def _chosen(self) -> tuple[str, ...]:
+        """The targets by the names of their backends."""
+        stock = {"lava": "lava-stock"} if self.lava_mode == "stock" else {}
+        return tuple(stock.get(name, name.replace(":", "-")) for name in self.targets)
+
+    @staticmethod
+    def _stock(targets: Iterable[str]) -> bool:
+        return any(name.startswith("lava-") for name in targets)
+
+    @property
+    def stock(self) -> bool:
+        """Whether the program must suit Lava's stock processes; of checked options."""
+        return self._stock(self.targets)
 
 
 @dataclass(frozen=True)
@@ -144,7 +170,7 @@ def compile_model(
 def _profile(options: Options, loaded: Loaded) -> str:
     """The profile to compile with; a model in the integers of a chip leaves no choice."""
     if loaded.profile is None or PROFILES[loaded.profile] == DEFAULT:
-        return options.profile or DEFAULT.name
+        return options.profile or (LOIHI if options.stock else DEFAULT).name
     name, own = loaded.source.file, loaded.profile
     if options.profile not in (None, own):
         text = f"{name} holds the integers of profile {own!r}; --profile is {options.profile!r}"
@@ -171,6 +197,7 @@ def lower(
         input_bits=options.input_bits,
         profile=options.profile or DEFAULT.name,
         max_steps=options.max_steps or 0,
+        stock=options.stock,
     )
     program = run_passes(graph, passes, ctx, observers)
     return program, ctx.fake_quantized
@@ -238,6 +265,7 @@ def compile(  # the public name is snnc.compile
     input_bits: int = 8,
     calibration: Path | str | None = None,
     profile: str | None = None,
+    lava_mode: str = "custom",
     max_steps: int | None = None,
     module: str | None = None,
     nir: str = "",
@@ -261,6 +289,7 @@ def compile(  # the public name is snnc.compile
         input_bits=input_bits,
         calibration=None if calibration is None else Path(calibration),
         profile=profile,
+        lava_mode=lava_mode,
         max_steps=max_steps,
         module=module,
         nir=nir,

@@ -30,7 +30,7 @@ from snnc.types import SPIKE, Clock
 Array = npt.NDArray[Any]
 
 #: Samples that a slow backend gets unless the user says otherwise.
-DEFAULT_SAMPLES: dict[str, int] = {"lava": 50}
+DEFAULT_SAMPLES: dict[str, int] = {"lava": 50, "lava-stock": 50}
 
 #: Memory for the words of one batch.
 BATCH_BYTES = 256 << 20
@@ -75,7 +75,9 @@ def verify(
         CompileError: For unfit data or models and unknown backends.  Mismatches (E410, E411)
             and missing tools (E6xx) are in the report.
     """
-    names = artifact.manifest.targets if backends is None else tuple(backends)
+    names = (
+        artifact.manifest.targets if backends is None else tuple(map(artifact.backend, backends))
+    )
     for name in names:
         artifact.check_backend(name)
     if model is not None:

@@ -25,6 +25,7 @@ from snnc.version import __version__
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data that set input ranges.")
 @click.option("--profile", help="Numeric profile: default, loihi [the model's own].")
+@click.option("--lava-mode", default="custom", show_default=True, help="Whose processes: stock.")
 @click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
 @click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
 @click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")

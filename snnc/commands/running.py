@@ -60,6 +60,7 @@ def run_command(
     for path in filter(None, (out, integers)):
         if not path.absolute().parent.is_dir():
             raise fail("E432", f"cannot write {path}: its folder does not exist")
+    backend = artifact.backend(backend)
     artifact.check_backend(backend)
     exit_ = None if until is None else parse_exit(until)
     if exit_ is not None and record:

@@ -1,0 +1,1 @@
+"""Processes that feed and record the network."""

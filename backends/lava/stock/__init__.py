@@ -1,0 +1,1 @@
+"""Lava's ``stock`` mode: the network in processes that lava-nc itself provides."""

@@ -1,0 +1,73 @@
+"""Emits a network on stock Lava processes, in a folder that runs with lava-nc and NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from snnc import lava_env
+from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.lava.execute import execute
+from snnc.backends.lava.stock.legalise import legalise
+from snnc.backends.lava.stock.printer import network_files
+from snnc.backends.numpy.backend import program, unsupported
+from snnc.diagnostics import CompileError, Diagnostic, warning
+from snnc.graph import Graph
+from snnc.storage import dump_graph
+
+_EMITTED = Path(__file__).parent.parent / "emitted"
+_SHARED = ("python311.py", "supervise.py")
+_OWN = ("run.py", "stock.py", "snnc_memory.py", "snnc_io/__init__.py", "snnc_io/processes.py")
+
+
+@dataclass(frozen=True)
+class StockBackend(Backend):
+    """Lava's ``stock`` mode: only processes that lava-nc provides.
+
+    Attributes:
+        timeout: Seconds without a finished step after which a run is given up.
+        limit: Seconds after which a run is ended in any case.
+    """
+
+    name: ClassVar[str] = "lava-stock"
+
+    timeout: float = 60.0
+    limit: float = 24 * 3600.0
+
+    def check(self, graph: Graph) -> list[Diagnostic]:
+        found = unsupported(graph, self.name)
+        if found:
+            return found
+        try:
+            plan = legalise(graph)
+        except CompileError as e:
+            return list(e.diagnostics)
+        return [warning("W510", note) for note in plan.notes]
+
+    def emit(self, graph: Graph) -> Artifacts:
+        plan = legalise(graph)
+        files = program(graph)
+        for folder, part in (("front", plan.front), ("back", plan.back)):
+            document, tensors = dump_graph(part)
+            files[f"{folder}/graph.json"] = document
+            files[f"{folder}/tensors.safetensors"] = tensors
+        for name in _SHARED:
+            files[name] = (_EMITTED / name).read_text(encoding="utf-8")
+        for name in _OWN:
+            files[name] = (_EMITTED / "stock" / name).read_text(encoding="utf-8")
+        files |= network_files(plan)
+        return Artifacts(files)
+
+    def run(
+        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
+    ) -> tuple[Arrays, Arrays]:
+        """Run the emitted folder in a process of its own, in the Lava environment.
+
+        Raises:
+            CompileError: E601 without a Lava environment, E421 if the inputs do not fit, E611 if
+                Lava fails, E612 if it does not end.
+        """
+        env = lava_env.require()
+        return execute(env.python, folder, inputs, steps, record, self.timeout, self.limit)
