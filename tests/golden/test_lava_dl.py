@@ -14,7 +14,9 @@ import pytest
 
 import snnc
 from snnc.artifact import Artifact
-from tests.netfiles import compiled, some_layers
+from snnc.backends.lava.stock.backend import StockBackend
+from tests.lavaenv import needs_lava
+from tests.netfiles import compiled, program, read, simulator, some_layers
 from tests.realdata import real_files
 
 Ints = npt.NDArray[np.int64]
@@ -51,6 +53,51 @@ def test_first_layer_of_oxford(tmp_path: Path) -> None:
     outputs, _ = compiled(net, "delay_shift=1").run(truth["inp"].T[None].astype(np.int64))
     assert truth["out"].sum() == 1826
     assert np.array_equal(outputs["output"][0], truth["out"].T)
+
+
+@needs_lava
+def test_tiny_net_on_stock_lava(tmp_path: Path) -> None:
+    """Both convolutions emitted again, and the whole network, whose encoder the host computes."""
+    folder = real_files("lava_dl_nets")
+    backend = StockBackend(timeout=60, limit=300)
+    x, y = (np.load(folder / f"tinynet/{name}.npy") for name in ("input", "layer1"))
+    x, y = (np.moveaxis(a, -1, 1).astype(np.int64) for a in (x, y))
+    net = some_layers(folder / "tiny.net", tmp_path / "x.net", [1])
+    backend.compile(program(read(net, "input=3x16x16").graph)).write(tmp_path / "net")
+    outputs, _ = backend.run(tmp_path / "net", {"input": x[:, 1:]})
+    assert np.array_equal(outputs["output"], y[:, 1:])
+
+
+@needs_lava
+@pytest.mark.slow
+def test_stock_lava_as_recorded(tmp_path: Path) -> None:
+    """Oxford's first layer against the record, and all words of three whole networks."""
+    folder = real_files("lava_dl_nets")
+    truth = np.load(folder / "oxford_layer0_gts.npz")
+    net = some_layers(folder / "oxford.net", tmp_path / "x.net", [0])
+    images, _ = digits("test")
+    pixels = np.rint(currents(images[:50]) * 32).astype(np.int64)
+    fed = spikes(images[:50]).astype(np.int64)
+    oxford = raster(np.load(folder / "oxford_input.npy"), 200, 2000)[None]
+    summed = "readout=sum,steps=16"
+    for i, (path, options, x) in enumerate(
+        (
+            (net, "delay_shift=1", truth["inp"].T[None].astype(np.int64)),
+            (folder / "oxford.net", "delay_shift=1", oxford),
+            (folder / "bootstrap_mnist.net", summed, pixels),
+            (folder / "netx_mnist.net", summed, fed),
+        )
+    ):
+        graph = program(read(path, options).graph)
+        sim, backend = simulator(graph), StockBackend(timeout=60, limit=600)
+        backend.compile(graph).write(tmp_path / str(i))
+        want = sim.run(x, record=sim.words())
+        got = backend.run(tmp_path / str(i), {"input": x}, None, sim.words())
+        for a, b in zip(want, got, strict=True):
+            assert a.keys() == b.keys()
+            assert all(np.array_equal(a[k], b[k]) for k in a)
+        if i == 0:
+            assert np.array_equal(got[0]["output"][0], truth["out"].T)
 
 
 @pytest.mark.parametrize(("compare", "mismatches"), [("ge", 0), ("gt", 3014)])

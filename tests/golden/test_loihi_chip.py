@@ -15,6 +15,7 @@ import pytest
 
 import snnc
 from snnc.artifact import Artifact
+from tests.lavaenv import needs_lava
 from tests.netfiles import Layer, compiled, cuba, write_net
 from tests.realdata import gesture, real_files
 
@@ -24,22 +25,28 @@ Ints = npt.NDArray[np.int64]
 NEURON = cuba(i_decay=1024, v_decay=128, threshold=80)
 
 
-def test_spikes_and_voltages_of_loihi_1(tmp_path: Path) -> None:
-    """Every spike and every recorded voltage, but those of the last step, which are missing."""
-    folder = real_files("loihi1_hw_trace")
+def table(name: str) -> npt.NDArray[np.float64]:
+    """A file of the record."""
+    return np.loadtxt(real_files("loihi1_hw_trace") / f"{name}.txt", ndmin=2)
 
-    def table(name: str) -> npt.NDArray[np.float64]:
-        return np.loadtxt(folder / f"{name}.txt", ndmin=2)
 
-    def raster(name: str, size: int) -> Ints:
-        rows, found = table(name).astype(int), np.zeros((500, size), np.int64)
-        found[rows[:, 1], rows[:, 0]] = 1
-        return found
+def raster(name: str, size: int) -> Ints:
+    """Recorded spikes: (T, neurons)."""
+    rows, found = table(name).astype(int), np.zeros((500, size), np.int64)
+    found[rows[:, 1], rows[:, 0]] = 1
+    return found
 
-    # The trainer's weights, in steps of two as the chip stores weights of both signs.
+
+def recorded_net(folder: Path) -> Path:
+    """The trainer's weights, in steps of two as the chip stores weights of both signs."""
     weights = [np.rint(table(f"w{i}learned").reshape(n, -1) * 2) * 2 for i, n in ((1, 25), (2, 1))]
     layers = [{"type": "dense", "weight": w, "neuron": NEURON} for w in weights]
-    sim = compiled(write_net(tmp_path / "trace.net", *layers), "delay_shift=1")
+    return write_net(folder / "trace.net", *layers)
+
+
+def test_spikes_and_voltages_of_loihi_1(tmp_path: Path) -> None:
+    """Every spike and every recorded voltage, but those of the last step, which are missing."""
+    sim = compiled(recorded_net(tmp_path), "delay_shift=1")
     _, words = sim.run(raster("loihiInputSpikes", 250)[None], record=sim.words())
     hidden, output = words["layer0.neuron.s"][0], words["layer1.neuron.s"][0]
     truth = raster("loihiHiddenSpikes", 25)
@@ -58,6 +65,17 @@ def test_spikes_and_voltages_of_loihi_1(tmp_path: Path) -> None:
         read = np.where(fired, 128, voltage)  # a neuron that fired is read as a mark of 128
         recorded = table(name).astype(np.int64).reshape(-1)
         assert np.array_equal(recorded, read[lag : lag + len(recorded)]), name
+
+
+@needs_lava
+def test_spikes_of_loihi_1_on_stock_lava(tmp_path: Path) -> None:
+    """What `snnc compile --target lava --lava-mode stock` makes of the record's weights."""
+    net = recorded_net(tmp_path)
+    options = {"target": "lava", "lava_mode": "stock", "lava_dl": "delay_shift=1"}
+    artifact = snnc.compile(net, tmp_path / "net", **options)  # type: ignore[arg-type]
+    run = artifact.run(raster("loihiInputSpikes", 250)[None], "lava", ["layer0.neuron.s"])
+    assert np.array_equal(run.words["layer0.neuron.s"][0], raster("loihiHiddenSpikes", 25))
+    assert np.argwhere(run.raw["output"][0]).tolist() == [[58, 0], [61, 0]]  # read a step later
 
 
 def gesture_net(folder: Path) -> Path:

@@ -67,6 +67,9 @@ class _Legaliser:
         if self.problems:
             raise CompileError(self.problems)
         sources = self._sources()
+        if not any(f.population.kind != "tap" or f.arrives for f in self.fed):
+            text = "no population of the network is left for Lava's stock processes"
+            raise fail("E511", text, None, *self.notes, help=CUSTOM)
         names = [f.population.name for f in self.fed]
         waits = [
             Wait(src.name, f.population.name, root.delay)
@@ -323,5 +326,6 @@ def _mantissas(bias: Ints) -> tuple[Ints, Ints]:
 
 
 def _range(dtype: object) -> tuple[int, int]:
-    assert isinstance(dtype, Int), "integer programs hold integers"
+    if not isinstance(dtype, Int) or dtype.lo is None:
+        raise fail("E502", "a range is not proven", help="run the whole pipeline first")
     return dtype.bounds

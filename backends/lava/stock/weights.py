@@ -43,17 +43,18 @@ def legal(matrix: Matrix) -> list[Weights]:
     if not len(values):
         return []
     exponent = min(_trailing_zeros(values), EXPONENTS[-1] + 1)
-    values = values >> exponent
-    if values.min() >= -128 and values.max() <= 127:
-        return [Weights(_with(matrix, 2 * values), _checked(exponent - 1))]
+    short = values >> exponent
+    if short.min() >= -128 and short.max() <= 127:
+        return [Weights(_with(matrix, 2 * short), exponent - 1)]
     low = (values + 128) % 256 - 128
-    parts = legal(_with(matrix, low << exponent)) + legal(_with(matrix, (values - low) << exponent))
-    if len(parts) > 2:
-        raise NotStockError(
-            f"a weight of {int(np.abs(matrix.values).max())} needs more than 16 bits",
-            "smaller weights",
-        )
-    return parts
+    high = (values - low) >> 8
+    if high.min() < -128 or high.max() > 127:
+        size = int(np.abs(matrix.values).max())
+        raise NotStockError(f"a weight of {size} needs more than 16 bits", "smaller weights")
+    return [
+        Weights(_with(matrix, 2 * low), -1),
+        Weights(_with(matrix, 2 * high), 7),
+    ]
 
 
 def _with(matrix: Matrix, values: Ints) -> Matrix:
@@ -65,8 +66,3 @@ def _trailing_zeros(values: Ints) -> int:
     merged = int(np.bitwise_or.reduce(np.abs(values)))
     return (merged & -merged).bit_length() - 1
 
-
-def _checked(exponent: int) -> int:
-    if exponent not in EXPONENTS:
-        raise NotStockError(f"a weight exponent of {exponent}", "exponents of -8 to 7")
-    return exponent

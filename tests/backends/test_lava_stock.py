@@ -1,0 +1,122 @@
+"""Networks on stock Lava processes: the plan computes the program, or says why it cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from snnc.backends.lava.stock.backend import StockBackend
+from snnc.backends.lava.stock.legalise import legalise
+from snnc.backends.lava.stock.maps import MAPS, is_linear
+from snnc.backends.lava.stock.matrix import Matrix
+from snnc.backends.lava.stock.neurons import NotStockError
+from snnc.backends.lava.stock.plan import StockPlan
+from snnc.backends.lava.stock.sums import Sums
+from snnc.backends.lava.stock.weights import EXPONENTS, legal
+from snnc.backends.numpy.simulator import OPERATORS
+from snnc.diagnostics import CompileError
+from snnc.graph import Graph
+from tests.intgraphs import proven, random_graph, random_inputs, simulator
+from tests.lavagraphs import GRAPHS
+from tests.stockgraphs import emulated, random_network
+
+TIGHT = "E512"
+
+
+def planned(graph: Graph) -> StockPlan | None:
+    """The plan; None if a loop is too tight, which chance may make."""
+    try:
+        return legalise(graph)
+    except CompileError as e:
+        if {d.code for d in e.diagnostics} != {TIGHT}:
+            raise
+        return None
+
+
+def agrees(seed: int) -> bool:
+    """Whether there was a plan, which then gave the program's integers for several samples."""
+    graph = random_network(seed)
+    if (plan := planned(graph)) is None:
+        return False
+    x = random_inputs(graph, np.random.default_rng(seed), 4, 1 + seed % 9)["x"]
+    want, _ = simulator(graph).run(x)
+    got = emulated(plan, x)
+    for name in want:
+        np.testing.assert_array_equal(got[name], want[name], err_msg=f"{seed}: {name}")
+    return True
+
+
+def test_random_networks() -> None:
+    assert sum(agrees(seed) for seed in range(10)) >= 6
+
+
+@pytest.mark.slow
+def test_many_random_networks() -> None:
+    assert sum(agrees(seed) for seed in range(10, 1500)) >= 1000
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_weights_are_kept(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = rng.integers(-(2 ** rng.integers(1, 15)), 2 ** rng.integers(1, 15), (5, 7))
+    matrix = Matrix.from_dense(data << rng.integers(0, 3))
+    parts = legal(matrix)
+    total = np.zeros(matrix.shape)
+    for part in parts:
+        entries = part.matrix.values
+        assert not (entries % 2).any()
+        assert entries.min() >= -256
+        assert entries.max() <= 254
+        assert part.exponent in EXPONENTS
+        total += part.matrix.dense() * 2.0**part.exponent
+    assert np.array_equal(total, matrix.dense())
+
+
+def test_too_large_weights_are_refused() -> None:
+    with pytest.raises(NotStockError, match="more than 16 bits"):
+        legal(Matrix.from_dense(np.array([[1 << 20, 12345]])))
+
+
+def test_linear_operators_are_their_matrices() -> None:
+    """Every linear operator of random programs, as the definition computes it."""
+    seen: set[str] = set()
+    for seed in range(40):
+        graph = random_graph(seed)
+        sim = simulator(graph)
+        for record in sim.nodes:
+            name, op = record["name"], record["op"]
+            if op not in OPERATORS or type(graph[name].op) not in MAPS:
+                continue
+            if any(e.delay for e in graph.in_edges(name)) or not is_linear(graph[name].op):
+                continue
+            found = Sums(graph, lambda other, own=name: other != own).of(name)
+            rng = np.random.default_rng(seed)
+            x = {
+                (r.node, r.out): rng.integers(-9, 9, graph[r.node].types[r.out].shape)
+                for r in found.parts
+            }
+            if name in {node for node, _ in x}:
+                continue  # after the steps: the host's
+            got = found.const.copy()
+            for root, matrix in found.parts.items():
+                got += matrix.dense() @ x[root.node, root.out].reshape(-1)
+            operands = [x[e["src"], e["out"]][None] for e in record["inputs"]]
+            want = OPERATORS[op](sim, record, operands)
+            np.testing.assert_array_equal(got, want.reshape(-1), err_msg=f"{seed} {name}")
+            seen.add(op)
+    assert seen >= {"IntLinear", "IntConv", "IntSumPool", "IntConcat", "IntSlice", "IntTranspose"}
+    assert seen >= {"IntUpsample", "IntPad", "IntExpand", "IntReduce", "IntReshape", "IntSum"}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_what_is_not_stock_is_refused(name: str) -> None:
+    """These neurons reset by subtraction."""
+    found = StockBackend().check(proven(GRAPHS[name]()))
+    assert {d.code for d in found} <= {"E511"}
+    for d in found:
+        assert "--lava-mode custom" in str(d.help)
+
+
+def test_equal_programs_give_equal_bytes() -> None:
+    graph = random_network(3)
+    assert StockBackend().emit(graph) == StockBackend().emit(random_network(3))
