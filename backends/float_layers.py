@@ -108,6 +108,13 @@ def _rearranged(op: ops.Op, x: list[Array]) -> Array:
             return np.asarray(_REDUCE[op.fn](x[0], axis=axes, keepdims=op.keepdims))
         case ops.ArgMax():
             return np.asarray(x[0].argmax(op.axis + 1).astype(x[0].dtype))
+        case ops.TopK():
+            order = np.argsort(-x[0], op.axis + 1, kind="stable").take(range(op.k), op.axis + 1)
+            return (
+                np.asarray(order.astype(x[0].dtype))
+                if op.positions
+                else np.take_along_axis(x[0], order, op.axis + 1)
+            )
     raise AssertionError(f"no rule for {type(op).__name__}")
 
 

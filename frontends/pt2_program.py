@@ -57,7 +57,7 @@ _COMPUTING = """
     linalg_vector_norm log_sigmoid log_sigmoid_forward max_pool1d_with_indices max_pool3d
     max_pool3d_with_indices mish pad prelu reflection_pad1d reflection_pad2d reflection_pad3d
     replication_pad1d replication_pad2d replication_pad3d rms_norm softshrink upsample_nearest1d
-    upsample_nearest3d
+    upsample_nearest3d argsort kthvalue median scatter
 """
 ALLOWED = frozenset(_COMPUTING.split())
 

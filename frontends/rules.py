@@ -11,6 +11,7 @@ from snnc.frontends.layer_rules import LAYER_RULES
 from snnc.frontends.norm_rules import NORM_RULES
 from snnc.frontends.pointwise_rules import POINTWISE_RULES
 from snnc.frontends.pool_rules import POOL_RULES
+from snnc.frontends.ranking_rules import RANKING_RULES
 from snnc.frontends.scalarize import Rule
 from snnc.frontends.select_rules import SELECT_RULES
 from snnc.frontends.sequence_rules import SEQUENCE_RULES
@@ -24,6 +25,7 @@ RULES: dict[str, Rule] = {
     **SELECT_RULES,
     **TIME_RULES,
     **ATTENTION_RULES,
+    **RANKING_RULES,
     **ACTIVATION_RULES,
     **LAYER_RULES,
     **NORM_RULES,
@@ -37,6 +39,7 @@ RULES: dict[str, Rule] = {
 MOVES = frozenset(
     (
         *(*TIME_RULES, *ATTENTION_RULES, *LAYER_RULES, *NORM_RULES, *POOL_RULES),
+        *RANKING_RULES,
         *("permute", "transpose", "cat", "stack"),
         *("select", "slice", "index", "index_select", "gather"),
     )

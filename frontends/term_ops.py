@@ -51,6 +51,7 @@ _DIRECT: dict[str, Callable[..., ops.Op]] = {
     "broadcast": ops.Expand,
     "reduce": ops.Reduce,
     "argmax": ops.ArgMax,
+    "top_k": ops.TopK,
     "matmul": ops.Matmul,
     "softmax": ops.Softmax,
 }

@@ -101,5 +101,5 @@ TIME_RULES: dict[str, Rule] = {
     "amax": _reduce("max"),
     "any": _reduce("max"),
     "max": _maximum,
-    **dict.fromkeys(("cumprod", "sort", "topk", "cummax", "cummin"), _mixes),
+    **dict.fromkeys(("cumprod", "cummax", "cummin"), _mixes),
 }

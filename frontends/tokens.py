@@ -33,7 +33,7 @@ def token_inputs(dag: Dag, program: StepProgram) -> dict[int, int]:
             elif term.form.kind == "input":
                 index = term.form.attrs[0]
                 found[index] = min(rows, found.get(index, rows))
-            elif term.form.kind != "argmax":
+            elif term.form.kind not in ("argmax", "top_k"):
                 text = "the row numbers of an embedding are computed"
                 hint = "an embedding reads token numbers from an input"
                 raise fail("E210", text, dag[x].source.loc, help=hint)

@@ -133,5 +133,9 @@ def _rearranged(op: ops.Op, *args: Tensor) -> Tensor:
             return x
         case ops.ArgMax():
             return x.argmax(op.axis + 1).to(x.dtype)
+        case ops.TopK():
+            found = x.sort(dim=op.axis + 1, descending=True, stable=True)
+            rows = found.indices.to(x.dtype) if op.positions else found.values
+            return rows.narrow(op.axis + 1, 0, op.k)
         case _:
             raise AssertionError(f"{type(op).__name__} has no torch meaning")

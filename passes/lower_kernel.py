@@ -304,9 +304,9 @@ class _Lowering:
         seen, stack = {name}, [name]
         steps = {s.name: s.value for s in self.analysis.steps}
         while stack:
-            x = stack.pop()
-            own = steps.get(x)
-            value = own if through and own is not None else self.analysis.values.get(x) or own
+            now = stack.pop()
+            own = steps.get(now)
+            value = own if through and own is not None else self.analysis.values.get(now) or own
             if value is None or isinstance(value, Compare | Logic):
                 continue
             for x in leaves(value):

@@ -79,6 +79,28 @@ def _argmax(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.values[node.name, 0] = QValue(Value(node.name), ONE)
 
 
+def _top_k(low: Lowered, node: Node, x: list[QValue]) -> None:
+    """Values that are compared have one unit.
+
+    Who reads the operand later gets the same integers: an element that is compared with the k-th
+    largest may be that one.
+    """
+    op = node.op
+    assert isinstance(op, ops.TopK), "called for the largest only"
+    v = low.uniform(node, low.settled(x[0]), (op.axis,))
+    (edge,) = low.real.in_edges(node.name)
+    if not edge.delay:
+        low.values[edge.src, edge.out] = v
+    old = low.out.type_of(v.value).shape
+    low.add(node, intops.IntTopK(op.axis, op.k, op.positions), v)
+
+    def unit(u: Expr) -> Expr:
+        return rearranged(u, old, lambda values: values.take(np.zeros(op.k, int), op.axis))
+
+    value = Value(node.name)
+    low.values[node.name, 0] = QValue(value, ONE) if op.positions else v.moved(value, unit)
+
+
 def _embedding(low: Lowered, node: Node, x: list[QValue]) -> None:
     """One scale for every feature, so that all rows are in the same units."""
     op, v = node.op, x[0]
@@ -102,5 +124,6 @@ def _embedding(low: Lowered, node: Node, x: list[QValue]) -> None:
 REDUCTION_RULES: dict[type[ops.Op], Rule] = {
     ops.Reduce: _reduce,
     ops.ArgMax: _argmax,
+    ops.TopK: _top_k,
     ops.Embedding: _embedding,
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnc.graph import Node
 from snnc.interval import Interval, Ints, guard
-from snnc.intops import IntArgMax, IntEmbedding, IntReduce
+from snnc.intops import IntArgMax, IntEmbedding, IntReduce, IntTopK
 from snnc.passes.range_rule import RangeRule
 
 
@@ -51,6 +51,17 @@ def argmax(node: Node, x: list[Interval], steps: int) -> Interval:
     return Interval.of(can.argmax(op.axis), count - 1 - np.flip(can, op.axis).argmax(op.axis))
 
 
+def top_k(node: Node, x: list[Interval], steps: int) -> Interval:
+    """The i-th largest lies between the i-th largest of the lower and of the upper ends."""
+    op = node.op
+    assert isinstance(op, IntTopK), "dispatched by type"
+    if op.positions:
+        return Interval.of(0, x[0].lo.shape[op.axis] - 1).broadcast(node.type.shape)
+    first = np.arange(op.k)
+    lo, hi = (-np.sort(-v, op.axis).take(first, op.axis) for v in (x[0].lo, x[0].hi))
+    return Interval(lo, hi)
+
+
 def embedding(node: Node, x: list[Interval], steps: int) -> Interval:
     """Of every feature, the smallest and largest entry in the rows that can be read."""
     op = node.op
@@ -69,5 +80,6 @@ def embedding(node: Node, x: list[Interval], steps: int) -> Interval:
 REDUCTION_RANGES: dict[type, RangeRule] = {
     IntReduce: reduce,
     IntArgMax: argmax,
+    IntTopK: top_k,
     IntEmbedding: embedding,
 }

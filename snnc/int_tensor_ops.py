@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from snnc.op import Op, Types, one
 from snnc.pool_ops import Upsample
-from snnc.tensor_ops import ArgMax, Concat, Expand, Reduce, Reshape, Slice, Take, Transpose
+from snnc.tensor_ops import ArgMax, Concat, Expand, Reduce, Reshape, Slice, Take, TopK, Transpose
 from snnc.types import INT, TensorType
 from snnc.windows import Sizes
 
@@ -88,6 +88,14 @@ class IntArgMax(ArgMax):
 
     def infer(self, inputs: Types) -> Types:
         return whole(ArgMax.infer(self, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class IntTopK(TopK):
+    """The ``k`` largest elements along one axis, or their positions; of equal ones, the first."""
+
+    def infer(self, inputs: Types) -> Types:
+        return whole(TopK.infer(self, inputs))
 
 
 @dataclass(frozen=True, slots=True)

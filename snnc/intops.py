@@ -30,6 +30,7 @@ from snnc.int_tensor_ops import (
     IntReshape,
     IntSlice,
     IntTake,
+    IntTopK,
     IntTranspose,
     IntUpsample,
 )
@@ -52,7 +53,7 @@ INTOPS: dict[str, type[Op]] = {
         *(IntInput, IntOutput, IntLinear, IntEmbedding, IntConv, IntConvTranspose),
         *(IntDelayLinear, IntSumPool, IntMaxPool),
         *(IntReshape, IntTranspose, IntSlice, IntConcat, IntExpand, IntTake, IntUpsample),
-        *(IntPad, IntReduce, IntArgMax),
+        *(IntPad, IntReduce, IntArgMax, IntTopK),
         *(IntSum, IntRescale, IntNeuron),
         *(IntLayerNorm, IntRMSNorm, IntMatmul, IntSoftmax),
         *(IntRepeat, IntTimeSum, IntTimeMean, IntTimeLast, IntTimeMax, IntTimeStack),
@@ -100,6 +101,7 @@ __all__ = [
     "IntTimeMix",
     "IntTimeStack",
     "IntTimeSum",
+    "IntTopK",
     "IntTranspose",
     "IntUpsample",
 ]

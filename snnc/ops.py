@@ -40,6 +40,7 @@ from snnc.tensor_ops import (
     Reshape,
     Slice,
     Take,
+    TopK,
     Transpose,
 )
 from snnc.time_ops import (
@@ -70,7 +71,7 @@ OPS: dict[str, type[Op]] = {
         *(BatchNorm, LayerNorm, RMSNorm),
         *(SumPool1d, SumPool2d, SumPool3d, AvgPool1d, AvgPool2d, AvgPool3d),
         *(MaxPool1d, MaxPool2d, MaxPool3d, Upsample),
-        *(Reshape, Transpose, Slice, Concat, Expand, Take, Reduce, ArgMax),
+        *(Reshape, Transpose, Slice, Concat, Expand, Take, Reduce, ArgMax, TopK),
         *(Matmul, Softmax, Pointwise, Sum, Neuron),
         *(StepTable, StepAffine, Repeat, TimeSum, TimeMean, TimeLast, TimeMax, TimeStack),
         *(Hold, Replay, TimeFlip, TimeMix),
@@ -133,6 +134,7 @@ __all__ = [
     "TimeMix",
     "TimeStack",
     "TimeSum",
+    "TopK",
     "Transpose",
     "Upsample",
 ]

@@ -153,6 +153,27 @@ class Reduce(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class TopK(Op):
+    """The ``k`` largest elements along one axis, the largest first, or their ``positions``.
+
+    Of equal elements the first comes first.
+    """
+
+    axis: int
+    k: int
+    positions: bool = False
+
+    def infer(self, inputs: Types) -> Types:
+        x = one(inputs)
+        axis = checked_axis(self.axis, x.shape)
+        if not 1 <= self.k <= x.shape[axis]:
+            raise ValueError(f"the {self.k} largest of {x.shape[axis]} elements: {x}")
+        shape = (*x.shape[:axis], self.k, *x.shape[axis + 1 :])
+        dtype = Int(0, x.shape[axis] - 1) if self.positions else x.dtype
+        return (TensorType(shape, dtype, x.clock),)
+
+
+@dataclass(frozen=True, slots=True)
 class ArgMax(Op):
     """Position of the largest element along one axis, which goes; of several, the first."""
 

@@ -50,6 +50,7 @@ from snnc.intops import (
     IntTimeMix,
     IntTimeStack,
     IntTimeSum,
+    IntTopK,
     IntTranspose,
     IntUpsample,
 )
@@ -66,7 +67,7 @@ from tests.computedops import matmul, norm, softmax
 Array = np.ndarray[Any, Any]
 ONE = Param(np.array(1.0))
 #: Seeds of random graphs in which every operator occurs: ``python -m tests.intgraphs``.
-COVERING = (9, 16, 22, 45, 93, 129, 221)
+COVERING = (9, 16, 22, 26, 27, 45, 93, 129)
 
 
 def proven(graph: Graph, max_steps: int = 64) -> Graph:
@@ -481,7 +482,7 @@ def _concat(b: Builder, value: str) -> str:
 
 
 def _reduced(b: Builder, value: str) -> str:
-    """A reduction that leaves an axis, or the row of a table for every position."""
+    """A reduction that leaves an axis, the largest elements, or a row of a table for each."""
     shape = b.shape(value)
     axes = tuple(sorted(int(a) for a in b.rng.permutation(len(shape))[: len(shape) - 1]))
     kind = b.rng.integers(4)
@@ -490,6 +491,10 @@ def _reduced(b: Builder, value: str) -> str:
         value = b.graph.add(b.name("best"), IntArgMax(len(shape) - 1), value).name
         table = b.param((tokens, int(b.rng.integers(1, 6))), -20, 20)
         return b.graph.add(b.name("row"), IntEmbedding(table), value).name
+    if kind == 1:
+        axis = int(b.rng.integers(len(shape)))
+        k = int(b.rng.integers(1, shape[axis] + 1))
+        return b.graph.add(b.name("top"), IntTopK(axis, k, bool(b.rng.integers(2))), value).name
     fn = str(b.rng.choice(["sum", "max", "min", "prod"]))
     op = IntReduce(fn, axes, bool(b.rng.integers(2)))
     return b.graph.add(b.name(fn), op, value).name

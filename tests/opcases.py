@@ -83,6 +83,7 @@ CASES = [
     *(OpCase(ops.Reduce(fn, (0, 2), True), ((2, 3, 4),)) for fn in ("sum", "mean")),
     *(OpCase(ops.Reduce(fn, (1, 2)), ((2, 3, 4),)) for fn in ("max", "min", "prod")),
     OpCase(ops.ArgMax(0), ((5, 2),)),
+    *(OpCase(ops.TopK(1, 3, p), ((2, 5, 3),)) for p in (False, True)),
     OpCase(ops.Matmul(), ((3, 1, 2, 4), (2, 4, 3))),
     OpCase(ops.Softmax(0), ((4, 2),)),
     OpCase(ops.Softmax(1), ((2, 4), (4,))),

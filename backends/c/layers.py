@@ -13,7 +13,7 @@ from snnc.backends.c.moves import emit_concat, emit_move, emit_pad
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.norms import emit_norm
 from snnc.backends.c.plan import Buffer
-from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce
+from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce, emit_top_k
 from snnc.backends.c.rescale import emit_rescale
 from snnc.backends.c.time_layers import TIME_EMITTERS, emit_copy
 from snnc.backends.c.windows import emit_conv, emit_max_pool, emit_pool
@@ -44,6 +44,7 @@ from snnc.intops import (
     IntSum,
     IntSumPool,
     IntTake,
+    IntTopK,
     IntTranspose,
     IntUpsample,
 )
@@ -106,6 +107,7 @@ EMITTERS: dict[type[Op], Callable[[Layer], None]] = {
     IntPad: emit_pad,
     IntReduce: emit_reduce,
     IntArgMax: emit_argmax,
+    IntTopK: emit_top_k,
     IntEmbedding: emit_embedding,
     IntMatmul: emit_matmul,
     IntSoftmax: emit_softmax,

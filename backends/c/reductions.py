@@ -10,7 +10,7 @@ from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import Axis, merged
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import Bounds, computed, literal
-from snnc.intops import IntArgMax, IntEmbedding, IntReduce
+from snnc.intops import IntArgMax, IntEmbedding, IntReduce, IntTopK
 
 #: What one more element does to the result so far.
 _UPDATES = {
@@ -84,6 +84,30 @@ def emit_argmax(layer: Layer) -> None:
                 w(f"const {word} x = {load(x, place, word)};")
                 w("where = (x > top) ? j : where;", "top = (x > top) ? x : top;")
             w(store(y, f"o * {inner}u + i", "where", "int32_t"))
+        layer.list_spikes(y)
+
+
+def emit_top_k(layer: Layer) -> None:
+    """As often as there are places: the first of the largest behind what was found last."""
+    op = layer.node.op
+    assert isinstance(op, IntTopK), "dispatched by type"
+    (x,), y = layer.plan.operands(layer.node), layer.output()
+    outer, n, inner = prod(x.shape[: op.axis]), x.shape[op.axis], prod(x.shape[op.axis + 1 :])
+    w, word = layer.code, computed(x.bounds)
+    with w.block(f"static void {layer.tick}(void)"):
+        with w.loop("o", outer), w.loop("i", inner):
+            w(f"{word} last = 0;", "int32_t at = -1;")
+            with w.loop("r", op.k):
+                w(f"{word} top = 0;", "int32_t where = -1;")
+                with w.block(f"for (int32_t j = 0; j < {n}; j++)"):
+                    place = f"o * {n * inner}u + i + (size_t)j * {inner}u"
+                    w(f"const {word} x = {load(x, place, word)};")
+                    left = "at < 0 || x < last || (x == last && j > at)"
+                    with w.block(f"if (({left}) && (where < 0 || x > top))"):
+                        w("top = x;", "where = j;")
+                w("last = top;", "at = where;")
+                value, kind = ("where", "int32_t") if op.positions else ("top", word)
+                w(store(y, f"o * {op.k * inner}u + r * {inner}u + i", value, kind))
         layer.list_spikes(y)
 
 

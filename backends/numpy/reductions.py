@@ -22,5 +22,13 @@ def argmax(program: Program, node: Record, operands: list[Array]) -> Array:
     return np.asarray(np.argmax(operands[0], node["attributes"]["axis"] + 1), np.int64)
 
 
+def top_k(program: Program, node: Record, operands: list[Array]) -> Array:
+    """The first ``k`` of all elements along the axis in falling order, equal ones in their own."""
+    a, (x,) = node["attributes"], operands
+    axis = a["axis"] + 1
+    order = np.argsort(-x, axis, kind="stable").take(np.arange(a["k"]), axis)
+    return np.asarray(order if a["positions"] else np.take_along_axis(x, order, axis), np.int64)
+
+
 #: The operators, by name.
-REDUCTIONS: dict[str, Operator] = {"IntReduce": reduce, "IntArgMax": argmax}
+REDUCTIONS: dict[str, Operator] = {"IntReduce": reduce, "IntArgMax": argmax, "IntTopK": top_k}

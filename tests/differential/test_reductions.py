@@ -12,7 +12,15 @@ import pytest
 from snnc.backends.c.backend import CBackend
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
-from snnc.intops import IntArgMax, IntEmbedding, IntInput, IntOutput, IntReduce, IntTimeSum
+from snnc.intops import (
+    IntArgMax,
+    IntEmbedding,
+    IntInput,
+    IntOutput,
+    IntReduce,
+    IntTimeSum,
+    IntTopK,
+)
 from snnc.op import Op
 from snnc.params import Param
 from snnc.passes import run_passes
@@ -34,6 +42,16 @@ def reduced(fn: str, x: np.ndarray) -> np.ndarray:
     return np.array([[function(row.tolist()) for row in sample] for sample in rows])
 
 
+def test_the_largest_in_falling_order(tmp_path: Path) -> None:
+    graph = fan(IntTopK(0, 2), IntTopK(0, 3, True), shape=(3,), lo=-1, hi=1)
+    x = np.array(list(itertools.product((-1, 0, 1), repeat=3)))[None]
+    values, places = (simulator(graph).run(x)[0][f"out{i}"][0].tolist() for i in range(2))
+    rows = x[0].tolist()
+    assert values == [sorted(row, reverse=True)[:2] for row in rows]
+    assert places == [sorted(range(3), key=lambda i, row=row: -row[i]) for row in rows]
+    assert_equal(graph, tmp_path)
+
+
 @pytest.mark.parametrize("fn", ["sum", "max", "min", "prod"])
 def test_reductions_are_those_of_python(fn: str) -> None:
     ops = [IntReduce(fn, axes, keep) for axes in AXES for keep in (False, True)]
@@ -53,6 +71,7 @@ def test_c_reduces_alike(tmp_path: Path, lo: int, hi: int) -> None:
     ops: list[Op] = [IntReduce(fn, axes) for fn in kinds for axes in AXES if fn != "prod"]
     ops += [IntReduce(fn, (3,), True) for fn in kinds]
     ops += [IntArgMax(axis) for axis in range(4)]
+    ops += [IntTopK(axis, 2, p) for axis in range(4) for p in (False, True) if SHAPE[axis] > 1]
     assert_equal(fan(*ops, shape=SHAPE, lo=lo, hi=hi), tmp_path, samples=9)
 
 

@@ -23,6 +23,7 @@ from snnc.ops import (
     Linear,
     Matmul,
     Output,
+    Pointwise,
     Reduce,
     Repeat,
     Reshape,
@@ -32,6 +33,7 @@ from snnc.ops import (
     TimeMean,
     TimeStack,
     TimeSum,
+    TopK,
     Transpose,
 )
 from snnc.params import Param
@@ -272,3 +274,19 @@ def test_parameters_that_are_read_as_values(tmp_path: Path) -> None:
 def test_the_profile_of_the_chip_refuses_what_it_would_round() -> None:
     with pytest.raises(CompileError, match="operator Transpose has no form in the profile loihi"):
         run_passes(patches("tokens"), [*real_pipeline(), Quantize(profile="loihi")])
+
+
+def test_an_element_is_not_less_than_itself_as_the_kth_largest() -> None:
+    rng = np.random.default_rng(4)
+    g = Graph("top", 12)
+    g.add("x", Input(TensorType((20,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(noise(rng, 9, 20) * rng.uniform(0.1, 1, (9, 1)))), "x")
+    g.add("top", TopK(0, 3), "fc")
+    g.add("third", Slice(0, 2, 3), "top")
+    g.add("all", Expand((9,)), "third")
+    g.add("winner", Pointwise("ge"), "fc", "all")
+    g.add("stack", TimeStack(), "winner")
+    g.add("out", Output(), "stack")
+    program = run_passes(g, integer_pipeline())
+    found = simulator(program).run(rng.integers(0, 2, (100, 12, 20)))[0]["out"]
+    assert (found.sum(-1) >= 3).all()
