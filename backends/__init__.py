@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from snnc.diagnostics import fail
@@ -23,24 +24,56 @@ BACKENDS: dict[str, tuple[str, str]] = {
 SUMMARIES: dict[str, str] = {
     "numpy": "stand-alone Python package that needs NumPy alone; defines every integer",
     "c": "event-driven integer-only C99, static memory, no library beyond the C standard",
+    **{
+        f"c:{name}": f"the same for {what}"
+        for name, what in (
+            ("cortex-m0", "Arm Cortex-M0 and M0+: no library, memory known to the byte"),
+            ("cortex-m4", "Arm Cortex-M3, M4, M7, M33"),
+            ("riscv32", "RISC-V RV32IMAC"),
+        )
+    },
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
     "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",
 }
 
-__all__ = ["BACKENDS", "SUMMARIES", "check_names", "load_backend"]
+__all__ = ["BACKENDS", "SUMMARIES", "check_names", "folder_of", "in_order", "load_backend"]
 
 
 def check_names(names: tuple[str, ...]) -> None:
-    """Raise CompileError E002 if a name is not that of a backend."""
-    if unknown := [name for name in names if name not in BACKENDS]:
+    """Raise CompileError E002 if a name is not that of a backend, or its machine unknown."""
+    if unknown := [name for name in names if name.partition(":")[0] not in BACKENDS]:
         text = f"there is no target {unknown[0]!r}"
         raise fail("E002", text, help=f"targets are {', '.join(BACKENDS)}: see snnc targets")
+    for name in names:
+        if ":" in name:
+            load_backend(name)
 
 
 def load_backend(name: str) -> Backend:
-    """Import a backend and make one; raises CompileError E002 if there is none of that name."""
-    check_names((name,))
-    module, kind = BACKENDS[name]
-    backend: Backend = getattr(importlib.import_module(module), kind)()
-    return backend
+    """Import a backend and make one; raises CompileError E002 if there is none of that name.
+
+    ``c:cortex-m4`` is the C backend for that machine.
+    """
+    family, _, machine = name.partition(":")
+    if family not in BACKENDS:
+        check_names((name,))
+    module, kind = BACKENDS[family]
+    found: type[Backend] = getattr(importlib.import_module(module), kind)
+    return found.for_machine(machine) if ":" in name else found()
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Targets without repetition, in the order of ``BACKENDS``; ``c:host`` is ``c``."""
+    known = list(BACKENDS)
+    wanted = {"c" if name == "c:host" else name for name in names}
+    return tuple(sorted(wanted, key=lambda name: (known.index(name.partition(":")[0]), name)))
+
+
+def folder_of(name: str) -> str:
+    """Folder of a target in an artifact.
+
+    >>> folder_of("c"), folder_of("c:cortex-m4")
+    ('c', 'c-cortex-m4')
+    """
+    return name.replace(":", "-")

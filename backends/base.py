@@ -36,6 +36,12 @@ class Backend(abc.ABC):
 
     name: ClassVar[str]
 
+    @classmethod
+    def for_machine(cls, machine: str) -> Backend:
+        """The backend for one of several machines; CompileError E002 if it is unknown."""
+        text = f"the target {cls.name} has no machines, so that {cls.name}:{machine} is none"
+        raise fail("E002", text, help="machines are those of the C backend: see snnc targets")
+
     @abc.abstractmethod
     def check(self, graph: Graph) -> list[Diagnostic]:
         """Every reason why this backend cannot take the graph (design rule check)."""

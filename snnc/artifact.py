@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.backends import check_names, load_backend
+from snnc.backends import check_names, folder_of, load_backend
 from snnc.backends.numpy.simulator import Simulator
 from snnc.data import Data, as_data
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
@@ -186,10 +186,12 @@ class Artifact:
     def _foreign_files(self, backend: str) -> Iterable[Diagnostic]:
         """An E408 for every file of a backend that its program does not emit."""
         emitted = {
-            f"{backend}/{name}": content.encode() if isinstance(content, str) else content
+            f"{folder_of(backend)}/{name}": content.encode()
+            if isinstance(content, str)
+            else content
             for name, content in load_backend(backend).emit(self.graph()).files.items()
         }
-        have = {name for name in self.manifest.files if name.startswith(f"{backend}/")}
+        have = {name for name in self.manifest.files if name.startswith(f"{folder_of(backend)}/")}
         notes = ["nothing of it was run"]
         if self.manifest.snnc != __version__:
             notes.append(f"it was compiled by snnc {self.manifest.snnc}, this is {__version__}")
@@ -232,7 +234,7 @@ class Artifact:
         self.check_backend(backend)
         count = self.steps_of(encoded, steps)
         run = load_backend(backend).run
-        raw, words = run(self.folder / backend, encoded, count, tuple(record))
+        raw, words = run(self.folder / folder_of(backend), encoded, count, tuple(record))
         return Run(self.decode(raw, count), raw, words, count)
 
     def stream(self, static: Mapping[str, Array] | None = None, batch: int = 1) -> Stream:
@@ -275,7 +277,7 @@ class Artifact:
         count = self.steps_of(encoded, steps)
         limits = integer_limits(self.manifest, exit_, count)
         run = load_backend(backend).run_until
-        raw, used = run(self.folder / backend, encoded, count, exit_.output, limits)
+        raw, used = run(self.folder / folder_of(backend), encoded, count, exit_.output, limits)
         real = self.decode(raw, 1)
         for entry in self.manifest.outputs:
             if entry.per_step:

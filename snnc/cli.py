@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("verifying", "verify_command", "Compare float model, integer program, backends."),
     "run": ("running", "run_command", "Run an artifact on data."),
     "inspect": ("inspecting", "inspect_command", "Show the layers of a model or an artifact."),
+    "board": ("board", "board_command", "Write a project for a microcontroller; run it in QEMU."),
     "lava": ("lava", "lava_command", "Set up the environment that Lava needs."),
     "targets": ("listing", "targets_command", "List the targets."),
     "ops": ("listing", "ops_command", "List the operators."),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
-from snnc.backends import BACKENDS, check_names, load_backend
+from snnc.backends import check_names, folder_of, in_order, load_backend
 from snnc.calibrate import calibrate
 from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, stop_on_errors
 from snnc.encoder_choice import EncoderChoice, parse_encoder
@@ -104,12 +104,13 @@ class Options:
             found.append(error("E325", text, help="leave --profile out, or --lava-mode custom"))
         if found:
             raise CompileError(found)
-        return replace(self, targets=tuple(name for name in BACKENDS if name in wanted))
+        return replace(self, targets=in_order(wanted))
 
     def _chosen(self) -> tuple[str, ...]:
         """The targets by the names of their backends."""
         stock = {"lava": "lava-stock"} if self.lava_mode == "stock" else {}
-        return tuple(stock.get(name, name.replace(":", "-")) for name in self.targets)
+        lava = {name: name.replace(":", "-") for name in self.targets if name.startswith("lava:")}
+        return tuple((lava | stock).get(name, name) for name in self.targets)
 
     @staticmethod
     def _stock(targets: Iterable[str]) -> bool:
@@ -215,7 +216,9 @@ def emit(program: Graph, targets: Iterable[str], ctx: Context, report: Report) -
         start = time.perf_counter()
         emitted = backend.emit(program).files
         for path, content in emitted.items():
-            files[f"{name}/{path}"] = content.encode() if isinstance(content, str) else content
+            files[f"{folder_of(name)}/{path}"] = (
+                content.encode() if isinstance(content, str) else content
+            )
         report(f"emit {name}", f"{len(emitted)} files", time.perf_counter() - start)
     return files
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from snnc.artifact import Artifact
-from snnc.backends import load_backend
+from snnc.backends import folder_of, load_backend
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import Comparison, batches
 from snnc.data import Data
@@ -159,7 +159,9 @@ def _compare(
     sequences = [e.name for e in artifact.manifest.outputs if e.sequence]
     try:
         backend = load_backend(comparison.backend)
-        result = backend.run(artifact.folder / comparison.backend, encoded, steps, tuple(words))
+        result = backend.run(
+            artifact.folder / folder_of(comparison.backend), encoded, steps, tuple(words)
+        )
     except CompileError as e:
         comparison.error = e
         return

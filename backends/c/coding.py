@@ -18,8 +18,7 @@ def emit_rate_code(layer: Layer) -> None:
     assert isinstance(op, IntRateCode), "dispatched by type"
     (x,), y, w = layer.plan.operands(layer.node), layer.output(), layer.code
     step = layer.id("step")
-    layer.data(f"static uint32_t {step};")
-    layer.bytes += 4
+    layer.counter(step)
     with w.block(f"static void {layer.tick}(void)"):
         w(f"{step} = snn_modular_32({step}, 1u, 1u);")
         w(f"const uint32_t key = snn_mix_32(snn_modular_32({step}, {_GOLDEN}, {op.seed}u));")

@@ -37,8 +37,7 @@ def emit_delays(layer: Layer) -> None:
     word = computed(y.bounds, sum_bounds(op, x.bounds))
     wheel, now = layer.id("wheel"), layer.id("now")
     layer.array(wheel, word, slots * out, f"{slots} slots")
-    layer.data(f"static uint32_t {now}; {names.comment('first element of the slot of this step')}")
-    layer.bytes += 4
+    layer.counter(now, "first element of the slot of this step")
     layer.reset(f"memset({wheel}, 0, sizeof {wheel});", f"{now} = 0u;")
     w = layer.code
     payload = "" if x.is_spikes else f", {word} x"

@@ -10,6 +10,7 @@ from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, load
 from snnc.backends.c.pairs import emit_pairs
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.quads import emit_quads
 from snnc.backends.c.words import literal
 from snnc.intops import IntLinear
 from snnc.params import Param
@@ -21,6 +22,9 @@ def emit_linear(layer: Layer) -> None:
     assert isinstance(op, IntLinear), "dispatched by type"
     if pairs := layer.plan.pairs(layer.node):
         emit_pairs(layer, pairs)
+        return
+    if quads := layer.plan.quads(layer.node):
+        emit_quads(layer, quads)
         return
     out, fan_in = op.weight.shape
     (x,), y = layer.plan.operands(layer.node), layer.output()

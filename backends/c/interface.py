@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from snnc.backends.c import names
+from snnc.backends.c.memory import total_memory
 from snnc.backends.c.network import Network
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import SIZES, Bounds, literal
@@ -76,6 +77,7 @@ def input_bounds(node: Node) -> Bounds:
 
 def interface_json(net: Network) -> str:
     """Return ``interface.json``: the same names, unabridged, in the same order."""
+    memory = total_memory(net)
     document = {
         "format": FORMAT,
         "name": net.graph.name,
@@ -110,7 +112,7 @@ def interface_json(net: Network) -> str:
             }
             for x in net.words
         ],
-        "memory": {"static": net.bytes, "constant": net.tables.bytes},
+        "memory": {"static": memory.bss, "constant": memory.rodata},
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
 

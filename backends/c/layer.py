@@ -25,7 +25,7 @@ class Layer:
         reset: Statements that establish the initial state.
         states: Arrays of a population's states, by name.
         also: Further functions of the layer, by the clock at which they run.
-        bytes: Static memory of ``data``.
+        arrays: Type and size of every static variable, by name.
     """
 
     plan: Plan
@@ -36,11 +36,21 @@ class Layer:
     reset: CWriter = field(default_factory=CWriter)
     states: dict[str, Buffer] = field(default_factory=dict)
     also: dict[Clock, str] = field(default_factory=dict)
-    bytes: int = 0
+    arrays: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Static memory that is written."""
+        return sum(SIZES[ctype] * size for ctype, size in self.arrays.values())
 
     def id(self, part: str) -> str:
         """Identifier of a part."""
         return self.plan.id(self.node, part)
+
+    @property
+    def prefix(self) -> str:
+        """How every identifier of the layer begins."""
+        return self.id("x")[:-1]
 
     @property
     def steps(self) -> str:
@@ -55,17 +65,26 @@ class Layer:
     def array(self, name: str, ctype: str, size: int, note: str = "") -> None:
         """Declare a static array."""
         self.data(f"static {ctype} {name}[{size}];{' ' + comment(note) if note else ''}")
-        self.bytes += SIZES[ctype] * size
+        self.arrays[name] = ctype, size
+
+    def counter(self, name: str, note: str = "") -> None:
+        """Declare a static number."""
+        self.data(f"static uint32_t {name};{' ' + comment(note) if note else ''}")
+        self.arrays[name] = "uint32_t", 1
 
     def output(self, out: int = 0) -> Buffer:
         """Declare and return the array of an output, with its spike list if it has one."""
         buffer = self.plan.value(self.node.name, out)
         lo, hi = buffer.bounds
+        if buffer.only_listed:
+            self.data("#ifdef SNN_TRACE")
         self.array(buffer.name, buffer.ctype, buffer.size, f"in [{lo}, {hi}]")
+        if buffer.only_listed:
+            self.data("#endif")
+            del self.arrays[buffer.name]
         if buffer.ids:
             self.array(buffer.ids, index_type(buffer.size), buffer.size, "spikes of the last step")
-            self.data(f"static uint32_t {buffer.ids}_n;")
-            self.bytes += 4
+            self.counter(f"{buffer.ids}_n")
         return buffer
 
     def list_spikes(self, buffer: Buffer) -> None:

@@ -46,7 +46,7 @@ def load_library(folder: Path, compiler: str, flags: tuple[str, ...]) -> Library
         CompileError: E621 without a compiler, E622 if it fails, E405 if files are missing.
     """
     try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h", ".json"))
+        paths = sorted(p for p in folder.rglob("*") if p.suffix in (".c", ".h", ".json"))
         files = {p.name: p.read_bytes() for p in paths}
         interface = json.loads(files["interface.json"])
     except (OSError, KeyError, ValueError) as e:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.calls import Calls
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
+from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.neuron import fill
 from snnc.backends.c.plan import (
     Buffer,
@@ -19,6 +21,7 @@ from snnc.backends.c.plan import (
     outputs,
     phase,
 )
+from snnc.backends.c.quads import instances
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES
 from snnc.backends.c.writer import CWriter
@@ -32,6 +35,7 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
 )
+from snnc.op import Op
 from snnc.step_limits import step_limits
 from snnc.types import Clock
 
@@ -42,6 +46,7 @@ STATUS = (
     ("SNN_TOO_LONG", "more than SNN_MAX_STEPS steps; nothing has changed"),
     ("SNN_NULL", "an input pointer is null; nothing has changed"),
     ("SNN_TOO_SHORT", "fewer than SNN_MIN_STEPS steps so far; nothing has changed"),
+    ("SNN_EVENT", "an event is none of the input's elements; nothing has changed"),
 )
 
 
@@ -57,9 +62,10 @@ class Word:
 class Network:
     """Everything that is generated from a graph that ``check`` has accepted."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, machine: Machine = HOST) -> None:
         self.graph = graph
-        self.plan = Plan(graph)
+        self.machine = machine
+        self.plan = Plan(graph, machine)
         self.tables = Tables()
         self.words: list[Word] = []
         self.layers = {n.name: self._layer(n) for n in self.plan.nodes}
@@ -76,6 +82,7 @@ class Network:
         self.late = [n for n in self.finals if is_sequence(self.plan, n)]
         #: Numbers by which a sample may stop early.
         self.criteria = [n for n in self.finals if n.name in CRITERIA and n.type.size == 1]
+        self.calls = Calls(self.plan, self.step_inputs, self.outputs, self.finals)
 
     @property
     def bytes(self) -> int:
@@ -108,6 +115,7 @@ class Network:
         w(f"snn_status snn_begin({self._parameters(self.static_inputs)});")
         w("", "/* One time step. */")
         w(f"snn_status snn_step({self._parameters(self.step_inputs)});")
+        self.calls.declare_events(w)
         if self.sequences:
             w("", "/* Outputs of the last step; a null pointer skips one. */")
             w(f"snn_status snn_sequence({self._results(self.sequences)});")
@@ -118,6 +126,7 @@ class Network:
         for n in self.late:
             w(names.comment(f"{n.name} is a sequence: {self.late_steps(n)} times its size."))
         w(f"snn_status snn_finish({self._results(self.finals)});")
+        self.calls.declare_classify(w)
         for n in self.criteria:
             w(
                 "",
@@ -134,10 +143,15 @@ class Network:
     def source(self) -> str:
         """Return ``snn.c``."""
         w = CWriter()
+        host = self.machine.is_host
         w(names.comment(f"network {self.graph.name}: integers only, static memory, no libc but"))
         w("/* string.h; tables are in weights.c, the interface in snn.h. */")
-        w('#include "snn.h"', "", "#include <string.h>", "")
-        w('#include "snn_lists.h"', '#include "snn_math.h"', '#include "tables.h"', "")
+        w('#include "snn.h"', "", *(["#include <string.h>", ""] if host else []))
+        w('#include "snn_lists.h"', '#include "snn_math.h"')
+        w(*([] if host else ['#include "snn_memory.h"']))
+        quads = instances(self.plan)
+        w(*(['#include "snn_quads.h"'] if quads else []))
+        w('#include "tables.h"', "", *([*quads, ""] if quads else []))
         loops = range(1, self.graph.phases + 1)
         w(*(f"static uint32_t {counter(Clock.of(Clock.STEP, k))};" for k in loops))
         w("static uint8_t snn_running;", "")
@@ -151,6 +165,7 @@ class Network:
         self._begin(w)
         self._step(w)
         self._finish(w)
+        self.calls.define_classify(w)
         for n in self.criteria:
             self._reached(w, n)
         w("", "#ifdef SNN_TRACE")
@@ -166,7 +181,7 @@ class Network:
         for delay in self.plan.delays.values():
             if delay.edge.src == node.name:
                 depth, buffer = delay.edge.delay, delay.buffer
-                layer.bytes += delay.bytes
+                layer.arrays[delay.name] = buffer.ctype, depth * buffer.size
                 with layer.reset.loop("q", depth):
                     slot = replace(buffer, name=f"{delay.name}[q]")
                     fill(layer, slot, delay.edge.init, buffer.shape)
@@ -236,20 +251,25 @@ class Network:
         w("")
 
     def _step(self, w: CWriter) -> None:
-        with w.block(f"snn_status snn_step({self._parameters(self.step_inputs)})"):
-            w("if (snn_running == 0u) { return SNN_ORDER; }")
-            if self.graph.max_steps:
-                w("if (snn_steps >= SNN_MAX_STEPS) { return SNN_TOO_LONG; }")
-            self._judge(w, self.step_inputs)
-            self._run(w, Clock.STEP)
+        with w.block("static void snn_advance(void)"):
+            self._run(w, Clock.STEP, but=IntInput)
             self._shift_all(w, Clock.STEP)
             if self.graph.max_steps:
                 w("snn_steps++;")
             else:
                 special = max(1, self.min_steps)
                 w(f"snn_steps += (snn_steps < {special}u) ? 1u : 0u; /* no more are special */")
-            w("return SNN_OK;")
         w("")
+        ready = ["if (snn_running == 0u) { return SNN_ORDER; }"]
+        if self.graph.max_steps:
+            ready.append("if (snn_steps >= SNN_MAX_STEPS) { return SNN_TOO_LONG; }")
+        with w.block(f"snn_status snn_step({self._parameters(self.step_inputs)})"):
+            w(*ready)
+            self._judge(w, self.step_inputs)
+            w(*(f"{self.layers[n.name].tick}({self.plan.label(n)});" for n in self.step_inputs))
+            w("snn_advance();", "return SNN_OK;")
+        w("")
+        self.calls.define_events(w, ready)
 
     def _shift_all(self, w: CWriter, clock: Clock) -> None:
         """Move the queues of one loop on."""
@@ -325,11 +345,13 @@ class Network:
             outside = self.plan.id(n, "outside")
             w(f"if ({outside}({self.plan.label(n)}) != 0) {{ return SNN_RANGE; }}")
 
-    def _run(self, w: CWriter, clock: Clock) -> None:
+    def _run(self, w: CWriter, clock: Clock, but: type[Op] | None = None) -> None:
         for name, layer in self.layers.items():
             node = self.graph[name]
             if clock in layer.also:
                 w(f"{layer.also[clock]}();")
+            if but is not None and isinstance(node.op, but):
+                continue
             if phase(self.graph, node) is clock and not self.plan.is_alias(node):
                 frame = self.plan.label(node) if isinstance(node.op, IntInput) else ""
                 w(f"{layer.tick}({frame});")

@@ -10,7 +10,7 @@ from snnc.backends.c.kernel import assignments, proven, used_leaves
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var
-from snnc.backends.c.words import Bounds, computed, literal, stored
+from snnc.backends.c.words import Bounds, computed, index_type, literal, stored
 from snnc.intops import IntNeuron
 from snnc.kernel import Const, State
 from snnc.params import Param
@@ -32,7 +32,10 @@ def emit_neuron(layer: Layer) -> None:
     consts = [(i, c) for i, c in enumerate(kernel.consts) if c.name in used]
     shapes = [b.shape for _, b in leaves] + [c.shape for _, c in consts]
     w = layer.code
+    # without vectors, a spike is listed where it is found
+    listed = [b for b in outputs if b.ids and not layer.plan.machine.is_host]
     with w.block(f"static void {layer.tick}(void)"):
+        w(*(f"uint32_t n{k} = 0u;" for k in range(len(listed))))
         with elements(w, shape, shapes) as nested:
             env: dict[str, Var] = {}
             for n, (name, buffer) in enumerate(leaves):
@@ -50,9 +53,18 @@ def emit_neuron(layer: Layer) -> None:
                 if state.next != state.name:
                     w(store(buffer, "i", value.text, value.word))
             for name, buffer in zip(kernel.outputs, outputs, strict=True):
-                w(store(buffer, "i", env[name].text, env[name].word))
+                value_of = store(buffer, "i", env[name].text, env[name].word)
+                guard = buffer.only_listed
+                w(*(("#ifdef SNN_TRACE", value_of, "#endif") if guard else (value_of,)))
+                if buffer in listed:
+                    at = f"n{listed.index(buffer)}"
+                    number = f"({index_type(buffer.size)})i"
+                    w(f"if ({env[name].text} != 0) {{ {buffer.ids}[{at}] = {number}; {at}++; }}")
+        for k, buffer in enumerate(listed):
+            w(f"{buffer.ids}_n = n{k};")
         for buffer in outputs:
-            layer.list_spikes(buffer)
+            if buffer not in listed:
+                layer.list_spikes(buffer)
 
 
 def _state(layer: Layer, i: int, state: State, shape: Shape) -> Buffer:

@@ -34,13 +34,13 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         return
     index = index_type(fan_in)
     add_columns(layer, pairs, op.weight.data, 0, index)
-    ids, count = _list(layer, x)
+    ids, count = spike_list(layer, x)
     scaled = scaling(layer, op)
     add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
     w = layer.code
     with w.block(f"static void {layer.tick}(void)"):
         if x.ids is None:
-            w(f"{count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
+            w(f"const uint32_t {count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
         send_row(layer, pairs, y, y.name, (ids, count))
         finish_sums(layer, pairs, y, scaled)
 
@@ -128,15 +128,13 @@ def add_columns(
     _add(layer, index, spare == 0)
 
 
-def _list(layer: Layer, x: Buffer) -> tuple[str, str]:
+def spike_list(layer: Layer, x: Buffer) -> tuple[str, str]:
     """Spike list and count of the operand; a value out of a queue gets a list of its own."""
     if x.ids:
         return x.ids, f"{x.ids}_n"
     ids = layer.id("ids")
     layer.array(ids, index_type(x.size), x.size, "spikes of the operand")
-    layer.data(f"static uint32_t {ids}_n;")
-    layer.bytes += 4
-    return ids, f"{ids}_n"
+    return ids, "count"
 
 
 def _lister(index: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snnc.backends.c import names
+from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.packing import PairRows, pair_rows
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
@@ -47,7 +48,8 @@ COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
 class Buffer:
     """A static array: C expression, element type, proven interval, shape.
 
-    ``ids`` is the stem of the spike list ``<ids>[]``, ``<ids>_n``, or None if there is none.
+    ``ids`` is the stem of the spike list ``<ids>[]``, ``<ids>_n``, or None if there is none; if
+    the array is ``only_listed``, nobody but the trace reads its elements.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Buffer:
     bounds: Bounds
     shape: tuple[int, ...]
     ids: str | None = None
+    only_listed: bool = False
 
     @property
     def size(self) -> int:
@@ -84,17 +87,13 @@ class Delay:
     edge: Edge
     buffer: Buffer
 
-    @property
-    def bytes(self) -> int:
-        """Memory of the queue."""
-        return self.buffer.bytes * self.edge.delay
-
 
 class Plan:
     """Names and arrays of everything in a graph that ``check`` has accepted."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, machine: Machine = HOST) -> None:
         self.graph = graph
+        self.machine = machine
         self.nodes = list(graph)
         self.index = {node.name: i for i, node in enumerate(self.nodes)}
         self._values: dict[tuple[str, int], Buffer] = {}
@@ -145,7 +144,7 @@ class Plan:
         match node.op:
             case IntNeuron(kernel=kernel):
                 part = f"y{out}_{kernel.outputs[out]}"
-            case IntLinear() if pairs := self.pairs(node):
+            case IntLinear() if pairs := self.pairs(node) or self.quads(node):
                 ctype = pairs.ctype
             case IntLinear() | IntSumPool():
                 # events add up in place, so the array also holds every partial sum
@@ -158,16 +157,40 @@ class Plan:
         # A list is made from bytes; what is collected is read only once.
         can = found.is_spikes and ctype == "uint8_t" and not isinstance(node.op, COLLECTORS)
         if can and (node.name, out) in self._listed:
-            found = replace(found, ids=self.id(node, f"ids{out}"))
+            listed = isinstance(node.op, IntNeuron) and not self.machine.is_host
+            alone = listed and self._only_events_read(node.name, out)
+            found = replace(found, ids=self.id(node, f"ids{out}"), only_listed=alone)
         return found
+
+    def _only_events_read(self, name: str, out: int) -> bool:
+        """Whether all that reads a value takes its spike list."""
+        for e in self.graph.out_edges(name):
+            user = self.graph[e.dst]
+            if e.out != out:
+                continue
+            if self.is_alias(user) and not e.delay and self._only_events_read(e.dst, 0):
+                continue
+            if e.delay or not isinstance(user.op, EVENT_OPS):
+                return False
+        return True
 
     def pairs(self, node: Node) -> PairRows | None:
         """How a linear layer adds pairs of weights, or None if it adds one after the other."""
         op, (x,) = node.op, self.operands(node)
         assert isinstance(op, IntLinear), "called for linear layers only"
-        if x.ctype != "uint8_t":
+        if x.ctype != "uint8_t" or not self.machine.is_host:
             return None
         if x.size == op.weight.shape[1] and not x.is_spikes:
+            return None
+        return pair_rows(op, x.bounds, bounds_of(node))
+
+    def quads(self, node: Node) -> PairRows | None:
+        """How a linear layer adds four weights at once, or None if it adds one after the other."""
+        op, (x,) = node.op, self.operands(node)
+        assert isinstance(op, IntLinear), "called for linear layers only"
+        if self.machine.is_host or not x.is_spikes or x.ctype != "uint8_t":
+            return None
+        if x.size != op.weight.shape[1] or index_type(x.size) != "uint16_t":
             return None
         return pair_rows(op, x.bounds, bounds_of(node))
 

@@ -56,16 +56,25 @@ class Tables:
 
     def definitions(self) -> str:
         """Return ``weights.c``."""
-        parts = ['#include "tables.h"\n']
-        for t in self.entries:
-            # INT64_MIN has no literal; every other value prints as itself.
-            words = list(map(str, t.values.tolist()))
-            if t.ctype in ("int32_t", "int64_t"):
-                words = [_wide(int(w)) for w in words]
-            rows = (", ".join(words[i : i + _PER_LINE]) for i in range(0, len(words), _PER_LINE))
-            body = ",\n    ".join(rows)
-            parts.append(f"const {t.ctype} {t.name}[{t.values.size}] = {{\n    {body}}};\n")
-        return "\n".join(parts)
+        return "\n".join(
+            [
+                '#include "tables.h"\n',
+                *(definition(t.name, t.ctype, t.values) for t in self.entries),
+            ]
+        )
+
+
+def definition(name: str, ctype: str, values: npt.NDArray[Any]) -> str:
+    """Definition of a constant array."""
+    # INT64_MIN has no literal; every other value prints as itself.
+    words = list(map(str, values.reshape(-1).tolist()))
+    if ctype in ("int32_t", "int64_t"):
+        words = [_wide(int(w)) for w in words]
+    if ctype == "uint32_t":
+        words = [f"{w}u" for w in words]
+    rows = (", ".join(words[i : i + _PER_LINE]) for i in range(0, len(words), _PER_LINE))
+    body = ",\n    ".join(rows)
+    return f"const {ctype} {name}[{values.size}] = {{\n    {body}}};\n"
 
 
 def _wide(value: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import click
 import msgspec
 
-from snnc.artifact import Artifact
+from snnc.artifact import Artifact, read_regular
+from snnc.backends import folder_of
 from snnc.commands.options import common, pass_console, sizes
 from snnc.commands.tables import Row, Rows, layer_rows
 from snnc.console import Console, visible
@@ -55,11 +57,21 @@ def _artifact(console: Console, folder: Path) -> None:
         console.say(f"  input    {_input(i)}")
     for o in m.outputs:
         console.say(f"  output   {_output(o)}")
+    for name in m.targets:
+        if name == "c" or name.startswith("c:"):
+            console.say(f"  memory   {name}: {_memory(artifact, name)}")
     console.say()
     console.table(*layer_rows(m.layers))
     console.say()
     console.table(*_ranges(m.layers))
     console.result = {"artifact": str(folder), "manifest": msgspec.to_builtins(m)}
+
+
+def _memory(artifact: Artifact, target: str) -> str:
+    """Constant tables and static variables of a C target, as its interface.json says."""
+    text = read_regular(artifact.folder, f"{folder_of(target)}/interface.json")
+    memory = json.loads(text)["memory"]
+    return f"flash {memory['constant']:,} B and the code, RAM {memory['static']:,} B and the stack"
 
 
 def _input(entry: InputEntry) -> str:
