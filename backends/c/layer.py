@@ -23,6 +23,7 @@ class Layer:
         data: Declarations of static arrays.
         code: Functions ``event`` and ``tick``.
         reset: Statements that establish the initial state.
+        trace: Statements that bring copies of words for verification up to date.
         states: Arrays of a population's states, by name.
         also: Further functions of the layer, by the clock at which they run.
         arrays: Type and size of every static variable, by name.
@@ -34,6 +35,7 @@ class Layer:
     data: CWriter = field(default_factory=CWriter)
     code: CWriter = field(default_factory=CWriter)
     reset: CWriter = field(default_factory=CWriter)
+    trace: CWriter = field(default_factory=CWriter)
     states: dict[str, Buffer] = field(default_factory=dict)
     also: dict[Clock, str] = field(default_factory=dict)
     arrays: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -89,10 +91,15 @@ class Layer:
 
     def list_spikes(self, buffer: Buffer) -> None:
         """Bring the spike list of ``buffer`` up to date."""
-        if buffer.ids:
-            bits = 16 if index_type(buffer.size) == "uint16_t" else 32
-            call = f"snn_list_{bits}({buffer.name}, {buffer.size}u, {buffer.ids})"
-            self.code(f"{buffer.ids}_n = {call};")
+        self.code(*self.listing(buffer))
+
+    def listing(self, buffer: Buffer) -> list[str]:
+        """The statement that brings the spike list of ``buffer`` up to date, if it has one."""
+        if not buffer.ids:
+            return []
+        bits = 16 if index_type(buffer.size) == "uint16_t" else 32
+        call = f"snn_list_{bits}({buffer.name}, {buffer.size}u, {buffer.ids})"
+        return [f"{buffer.ids}_n = {call};"]
 
     def header(self) -> list[str]:
         """Comment lines that say what the layer is."""

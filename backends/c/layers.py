@@ -63,8 +63,15 @@ def emit_input(layer: Layer) -> None:
         tests.append(f"(v < {literal(op.lo, word)})")
     if op.hi < limits[1]:
         tests.append(f"(v > {literal(op.hi, word)})")
+    # of numbers from 0 to 2**n - 1, none has one of the other bits
+    bits = limits[1] - op.hi if op.lo == 0 and y.ctype[0] == "u" and op.hi & (op.hi + 1) == 0 else 0
     with w.block(f"static int {layer.id('outside')}(const {y.ctype} *x)"):
-        if tests:
+        if bits:
+            w(f"{y.ctype} outside = 0u;")
+            with w.loop("i", y.size):
+                w(f"outside = ({y.ctype})(outside | x[i]);")
+            w(f"return (outside & {bits}u) != 0u;")
+        elif tests:
             w("int outside = 0;")
             with w.loop("i", y.size):
                 w(f"const {word} v = {load(Buffer('x', y.ctype, y.bounds, y.shape), 'i', word)};")

@@ -135,6 +135,7 @@ class Network:
             w(f"int snn_reached_{n.name}(int64_t threshold);")
         w("", "#ifdef SNN_TRACE", "/* Arrays of the words of info.c, for verification. */")
         w("extern const void *const snn_word_data[];")
+        w("/* Called before they are read. */", "void snn_trace_words(void);")
         w("/* Called after every step of the loops behind the first, which run in snn_finish. */")
         w("extern void (*snn_trace_step)(uint32_t loop, uint32_t step);")
         w("#endif", "", "#endif")
@@ -170,7 +171,11 @@ class Network:
             self._reached(w, n)
         w("", "#ifdef SNN_TRACE")
         rows = ",\n    ".join(word.buffer.name for word in self.words) or "NULL"
-        w(f"const void *const snn_word_data[] = {{\n    {rows}}};", "#endif")
+        w(f"const void *const snn_word_data[] = {{\n    {rows}}};")
+        with w.block("void snn_trace_words(void)"):
+            for layer in self.layers.values():
+                w(*layer.trace.text.splitlines())
+        w("#endif")
         return w.text
 
     def _layer(self, node: Node) -> Layer:

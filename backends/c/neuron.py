@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from snnc.backends.c import names
 from snnc.backends.c.broadcast import Shape, element, elements
 from snnc.backends.c.kernel import assignments, proven, used_leaves
+from snnc.backends.c.lane_neuron import emit_lanes, lanes_of
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var
+from snnc.backends.c.tails import with_tails
 from snnc.backends.c.words import Bounds, computed, index_type, literal, stored
+from snnc.backends.c.writer import CWriter
 from snnc.intops import IntNeuron
-from snnc.kernel import Const, State
+from snnc.kernel import Const, Kernel, State
 from snnc.params import Param
 
 
 def emit_neuron(layer: Layer) -> None:
-    """Write states, constants and ``tick`` of a population."""
+    """Write states, constants and ``tick`` of a population, for vectors (``lanes``) and without."""
     op = layer.node.op
     assert isinstance(op, IntNeuron), "dispatched by type"
-    kernel, shape = op.kernel, op.shape
-    used = used_leaves(kernel)
-    states = [_state(layer, i, s, shape) for i, s in enumerate(kernel.states)]
+    kernel, shape = with_tails(layer.plan, layer.node), op.shape
+    operands = layer.plan.operands(layer.node)
     outputs = [layer.output(i) for i in range(len(kernel.outputs))]
+    lanes = None
+    uniform = all(np.unique(s.init.data).size == 1 for s in kernel.states)
+    if uniform and layer.plan.machine.is_host:
+        lanes = lanes_of(layer, kernel, shape, operands, outputs)
+    parts = _scalar(layer, kernel, operands, outputs)
+    both = [(layer.data, parts[0]), (layer.reset, parts[1]), (layer.code, parts[2])]
+    if lanes is None:
+        for w, lines in both:
+            w(*lines)
+        return
+    states = list(layer.states.values())
+    for (w, lines), vector in zip(both, emit_lanes(layer, lanes, states, outputs), strict=True):
+        if lines or vector:
+            w("#if SNN_LANES", *vector, "#else", *lines, "#endif")
+
+
+def _scalar(
+    layer: Layer, kernel: Kernel, operands: list[Buffer], outputs: list[Buffer]
+) -> tuple[list[str], list[str], list[str]]:
+    """Declarations, lines of ``reset`` and the function ``tick``, in words of 32 and 64 bits."""
+    part = replace(layer, data=CWriter(), code=CWriter(), reset=CWriter())
+    shape, used = outputs[0].shape, used_leaves(kernel)
+    states = [_state(part, i, s, shape) for i, s in enumerate(kernel.states)]
     leaves: list[tuple[str, Buffer]] = [
-        *zip(kernel.inputs, layer.plan.operands(layer.node), strict=True),
+        *zip(kernel.inputs, operands, strict=True),
         *zip((s.name for s in kernel.states), states, strict=True),
     ]
     leaves = [(name, buffer) for name, buffer in leaves if name in used]
     consts = [(i, c) for i, c in enumerate(kernel.consts) if c.name in used]
     shapes = [b.shape for _, b in leaves] + [c.shape for _, c in consts]
-    w = layer.code
+    w = part.code
     # without vectors, a spike is listed where it is found
     listed = [b for b in outputs if b.ids and not layer.plan.machine.is_host]
     with w.block(f"static void {layer.tick}(void)"):
@@ -45,8 +72,8 @@ def emit_neuron(layer: Layer) -> None:
                 w(f"const {word} {local} = {load(buffer, index, word)};")
                 env[name] = Var(local, word, buffer.bounds)
             for i, const in consts:
-                env[const.name] = _const(layer, i, const, shape, nested)
-            env |= {t.name: _table(layer, i, t) for i, t in enumerate(kernel.tables)}
+                env[const.name] = _const(part, i, const, shape, nested)
+            env |= {t.name: _table(part, i, t) for i, t in enumerate(kernel.tables)}
             w(*assignments(kernel, env))
             for state, buffer in zip(kernel.states, states, strict=True):
                 value = env[state.next]
@@ -64,7 +91,8 @@ def emit_neuron(layer: Layer) -> None:
             w(f"{buffer.ids}_n = n{k};")
         for buffer in outputs:
             if buffer not in listed:
-                layer.list_spikes(buffer)
+                part.list_spikes(buffer)
+    return part.data.text.splitlines(), part.reset.text.splitlines(), w.text.splitlines()
 
 
 def _state(layer: Layer, i: int, state: State, shape: Shape) -> Buffer:

@@ -205,7 +205,12 @@ def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) ->
 
 
 def scaling(layer: Layer, op: IntLinear | IntConv) -> str:
-    """``({} << shift) + bias`` as a format, without a shift of negative numbers."""
+    """``({} << shift) + bias`` as a format, without a shift of negative numbers.
+
+    Neurons that read raw sums do that themselves.
+    """
+    if layer.plan.raw_sums(layer.node):
+        return "{}"
     text = "{}" if op.shift == 0 else f"{{}} * {literal(1 << op.shift, 'int32_t')}"
     if op.bias is None or not op.bias.data.any():
         return text

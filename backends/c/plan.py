@@ -13,7 +13,7 @@ from functools import cached_property
 from snnc.backends.c import names
 from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.packing import PairRows, pair_rows
-from snnc.backends.c.sums import sum_bounds
+from snnc.backends.c.sums import raw_bounds, sum_bounds
 from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
@@ -146,6 +146,8 @@ class Plan:
                 part = f"y{out}_{kernel.outputs[out]}"
             case IntLinear() if pairs := self.pairs(node) or self.quads(node):
                 ctype = pairs.ctype
+                if raw := self.raw_sums(node):
+                    bounds, ctype = raw, "int16_t"
             case IntLinear() | IntSumPool():
                 # events add up in place, so the array also holds every partial sum
                 (source,) = self.operands(node)
@@ -193,6 +195,24 @@ class Plan:
         if x.size != op.weight.shape[1] or index_type(x.size) != "uint16_t":
             return None
         return pair_rows(op, x.bounds, bounds_of(node))
+
+    def raw_sums(self, node: Node) -> Bounds | None:
+        """Interval of the sums of a linear layer that leaves its shift and bias to its readers.
+
+        They are neurons, and all sums have 16 bits; None for other layers.
+        """
+        op = node.op
+        if not isinstance(op, IntLinear) or not (op.shift or op.bias):
+            return None
+        pairs, edges = self.pairs(node), self.graph.out_edges(node.name)
+        if pairs is None or pairs.most or not edges:
+            return None
+        for e in edges:
+            reader = self.graph[e.dst]
+            same = reader.type.clock is node.type.clock and not e.delay
+            if not (same and isinstance(reader.op, IntNeuron)):
+                return None
+        return raw_bounds(op, self.operands(node)[0].bounds)
 
     @cached_property
     def delays(self) -> dict[tuple[object, ...], Delay]:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from snnc.backends.c.words import SIZES, stored
 
 _PER_LINE = 16
+#: Only a layer's own tables are defined again.
+_RECENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,15 @@ class Tables:
     ) -> Table:
         """Define a table in row-major order, at its smallest type unless ``ctype`` names one.
 
-        ``origin`` is a comment, already escaped.
+        ``origin`` is a comment, already escaped.  Defining a table again gives the first one.
         """
         flat = np.ascontiguousarray(values, np.int64).reshape(-1)
         ctype = ctype or stored((int(flat.min()), int(flat.max())))
+        for known in self.entries[-_RECENT:]:
+            if known.name == name:
+                assert known.ctype == ctype, "equal values"
+                assert np.array_equal(known.values, flat), "equal values"
+                return known
         table = Table(name, ctype, flat, origin)
         self.entries.append(table)
         return table

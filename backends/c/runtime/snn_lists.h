@@ -3,9 +3,17 @@
 #define SNN_LISTS_H
 
 #include <stdint.h>
+#include <string.h>
+
+#include "snn_math.h"
 
 /* Places of the ones of a byte, lowest first, then zeros. */
-static const uint8_t snn_places[256][8] = {
+#if SNN_LANES
+typedef uint16_t snn_place;
+#else
+typedef uint8_t snn_place;
+#endif
+static const snn_place snn_places[256][8] = {
     {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}, {1, 0, 0, 0, 0, 0, 0, 0}, {0, 1, 0, 0, 0, 0, 0, 0},
     {2, 0, 0, 0, 0, 0, 0, 0}, {0, 2, 0, 0, 0, 0, 0, 0}, {1, 2, 0, 0, 0, 0, 0, 0}, {0, 1, 2, 0, 0, 0, 0, 0},
     {3, 0, 0, 0, 0, 0, 0, 0}, {0, 3, 0, 0, 0, 0, 0, 0}, {1, 3, 0, 0, 0, 0, 0, 0}, {0, 1, 3, 0, 0, 0, 0, 0},
@@ -95,10 +103,46 @@ static inline uint32_t snn_pack(uint64_t eight) {
     return (uint32_t)((eight | (eight >> 28)) & 255u);
 }
 
+/* Writes the numbers i + place of the ones in a byte, and others behind them; returns how many. */
+#define SNN_PUT(put, number)                                                                 \
+    static inline uint32_t put(number *restrict ids, uint32_t i, uint32_t set) {             \
+        const snn_place *restrict at = snn_places[set];                                      \
+        const uint32_t ones = snn_counts[set];                                               \
+        ids[0] = (number)(i + at[0]);                                                        \
+        ids[1] = (number)(i + at[1]);                                                        \
+        ids[2] = (number)(i + at[2]);                                                        \
+        ids[3] = (number)(i + at[3]);                                                        \
+        for (uint32_t k = 4u; k < ones; k++) {                                               \
+            ids[k] = (number)(i + at[k]);                                                    \
+        }                                                                                    \
+        return ones;                                                                         \
+    }
+
+#if SNN_LANES
+/* Four at once: no sum of 16 bits carries into the next. */
+static inline uint32_t snn_put_16(uint16_t *restrict ids, uint32_t i, uint32_t set) {
+    const uint64_t all = (uint64_t)i * UINT64_C(0x0001000100010001);
+    const uint32_t ones = snn_counts[set];
+    uint64_t four;
+    memcpy(&four, snn_places[set], 8u);
+    four += all;
+    memcpy(ids, &four, 8u);
+    if (ones > 4u) {
+        memcpy(&four, &snn_places[set][4], 8u);
+        four += all;
+        memcpy(ids + 4, &four, 8u);
+    }
+    return ones;
+}
+#else
+SNN_PUT(snn_put_16, uint16_t)
+#endif
+SNN_PUT(snn_put_32, uint32_t)
+
 /* Numbers of the ones in x[0..n-1], ascending; returns how many. Eight silent neurons cost one
  * comparison, others a look into the table, and four numbers are written without asking. ids has
  * room for n: no number is written beyond the neurons read so far. */
-#define SNN_LIST(list, number)                                                               \
+#define SNN_LIST(list, number, put)                                                          \
     static inline uint32_t list(const uint8_t *restrict x, uint32_t n,                       \
                                 number *restrict ids) {                                      \
         uint32_t count = 0u;                                                                 \
@@ -106,17 +150,7 @@ static inline uint32_t snn_pack(uint64_t eight) {
         for (; n - i >= 8u; i += 8u) {                                                       \
             const uint64_t eight = snn_eight(x + i);                                         \
             if (eight != 0u) {                                                               \
-                const uint32_t set = snn_pack(eight);                                        \
-                const uint8_t *restrict at = snn_places[set];                                \
-                const uint32_t ones = snn_counts[set];                                       \
-                ids[count] = (number)(i + at[0]);                                            \
-                ids[count + 1u] = (number)(i + at[1]);                                       \
-                ids[count + 2u] = (number)(i + at[2]);                                       \
-                ids[count + 3u] = (number)(i + at[3]);                                       \
-                for (uint32_t k = 4u; k < ones; k++) {                                       \
-                    ids[count + k] = (number)(i + at[k]);                                    \
-                }                                                                            \
-                count += ones;                                                               \
+                count += put(ids + count, i, snn_pack(eight));                               \
             }                                                                                \
         }                                                                                    \
         for (; i < n; i++) {                                                                 \
@@ -130,7 +164,7 @@ static inline uint32_t snn_pack(uint64_t eight) {
 
 /* The same for counts x[] below 2**bits, whose numbers come as often as the count says; every
  * number is moved by first, and ids has room for four more. Returns where the list ends. */
-#define SNN_REPEAT(list, number)                                                             \
+#define SNN_REPEAT(list, number, put)                                                        \
     static inline number *list(const uint8_t *restrict x, uint32_t n, uint32_t bits,         \
                                uint32_t first, number *restrict ids) {                       \
         for (uint32_t i = 0u; i < n; i += 8u) {                                              \
@@ -145,26 +179,17 @@ static inline uint32_t snn_pack(uint64_t eight) {
             const uint32_t from = first + i;                                                 \
             for (uint32_t bit = 0u; bit < bits && eight != 0u; bit++) {                      \
                 const uint32_t set = snn_pack((eight >> bit) & UINT64_C(0x0101010101010101)); \
-                const uint8_t *restrict at = snn_places[set];                                \
-                const uint32_t ones = snn_counts[set];                                       \
                 for (uint32_t again = 0u; again < (1u << bit); again++) {                    \
-                    ids[0] = (number)(from + at[0]);                                         \
-                    ids[1] = (number)(from + at[1]);                                         \
-                    ids[2] = (number)(from + at[2]);                                         \
-                    ids[3] = (number)(from + at[3]);                                         \
-                    for (uint32_t k = 4u; k < ones; k++) {                                   \
-                        ids[k] = (number)(from + at[k]);                                     \
-                    }                                                                        \
-                    ids += ones;                                                             \
+                    ids += put(ids, from, set);                                              \
                 }                                                                            \
             }                                                                                \
         }                                                                                    \
         return ids;                                                                          \
     }
 
-SNN_LIST(snn_list_16, uint16_t)
-SNN_LIST(snn_list_32, uint32_t)
-SNN_REPEAT(snn_repeat_16, uint16_t)
-SNN_REPEAT(snn_repeat_32, uint32_t)
+SNN_LIST(snn_list_16, uint16_t, snn_put_16)
+SNN_LIST(snn_list_32, uint32_t, snn_put_32)
+SNN_REPEAT(snn_repeat_16, uint16_t, snn_put_16)
+SNN_REPEAT(snn_repeat_32, uint32_t, snn_put_32)
 
 #endif

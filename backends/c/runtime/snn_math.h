@@ -26,6 +26,16 @@ static inline uint32_t snn_product(uint32_t x, uint32_t factor, uint32_t more, i
 #endif
 }
 
+/* Whether neurons are computed in words of 16 bits, two for a wide value: many at a time in vectors,
+ * but slower one by one. The results are the same. */
+#if !defined(SNN_LANES)
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__wasm_simd128__)
+#define SNN_LANES 1
+#else
+#define SNN_LANES 0
+#endif
+#endif
+
 /* x / 2**shift, toward minus infinity; ~x is non-negative for negative x. */
 static inline int32_t snn_floor_32(int32_t x, int shift) {
     return (x < 0) ? ~(~x >> shift) : (x >> shift);

@@ -88,6 +88,9 @@ static int64_t *const *wanted; /* of the sample that runs: the words of every st
 
 /* Keep the words of a step of one loop. */
 static void keep_words(uint32_t loop, uint32_t step) {
+    if (wanted != NULL) {
+        snn_trace_words();
+    }
     for (size_t k = 0u; wanted != NULL && k < snn_word_count; k++) {
         const snn_port *port = &snn_words[k];
         if (wanted[k] != NULL && port->loop == loop) {

@@ -1,0 +1,130 @@
+"""A population in words of 16 bits (``lanes``): its arrays and its ``tick``."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from snnc.backends.c import names
+from snnc.backends.c.broadcast import Shape, element
+from snnc.backends.c.kernel import proven, used_leaves
+from snnc.backends.c.lanes import Lanes, NoLanesError, constant
+from snnc.backends.c.layer import Layer
+from snnc.backends.c.plan import Buffer
+from snnc.backends.c.words import fits
+from snnc.backends.c.writer import CWriter
+from snnc.kernel import Kernel
+from snnc.params import Param
+
+#: Neurons in a vector: gcc -O2 leaves loops over other numbers of them alone.
+VECTOR = 16
+
+
+def lanes_of(
+    layer: Layer, kernel: Kernel, shape: Shape, operands: list[Buffer], outputs: list[Buffer]
+) -> Lanes | None:
+    """The kernel in words of 16 bits; None if it has no such form or too few neurons."""
+    size, used = prod(shape), used_leaves(kernel)
+    if size % VECTOR or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
+        return None
+    lanes = Lanes(kernel, {})
+    try:
+        for name, buffer in zip(kernel.inputs, operands, strict=True):
+            if name in used:
+                at = _place(buffer.shape, shape)
+                lanes.load(name, buffer.ctype, f"{buffer.name}[{at}]", buffer.bounds)
+        for i, state in enumerate(kernel.states):
+            if not fits(proven(state), "int32_t"):
+                return None
+            if state.name in used:
+                low, high = words_of(layer, i, state.name)
+                wide = not fits(proven(state), "int16_t")
+                lanes.load_words(
+                    state.name, f"{low}[i]", f"{high}[i]" if wide else "", proven(state)
+                )
+        for i, const in enumerate(kernel.consts):
+            if const.name not in used:
+                continue
+            data = const.values.data
+            lo, hi = int(data.min()), int(data.max())
+            if lo == hi:
+                if fits((lo, hi), "int32_t"):
+                    lanes.env[const.name] = constant(lo)
+                continue
+            if const.index is not None:
+                return None
+            origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
+            table = layer.tables.add(layer.id(f"c{i}_{const.name}"), data, origin)
+            text = f"{table.name}[{_place(const.shape, shape)}]"
+            lanes.load(const.name, table.ctype, text, (lo, hi))
+            lanes.factors[const.name] = text
+        lanes.translate()
+    except NoLanesError:
+        return None
+    if any(kernel.outputs[k] not in lanes.env for k in range(len(outputs))):
+        return None
+    return lanes
+
+
+def _place(shape: Shape, target: Shape) -> str:
+    if prod(shape) not in (1, prod(target)):
+        raise NoLanesError
+    return element(shape, target, nested=False)
+
+
+def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
+    """Arrays of the low and the high words of a state."""
+    stem = f"s{i}_{state}"[:20]
+    return layer.id(f"{stem}_l"), layer.id(f"{stem}_h")
+
+
+def emit_lanes(
+    layer: Layer, lanes: Lanes, states: list[Buffer], outputs: list[Buffer]
+) -> tuple[list[str], list[str], list[str]]:
+    """Declarations, lines of ``reset`` and the function ``tick``."""
+    data, reset, code = CWriter(), CWriter(), CWriter()
+    kernel = lanes.kernel
+    stores, copies = [], []
+    for i, (state, buffer) in enumerate(zip(kernel.states, states, strict=True)):
+        low, high = words_of(layer, i, state.name)
+        wide = not fits(proven(state), "int16_t")
+        for array, bits in ((low, 0), (high, 16))[: 1 + wide]:
+            data(f"static uint16_t {array}[{buffer.size}];")
+            _start(reset, array, buffer.size, state.init, bits)
+        text = f"((int32_t)(uint16_t)({low}[i] ^ 32768u) - 32768)"
+        if wide:
+            text = f"((int32_t)(uint16_t)({high}[i] ^ 32768u) - 32768) * 65536 + {low}[i]"
+        copies.append(f"{buffer.name}[i] = ({buffer.ctype})({text});")
+        if state.next != state.name:
+            value = lanes.env[state.next]
+            stores.append(f"{low}[i] = {value.low};")
+            if wide:
+                stores.append(f"{high}[i] = {lanes.high(value)};")
+    with code.block(f"static void {layer.tick}(void)"):
+        for name, buffer in zip(kernel.outputs, outputs, strict=True):
+            stores.append(f"{buffer.name}[i] = (uint8_t){lanes.env[name].low};")
+        with code.loop("i", outputs[0].size):
+            code(*lanes.live(stores), *stores)
+        for buffer in outputs:
+            code(*layer.listing(buffer))
+    if states:
+        declared = (f"static {b.ctype} {b.name}[{b.size}];" for b in states)
+        data("#ifdef SNN_TRACE", *declared, "#endif")
+        layer.trace("#if SNN_LANES")
+        with layer.trace.loop("i", outputs[0].size):
+            layer.trace(*copies)
+        layer.trace("#endif")
+    return data.text.splitlines(), reset.text.splitlines(), code.text.splitlines()
+
+
+def _start(w: CWriter, array: str, size: int, init: Param, bits: int) -> None:
+    """Set one word of a state to its initial value, which is the same for all neurons."""
+    values = np.unique(init.data)
+    assert values.size == 1, "checked by the caller"
+    word = (int(values[0]) >> bits) & 65535
+    if word == 0:
+        w(f"memset({array}, 0, sizeof {array});")
+        return
+    with w.loop("i", size):
+        w(f"{array}[i] = {word}u;")

@@ -1,0 +1,36 @@
+"""What a linear layer leaves to the neurons that read it: ``(sum << shift) + bias``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snnc.backends.c.plan import Plan
+from snnc.graph import Node
+from snnc.intops import IntLinear, IntNeuron
+from snnc.kernel import Const, Kernel, Line
+
+
+def with_tails(plan: Plan, node: Node) -> Kernel:
+    """The kernel of a population, for inputs that are raw sums."""
+    op = node.op
+    assert isinstance(op, IntNeuron), "called for populations only"
+    kernel = op.kernel
+    inputs, consts, body = list(kernel.inputs), list(kernel.consts), []
+    for i, edge in enumerate(plan.graph.in_edges(node.name)):
+        source = plan.graph[edge.src]
+        raw = plan.raw_sums(source)
+        if raw is None:
+            continue
+        linear = source.op
+        assert isinstance(linear, IntLinear), "only they have raw sums"
+        name, value = inputs[i], f"_sum{i}"
+        inputs[i] = value
+        lo, hi = (n << linear.shift for n in raw)
+        shifted = name if linear.bias is None else f"_shifted{i}"
+        body.append(Line(shifted, "shl", (value,), linear.shift, lo=lo, hi=hi))
+        if linear.bias is not None:
+            bias = linear.bias.data
+            lo, hi = lo + int(bias.min()), hi + int(bias.max())
+            consts.append(Const(f"_bias{i}", linear.bias, origin=f"{source.name}: bias"))
+            body.append(Line(name, "add", (shifted, f"_bias{i}"), lo=lo, hi=hi))
+    return replace(kernel, inputs=tuple(inputs), consts=tuple(consts), body=(*body, *kernel.body))
