@@ -65,4 +65,3 @@ def _trailing_zeros(values: Ints) -> int:
     """The largest k for which all values are multiples of 2**k."""
     merged = int(np.bitwise_or.reduce(np.abs(values)))
     return (merged & -merged).bit_length() - 1
-
