@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.backends.numpy.simulator import OPERATORS, Simulator
+from snnc.backends.numpy.execution import OPERATORS
+from snnc.backends.numpy.simulator import Simulator
 from snnc.graph import Graph
 from snnc.interval import Interval
 from snnc.intops import (

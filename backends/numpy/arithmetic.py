@@ -17,7 +17,7 @@ def rsh(x: Array, shift: int, rounding: str) -> Array:
         return x
     half = 1 << (shift - 1)
     if rounding == "half_away":  # of a negative x, the half is rounded down: one less
-        return (x + (x >> 63) + half) >> shift
+        return np.asarray((x + (x >> 63) + half) >> shift)
     if rounding == "trunc":
         return np.where(x >= 0, x >> shift, -((-x) >> shift))
     if rounding == "floor":

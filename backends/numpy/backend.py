@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends.base import Arrays, Artifacts, Backend
-from snnc.backends.numpy.simulator import OPERATORS, Simulator
+from snnc.backends.numpy.execution import OPERATORS
+from snnc.backends.numpy.simulator import Simulator
 from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES
 from snnc.diagnostics import Diagnostic, error, fail
 from snnc.graph import Graph
@@ -21,7 +22,7 @@ _HERE = Path(__file__).parent
 
 #: The files that make the simulator.
 SOURCES = (
-    *("simulator", "program", "arithmetic", "steps", "arrays"),
+    *("simulator", "execution", "schedule", "program", "arithmetic", "steps", "arrays"),
     *("layers", "windows", "tensors", "reductions", "norms", "attention", "coding"),
 )
 #: What the simulator computes; anything else is not an integer program.

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from snnc.backends.numpy.arithmetic import evaluate
-from snnc.backends.numpy.attention import ATTENTION
-from snnc.backends.numpy.layers import LAYERS
-from snnc.backends.numpy.norms import NORMS
-from snnc.backends.numpy.program import Array, Operator, Record
-from snnc.backends.numpy.reductions import REDUCTIONS
-from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES, Loops
-from snnc.backends.numpy.tensors import TENSORS
+from snnc.backends.numpy.execution import Run
+from snnc.backends.numpy.program import Array, Record
+from snnc.backends.numpy.schedule import Group, schedule
+from snnc.backends.numpy.steps import Loops
+
+#: Rows (steps times samples) and elements of all values together that are worked on at a time.
+BLOCK_ROWS, BLOCK_ELEMENTS = 1024, 1 << 23
 
 
 def read_safetensors(path: Path) -> dict[str, Array]:
@@ -62,6 +62,7 @@ class Simulator:
         self.clock = {n["name"]: n["types"][0]["clock"] for n in self.nodes}
         self.types = {n["name"]: n["types"] for n in self.nodes}
         self.loops = Loops.of(document)
+        self._schedules: dict[str, tuple[Group, ...]] = {}
         self.inputs: dict[str, tuple[tuple[int, ...], str, int, int]] = {}
         for n in self.nodes:
             if n["op"] == "IntInput":
@@ -116,12 +117,16 @@ class Simulator:
         run = self.begin(batch, steps, record)
         static = {k: a for k, a in arrays.items() if self.inputs[k][1] == "once"}
         run.phase("once", static)
-        for t in range(steps):
-            run.phase("step", {k: a[:, t] for k, a in arrays.items() if k not in static})
+        given = {k: a for k, a in arrays.items() if k not in static}
+        size = self._block_size(batch)
+        for t in range(0, steps, size):
+            now = range(t, min(t + size, steps))
+            run.block("step", {k: [a[:, i] for i in now] for k, a in given.items()}, len(now))
         run.phase("end", {})
         for loop in range(2, self.loops.count + 1):
-            for _ in range(self.loops.steps(loop, steps)):
-                run.phase(f"step{loop}", {})
+            count = self.loops.steps(loop, steps)
+            for t in range(0, count, size):
+                run.block(f"step{loop}", {}, min(size, count - t))
             run.phase(f"end{loop}", {})
         records = {k: np.stack(v, 1) for k, v in run.records.items() if v}
         return {name: run.values[name, 0] for name in self.outputs}, records
@@ -166,12 +171,12 @@ class Simulator:
                 break
         return found, used
 
-    def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> _Run:
+    def begin(self, batch: int, steps: int, record: Iterable[str] = ()) -> Run:
         """A run in its initial state, to be driven phase by phase as ``run`` does."""
         wanted = set(record)
         if unknown := wanted - set(self.words()):
             raise ValueError(f"no word is named {sorted(unknown)[0]!r}")
-        return _Run(self, batch, steps, wanted)
+        return Run(self, batch, steps, wanted)
 
     def check(self, arrays: dict[str, Array], steps: int | None) -> tuple[int, int]:
         """Number of samples and of steps; TypeError or ValueError if the inputs do not fit."""
@@ -208,6 +213,17 @@ class Simulator:
         values = self.param(const["values"])
         return values if const["index"] is None else values[self.param(const["index"])]
 
+    def schedule(self, clock: str) -> tuple[Group, ...]:
+        """What a phase of this clock evaluates, in order."""
+        if clock not in self._schedules:
+            self._schedules[clock] = schedule(self.nodes, self.clock, clock)
+        return self._schedules[clock]
+
+    def _block_size(self, batch: int) -> int:
+        """Steps at a time: enough rows for a fast matrix product, few enough for the cache."""
+        elements: int = sum(prod(t["shape"]) for types in self.types.values() for t in types)
+        return max(1, min(BLOCK_ROWS // max(batch, 1), BLOCK_ELEMENTS // max(batch * elements, 1)))
+
     def _weights(self, node: Record) -> Array:
         """The weight in the cheapest type in which ``weight @ x`` is exact."""
         w = self.param(node["attributes"]["weight"])
@@ -219,177 +235,3 @@ class Simulator:
         largest = max(abs(t["lo"]), abs(t["hi"]), init)
         bound = max(1, int(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0))) * largest
         return w.astype(np.float32 if bound < 1 << 24 else np.float64) if bound < 1 << 53 else w
-
-
-class _Run:
-    """Values and states of one batch while it runs."""
-
-    def __init__(self, sim: Simulator, batch: int, steps: int, wanted: set[str]) -> None:
-        self.sim, self.batch, self.steps = sim, batch, steps
-        self.values: dict[tuple[str, int], Array] = {}
-        self.state: dict[str, Array] = {}
-        self.records: dict[str, list[Array]] = {name: [] for name in sorted(wanted)}
-        self._stacks: dict[str, list[Array]] = {}
-        self._done: dict[str, int] = {}  # steps of every loop, by its clock
-        self._history: dict[tuple[str, int], list[Array]] = {}
-        self._longest: dict[tuple[str, int], int] = {}
-        for node in sim.nodes:
-            further = int(sim.param(node["attributes"]["delay"]).max()) if _waits(node) else 0
-            for e in node["inputs"]:
-                if e["delay"] + further:
-                    key = (e["src"], e["out"])
-                    self._longest[key] = max(e["delay"] + further, self._longest.get(key, 0))
-        self._consts: dict[str, dict[str, Array]] = {}
-        self._start()
-
-    def phase(self, clock: str, inputs: dict[str, Array]) -> None:
-        """Evaluate the nodes of one clock, in order; ``step`` once per step."""
-        now = self._done.get(clock, 0)
-        for node in self.sim.nodes:
-            name, op = node["name"], node["op"]
-            own = self.sim.clock[name] == clock
-            if op in COLLECTORS or op in SEQUENCES:
-                if clock == self._clock_of_operand(node):
-                    self._collect(node, now)
-                elif own:
-                    self.values[name, 0] = self._collected(node, now)
-            elif own:
-                if op == "IntInput":
-                    self.values[name, 0] = inputs[name].astype(np.int64)
-                elif op == "IntNeuron":
-                    self._neuron(node)
-                else:
-                    operands = [
-                        self._columns(node) if _waits(node) else self._operand(e)
-                        for e in node["inputs"]
-                    ]
-                    if op in AT_STEP:
-                        y = AT_STEP[op](self.sim, node, operands, now)
-                        shape = (self.batch, *node["types"][0]["shape"])
-                        self.values[name, 0] = np.broadcast_to(y, shape)
-                    else:
-                        self.values[name, 0] = OPERATORS[op](self.sim, node, operands)
-        if clock.startswith("step"):
-            self._done[clock] = now + 1
-            for key, longest in self._longest.items():
-                if self.sim.clock[key[0]] == clock:
-                    self._history[key] = [*self._history.get(key, []), self.values[key]][-longest:]
-
-    def latest(self) -> dict[str, Array]:
-        """What the sequences got in the last step, which are then forgotten; for streams."""
-        found = {}
-        nodes = {n["name"]: n for n in self.sim.nodes}
-        for name in self.sim.sequences:
-            stack = self._stacks.get(nodes[name]["inputs"][0]["src"], [])
-            if stack:
-                found[name] = stack[-1]
-        self._stacks.clear()
-        return found
-
-    def _start(self) -> None:
-        for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
-            name, kernel = node["name"], node["attributes"]["kernel"]
-            shape = (self.batch, *node["attributes"]["shape"])
-            self._consts[name] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
-            self._consts[name] |= {c["name"]: self.sim.const(c) for c in kernel["tables"]}
-            for s in kernel["states"]:
-                init = self.sim.param(s["init"])
-                self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
-
-    def _operand(self, edge: Record) -> Array:
-        key = (edge["src"], edge["out"])
-        if not edge["delay"]:
-            return self.values[key]
-        past = self._history.get(key, [])
-        if len(past) >= edge["delay"]:
-            return np.asarray(past[-edge["delay"]])
-        shape = self.sim.types[edge["src"]][edge["out"]]["shape"]
-        init = 0 if edge["init"] is None else self.sim.param(edge["init"])
-        return np.broadcast_to(np.asarray(init, np.int64), (self.batch, *shape))
-
-    def _columns(self, node: Record) -> Array:
-        """The operand of a layer with delays: what each of its columns reads, some steps ago."""
-        (edge,), a = node["inputs"], node["attributes"]
-        index, delay = self.sim.param(a["index"]), self.sim.param(a["delay"])
-        columns = np.zeros((self.batch, len(index)), np.int64)
-        for lag in np.unique(delay):
-            x = self._operand({**edge, "delay": edge["delay"] + int(lag)})
-            now = np.flatnonzero(delay == lag)
-            columns[:, now] = x.reshape(self.batch, -1)[:, index[now]]
-        return columns
-
-    def _neuron(self, node: Record) -> None:
-        name, kernel = node["name"], node["attributes"]["kernel"]
-        shape = (self.batch, *node["attributes"]["shape"])
-        env = dict(self._consts[name])
-        for name_in, edge in zip(kernel["inputs"], node["inputs"], strict=True):
-            x = self._operand(edge)  # of fewer axes: aligned right, behind the batch
-            env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
-        env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
-        for line in kernel["body"]:
-            env[line["name"]] = evaluate(line, [env[a] for a in line["args"]])
-        noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
-        for i, out in enumerate(kernel["outputs"]):
-            self.values[name, i] = np.broadcast_to(env[out], shape)
-            if out not in noted:
-                self._note(f"{name}.{out}", self.values[name, i])
-                noted.add(out)
-        for s in kernel["states"]:
-            self.state[f"{name}.{s['name']}"] = np.broadcast_to(env[s["next"]], shape)
-        for s in kernel["states"]:
-            self._note(f"{name}.{s['name']}", self.state[f"{name}.{s['name']}"])
-
-    def _note(self, word: str, value: Array) -> None:
-        if word in self.records:
-            self.records[word].append(value)
-
-    def _clock_of_operand(self, node: Record) -> str:
-        found: str = self.sim.clock[node["inputs"][0]["src"]]
-        return found
-
-    def _collect(self, node: Record, now: int) -> None:
-        """Take the value of step ``now``, unless it is warm-up."""
-        name, op = node["name"], node["op"]
-        key = f"{name}.acc"
-        late = now < node["attributes"].get("start", 0)
-        if op == "IntTimeStack" or op in SEQUENCES:
-            if not late:
-                self._stacks.setdefault(name, []).append(self._operand(node["inputs"][0]))
-            return
-        old = self.state.get(key)
-        if late:
-            x = self._zeros(node)
-        elif old is None or op == "IntTimeLast":
-            x = self._operand(node["inputs"][0])
-        elif op == "IntTimeMax":
-            x = np.maximum(old, self._operand(node["inputs"][0]))
-        else:
-            x = old + self._operand(node["inputs"][0])
-        if not late:
-            self.state[key] = x
-        self._note(key, x)
-
-    def _zeros(self, node: Record) -> Array:
-        return np.zeros((self.batch, *node["types"][0]["shape"]), np.int64)
-
-    def _collected(self, node: Record, now: int) -> Array:
-        """The value of a collector after its loop, or of a sequence at step ``now``."""
-        name, op = node["name"], node["op"]
-        stack = self._stacks.get(name, [])
-        if op in SEQUENCES:
-            return SEQUENCES[op](self.sim, node, stack, now)
-        if op == "IntTimeStack":
-            empty = np.zeros((self.batch, 0, *node["types"][0]["shape"]), np.int64)
-            return np.stack(stack, 1) if stack else empty
-        total = self.state.get(f"{name}.acc", self._zeros(node))
-        done = self._done.get(self._clock_of_operand(node), 0)
-        return COLLECTORS[op](node, total, done)
-
-
-def _waits(node: Record) -> bool:
-    """Whether a layer reads its input some steps ago, column by column."""
-    return bool(node["op"] == "IntDelayLinear")
-
-
-#: Operators without state, by name.
-OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **ATTENTION, **TENSORS, **REDUCTIONS}

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.backends.numpy.simulator import OPERATORS, Simulator
+from snnc.backends.numpy.execution import OPERATORS
+from snnc.backends.numpy.simulator import Simulator
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.shifts import Var
 from snnc.backends.c.words import Bounds
-from snnc.backends.numpy import arithmetic, simulator, steps
+from snnc.backends.numpy import arithmetic, execution, steps
 from snnc.graph import Graph
 from snnc.intops import INTOPS, IntNeuron
 from snnc.kernel import INT_FUNCTIONS, Line
@@ -77,11 +77,11 @@ def off_by_one(value: Array) -> Array:
     return wrong
 
 
-@pytest.mark.parametrize("name", sorted(set(simulator.OPERATORS) - {"IntOutput"}))
+@pytest.mark.parametrize("name", sorted(set(execution.OPERATORS) - {"IntOutput"}))
 def test_an_operator_of_the_simulator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds, right = with_operator(name), simulator.OPERATORS[name]
+    seeds, right = with_operator(name), execution.OPERATORS[name]
     assert_equal_before(seeds)
-    monkeypatch.setitem(simulator.OPERATORS, name, lambda *a: off_by_one(right(*a)))
+    monkeypatch.setitem(execution.OPERATORS, name, lambda *a: off_by_one(right(*a)))
     assert_caught(seeds)
 
 
@@ -95,13 +95,13 @@ def test_an_operator_that_knows_the_step(name: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", COLLECTED)
 def test_what_the_simulator_collects(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds, right = with_operator(name), simulator._Run._collected  # noqa: SLF001
+    seeds, right = with_operator(name), execution.Run._collected  # noqa: SLF001
 
     def wrong(self: Any, node: Any, now: int) -> Array:
         value = right(self, node, now)
         return off_by_one(value) if node["op"] == name else value
 
-    monkeypatch.setattr(simulator._Run, "_collected", wrong)  # noqa: SLF001
+    monkeypatch.setattr(execution.Run, "_collected", wrong)
     assert_caught(seeds)
 
 
