@@ -309,8 +309,8 @@ class _Lowering:
             value = own if through and own is not None else self.analysis.values.get(now) or own
             if value is None or isinstance(value, Compare | Logic):
                 continue
-            for leaf in leaves(value):
-                for atom, _ in leaf.coefs:
+            for linear in leaves(value):
+                for atom, _ in linear.coefs:
                     if atom not in seen:
                         seen.add(atom)
                         stack.append(atom)
