@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import networkx as nx
+
 from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Edge, Graph, Node
@@ -76,7 +78,7 @@ class ProveRanges(Pass):
         growing = [
             n.name for n in nodes if isinstance(n.op, intops.IntTimeSum | intops.IntTimeMean)
         ]
-        for node in sorted(nodes, key=_order):
+        for node in _ordered(graph, nodes):
             operands = [_arriving(e, ranges) for e in graph.in_edges(node.name)]
             known = [x for x in operands if x is not None]
             if len(known) != len(operands):
@@ -182,13 +184,22 @@ def _arriving(edge: Edge, ranges: dict[tuple[str, int], Interval]) -> Interval |
     return found.join(start.broadcast(found.lo.shape))
 
 
-def _order(node: Node) -> int:
+def _ordered(graph: Graph, nodes: list[Node]) -> list[Node]:
     """Loop after loop; sums over time and what follows them need the final number of steps.
 
     If a later loop turns out to be bounded for fewer steps than the sums of an earlier one, these
-    are merely wider than they need be.
+    are merely wider than they need be.  Within a loop, a node comes after all that it reads, also
+    a step later, but for those that it feeds itself: of these, it sees what needs no proof.
     """
-    return node.type.clock.order
+    number = {n.name: i for i, n in enumerate(nodes)}
+    flow: nx.DiGraph[str] = nx.DiGraph()
+    flow.add_nodes_from(number)
+    flow.add_edges_from((e.src, e.dst) for e in graph.edges)
+    groups = nx.condensation(flow)
+    first = {g: min(number[x] for x in groups.nodes[g]["members"]) for g in groups}
+    rank = {g: i for i, g in enumerate(nx.lexicographical_topological_sort(groups, first.get))}
+    group = groups.graph["mapping"]
+    return sorted(nodes, key=lambda n: (n.type.clock.order, rank[group[n.name]], number[n.name]))
 
 
 def _keeps_sequences(graph: Graph) -> bool:

@@ -5,13 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from snnc.diagnostics import CompileError
-from snnc.graph import Graph
-from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeSum
+from snnc.diagnostics import CompileError, Loc
+from snnc.graph import Edge, Graph, Value
+from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeLast, IntTimeSum
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.passes import Context, ProveRanges
-from snnc.types import Clock
+from snnc.types import Clock, Int
+from tests.intgraphs import ONE, proven
 
 
 def integer_lif(decay: int, theta: int, soft: bool = True) -> Kernel:
@@ -107,3 +108,21 @@ def test_too_wide_a_sum_is_an_error_not_a_wrap() -> None:
     g.add("out", IntOutput(Param(np.float64(1))), "sum")
     with pytest.raises(CompileError, match="E310"):
         ProveRanges().run(g, Context())
+
+
+def test_what_is_read_a_step_later_is_proven_before_its_reader() -> None:
+    def consts(**values: int) -> tuple[Const, ...]:
+        return tuple(Const(k, Param(np.array(v))) for k, v in values.items())
+
+    inside = (Line("a", "maximum", ("i", "low")), Line("kept", "minimum", ("a", "high")))
+    past = IntNeuron(Kernel(("i",), (), consts(low=-100, high=100), inside, ("kept",)), (2,))
+    share = (Line("more", "add", ("d", "one")), Line("q", "div", ("i", "more")))
+    quotient = IntNeuron(Kernel(("i", "d"), (), consts(one=1), share, ("q",)), (2,))
+    g = Graph("late", 4)
+    g.add("x", IntInput((2,), Clock.STEP, 0, 5, 1.0))
+    g.declare("past", past, past.infer((g["x"].type,)), Loc("past"))
+    g.add("share", quotient, "x", Value("past", delay=1))
+    g.connect(Edge("x", "past"))
+    g.add("last", IntTimeLast(), "share")
+    g.add("y", IntOutput(ONE), "last")
+    assert proven(g)["share"].type.dtype == Int(0, 5)
