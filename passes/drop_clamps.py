@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from snnc.diagnostics import warning
+from snnc.diagnostics import CompileError, Diagnostic, error, warning
 from snnc.graph import Graph, Node
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel, Line, State
@@ -16,6 +16,7 @@ from snnc.passes.absolute_kernel import SATURATION
 from snnc.passes.base import Context, Pass
 from snnc.passes.fixed_functions import LEAST
 from snnc.passes.kernel_writer import live
+from snnc.types import Int
 
 LIMITS = (SATURATION, past_values.LIMIT)
 
@@ -30,23 +31,44 @@ class DropClamps(Pass):
     name: ClassVar[str] = "drop-clamps"
 
     def run(self, graph: Graph, ctx: Context) -> Graph:
+        outside: list[Diagnostic] = []
         for node in graph:
             if isinstance(node.op, IntNeuron):
-                kernel = without_idle_clamps(node.op.kernel)
+                arriving = _arriving(graph, node)
+                kernel = without_idle_clamps(node.op.kernel, arriving)
                 if kernel != node.op.kernel:
                     graph.replace(replace(node, op=replace(node.op, kernel=kernel)))
+                outside += _outside(node, kernel, arriving)
                 _report(node, kernel, ctx)
+        if outside:
+            raise CompileError(outside)
         return graph
 
 
-def without_idle_clamps(kernel: Kernel) -> Kernel:
+Bounds = dict[str, tuple[int | None, int | None]]
+
+
+def _arriving(graph: Graph, node: Node) -> Bounds:
+    """The proven range of every input of a population; late ones also bring what is first."""
+    assert isinstance(node.op, IntNeuron), "asked of populations"
+    found: Bounds = {}
+    for name, edge in zip(node.op.kernel.inputs, graph.in_edges(node.name), strict=True):
+        dtype = graph[edge.src].types[edge.out].dtype
+        assert isinstance(dtype, Int), "proven"
+        if not edge.delay:
+            found[name] = dtype.bounds
+    return found
+
+
+def without_idle_clamps(kernel: Kernel, arriving: Bounds | None = None) -> Kernel:
     """The kernel with every proven ``max(x, c) = x`` and ``min(x, c) = x`` replaced by ``x``.
 
+    ``arriving`` are proven ranges of inputs.
     A choice by a comparison of the lowering's own that always says the same is replaced by what it
     chooses.
     """
     known: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
-    proven = {x.name: (x.lo, x.hi) for x in known}
+    proven = {**(arriving or {}), **{x.name: (x.lo, x.hi) for x in known}}
     limits = {
         c.name: (int(np.min(c.values.data)), int(np.max(c.values.data))) for c in kernel.consts
     }
@@ -71,7 +93,7 @@ def without_idle_clamps(kernel: Kernel) -> Kernel:
 
 def _decided(
     line: Line,
-    proven: dict[str, tuple[int | None, int | None]],
+    proven: Bounds,
     limits: dict[str, tuple[int, int]],
 ) -> bool | None:
     """What a comparison with a constant always says, if the range proves that."""
@@ -94,7 +116,7 @@ def _decided(
 
 def _idle(
     line: Line,
-    proven: dict[str, tuple[int | None, int | None]],
+    proven: Bounds,
     limits: dict[str, tuple[int, int]],
 ) -> str | None:
     """The operand that a clamp, or a word that could wrap, always returns."""
@@ -133,6 +155,23 @@ def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
             value = line.name.removesuffix("_top")
             why = "beyond exp(10) its integers stay at that value"
             _warn(ctx, node, f"the exponential {value}", why)
+
+
+def _outside(node: Node, kernel: Kernel, arriving: Bounds) -> list[Diagnostic]:
+    """E316 for every root or logarithm whose argument may be negative: a NaN in real numbers."""
+    lows = {name: lo for name, (lo, _) in arriving.items()}
+    known: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
+    lows |= {x.name: x.lo for x in known}
+    found = []
+    for line in kernel.body:
+        lo = lows.get(line.args[0]) if line.args else None
+        if line.name.rstrip("0123456789").endswith(LEAST) and lo is not None and lo < 0:
+            value = line.name.rpartition(LEAST)[0]
+            text = f"{value} of {node.name} is a root or logarithm of what may be negative"
+            why = f"its argument is proven to be at least {lo} integer steps, and no more"
+            hint = "clamp the argument in the model, to a small positive number"
+            found.append(error("E316", text, node.loc, why, help=hint))
+    return found
 
 
 def _warn(ctx: Context, node: Node, what: str, why: str) -> None:
