@@ -10,7 +10,7 @@ thing that it has.  Parameters: Davies et al., IEEE Micro 38(1), 2018; lava-nc 0
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,19 @@ import numpy.typing as npt
 from snnc import ops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.exact import ONE, Expr, floats, leaf, nearest, signs
-from snnc.graph import Edge, Graph, Node
+from snnc.graph import Graph, Node
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
 from snnc.passes.loihi_neurons import LoihiNeuron, NotLoihiError, recognise
+from snnc.passes.loihi_units import count, peak_of, scaled, unit_of
+from snnc.passes.loihi_weights import Feed, feeds
 from snnc.passes.lower_exact import NotWholeError, lower_exact
-from snnc.passes.quantize import input_format
+from snnc.passes.merge_delays import MergeDelays
 from snnc.passes.row_scale import quantized, row_scales
-from snnc.types import SPIKE
+from snnc.passes.weight_rows import Weighted, row_shape, rows_first, with_rows
 
 Floats = npt.NDArray[np.float64]
-Weighted = ops.Linear | ops.Conv2d
 
 #: A decay of 4096 forgets everything; voltages saturate at TOP, currents wrap above TOP + 1.
 FULL, TOP = 4096, (1 << 23) - 1
@@ -61,6 +62,7 @@ class FitLoihi(Pass):
             return graph  # such as a network of lava-dl
         if self.bits > 8:
             raise fail("E320", f"--bits is {self.bits}, Loihi's weights have at most 8")
+        graph = MergeDelays().run(graph, ctx)
         problems: list[Diagnostic] = []
         done: set[str] = set()
         for node in list(graph):
@@ -75,10 +77,14 @@ class FitLoihi(Pass):
         if problems:
             raise CompileError(problems)
         for node in list(graph):
-            if isinstance(node.op, ops.Linear | ops.Conv2d) and node.name not in done:
-                unit = _unit(graph, graph.in_edges(node.name)[0].src, self.input_bits)
+            if isinstance(node.op, Weighted) and node.name not in done:
+                try:
+                    unit = unit_of(graph, graph.in_edges(node.name)[0].src, self.input_bits)
+                except NotLoihiError as e:
+                    text = f"Loihi has no layer like {node.name}: {e}"
+                    raise fail("E328", text, node.loc, help=f"nearest: {e.nearest}") from e
                 _readout(graph, node, self.bits, unit)
-        _count(graph, self.input_bits)
+        count(graph, self.input_bits)
         return graph
 
 
@@ -104,74 +110,53 @@ class _Fit:
 
     def fit(self) -> set[str]:
         """Replace the neuron and its weights; returns the names of these."""
-        feeding = self._weights()
-        gains = [self._rows(self.neuron.gains.get(x, leaf(0.0)), w) for x, w in feeding]
-        units = [_unit(self.graph, self._reads(w), self.input_bits) for _, w in feeding]
+        found = feeds(self.graph, self.node)
+        feeding = [self.graph[f.layer] for f in found]
+        gains = [self._rows(self.neuron.gains.get(f.input, leaf(0.0)), f) for f in found]
+        units = [unit_of(self.graph, self._reads(w), self.input_bits) for w in feeding]
         parts = zip(feeding, gains, units, strict=True)
-        rows = [_rows(w.op) * g[:, None] * unit for (_, w), g, unit in parts]
+        rows = [_rows(w.op) * g[:, None] * unit for w, g, unit in parts]
         together = np.concatenate([r.reshape(-1) for r in rows]).reshape(1, -1)
         code = float(row_scales(together, self.bits).floats[0]) / 2  # codes are even
         theta = self.neuron.threshold
         if theta is not None:
             code = max(code, float(floats(theta).max()) / LARGEST_THRESHOLD)
-        peaks = [_peak(self.graph, self._reads(w), self.input_bits) for _, w in feeding]
+        peaks = [peak_of(self.graph, self._reads(w), self.input_bits) for w in feeding]
         worst = sum(np.abs(r).sum(1).max(initial=0) * p for r, p in zip(rows, peaks, strict=True))
         room = self._room(float(worst) / code)
         code *= 2.0 ** max(0, self.least - room)
         unit = leaf(code)  # real value of a weight of 1
         exponent = self._exponent(unit, max(room, self.least))
-        bias = self._bias(feeding, gains)
-        for (_, node), r in zip(feeding, rows, strict=True):
+        bias = self._bias(found, gains)
+        for node, r in zip(feeding, rows, strict=True):
             codes = 2 * quantized(r, np.full(len(r), 2 * code), self.bits)
-            op = node.op
-            assert isinstance(op, ops.Linear | ops.Conv2d), "weights only"
-            weight = Param(codes.reshape(op.weight.shape).astype(np.float32))
-            self.graph.replace(replace(node, op=replace(op, weight=weight, bias=None)))
+            self.graph.replace(replace(node, op=_recoded(node.op, codes, None)))
         kernel = self._written(unit, exponent, bias)
         op = ops.Neuron(kernel, self.shape)
         self.graph.replace(replace(self.graph[self.node.name], op=op))
         if theta is None:  # a readout shows its voltage, in units of the chip
             step = code / 2 ** (6 + exponent)
-            _scaled(self.graph, self.node.name, step)
-        return {node.name for _, node in feeding}
-
-    def _weights(self) -> list[tuple[str, Node]]:
-        """Every layer of weights that feeds the neuron, with the kernel's input."""
-        found = []
-        for name, edge in zip(self.kernel.inputs, self.graph.in_edges(self.node.name), strict=True):
-            source = self.graph[edge.src]
-            parts = [edge]
-            if isinstance(source.op, ops.Sum) and len(self.graph.out_edges(source.name)) == 1:
-                parts = list(self.graph.in_edges(source.name))
-            for part in parts:
-                node = self.graph[part.src]
-                alone = len(self.graph.out_edges(node.name)) == 1
-                if isinstance(node.op, ops.Repeat):  # a static input is weighted once
-                    (part,) = self.graph.in_edges(node.name)
-                    node = self.graph[part.src]
-                    alone = alone and len(self.graph.out_edges(node.name)) == 1
-                if not isinstance(node.op, ops.Linear | ops.Conv2d) or part.delay or not alone:
-                    why = f"its input {part.src} is no layer of weights of its own"
-                    raise NotLoihiError(why, "a linear or convolutional layer in front of it")
-                found.append((name, node))
-        if not found:
-            raise NotLoihiError("nothing feeds it", "a layer of weights in front of it")
-        return found
+            scaled(self.graph, self.node.name, step)
+        return {node.name for node in feeding}
 
     def _reads(self, node: Node) -> str:
         (edge,) = self.graph.in_edges(node.name)
         return edge.src
 
-    def _rows(self, gain: Expr, node: Node) -> Floats:
+    def _rows(self, gain: Expr, feed: Feed) -> Floats:
         """The gain of every row of weights."""
-        rows = len(_rows(node.op))
+        op = self.graph[feed.layer].op
+        rows = len(_rows(op))
         value = floats(gain)
         if value.size == 1:
             return np.full(rows, float(value.reshape(())))
         full = np.broadcast_to(value, self.shape)
-        if isinstance(node.op, ops.Linear) and len(self.shape) == 1:
+        if feed.moved:
+            why = "a gain changes within a layer whose values are rearranged"
+            raise NotLoihiError(why, "one gain for all")
+        if isinstance(op, ops.Linear | ops.DelayLinear) and len(self.shape) == 1:
             return np.asarray(full)
-        flat = full.reshape(rows, -1) if isinstance(node.op, ops.Conv2d) else full[..., :1]
+        flat = full[..., :1] if isinstance(op, ops.Linear) else full.reshape(rows, -1)
         if flat.shape[0] != rows or not (flat == flat[:, :1]).all():
             raise NotLoihiError("a gain changes within a channel", "one gain for each channel")
         return np.asarray(flat[:, 0])
@@ -193,18 +178,21 @@ class _Fit:
             exponent += 1
         return exponent
 
-    def _bias(self, feeding: list[tuple[str, Node]], gains: list[Floats]) -> Expr:
+    def _bias(self, found: list[Feed], gains: list[Floats]) -> Expr:
         """What is added to the voltage at every step."""
         bias = self.neuron.bias
-        for (_, node), gain in zip(feeding, gains, strict=True):
-            op = node.op
-            assert isinstance(op, ops.Linear | ops.Conv2d), "weights only"
+        for feed, gain in zip(found, gains, strict=True):
+            op = self.graph[feed.layer].op
+            assert isinstance(op, Weighted), "weights only"
             if op.bias is None or not op.bias.data.any():
                 continue
             if self.neuron.current is not None:
                 raise NotLoihiError("a bias enters its current", "a layer without bias")
             own = op.bias.data.astype(np.float64) * gain
-            bias = bias + leaf(own.reshape(-1, 1, 1) if isinstance(op, ops.Conv2d) else own)
+            if feed.moved and (own != own[0]).any():
+                why = "a layer with biases is rearranged before it"
+                raise NotLoihiError(why, "a layer without bias, or as the neurons are arranged")
+            bias = bias + leaf(own[:1] if feed.moved else own.reshape(row_shape(op)))
         return bias
 
     def _decay(self, keep: Expr, what: str) -> Floats:
@@ -303,86 +291,26 @@ class _Lines:
 
 
 def _rows(op: ops.Op) -> Floats:
-    assert isinstance(op, ops.Linear | ops.Conv2d), "weights only"
-    return op.weight.data.astype(np.float64).reshape(len(op.weight.data), -1)
+    assert isinstance(op, Weighted), "weights only"
+    return rows_first(op).reshape(len(rows_first(op)), -1)
+
+
+def _recoded(op: ops.Op, codes: npt.NDArray[Any], bias: Param | None) -> ops.Op:
+    """The layer with other weights, (rows, …)."""
+    assert isinstance(op, Weighted), "weights only"
+    weight = codes.reshape(rows_first(op).shape).astype(np.float32)
+    return with_rows(op, weight, bias)  # type: ignore[arg-type]
 
 
 def _readout(graph: Graph, node: Node, bits: int, unit: float) -> None:
     """Weights that feed no neuron: even integers, and their scale behind them."""
     op = node.op
-    assert isinstance(op, ops.Linear | ops.Conv2d), "weights only"
+    assert isinstance(op, Weighted), "weights only"
     rows = _rows(op) * unit
     code = float(row_scales(rows.reshape(1, -1), bits).floats[0]) / 2
     codes = 2 * quantized(rows, np.full(len(rows), 2 * code), bits)
-    weight = Param(codes.reshape(op.weight.shape).astype(np.float32))
     bias = (
         None if op.bias is None else Param(nearest(leaf(op.bias.data) / leaf(code)).astype(float))
     )
-    graph.replace(replace(node, op=replace(op, weight=weight, bias=bias)))
-    _scaled(graph, node.name, code)
-
-
-def _scaled(graph: Graph, name: str, factor: float, fn: str = "mul") -> None:
-    """Multiply, or divide, all that a node passes on by ``factor``."""
-    leaving, loc = list(graph.out_edges(name)), graph[name].loc
-    scale = ops.Constant(Param(np.asarray(factor)))
-    constant = graph.add(graph.fresh(f"{name}.scale"), scale, loc=loc)
-    fresh = graph.fresh(f"{name}.scaled")
-    made = graph.add(fresh, ops.Pointwise(fn), name, constant.name, loc=loc)
-    for edge in leaving:
-        graph.disconnect(edge)
-        graph.connect(Edge(made.name, edge.dst, edge.port, 0, edge.delay, edge.init))
-
-
-def _unit(graph: Graph, name: str, bits: int) -> float:
-    """The real value of one integer step of a value that weights read.
-
-    Inputs are counted in steps of their grid, and means over windows as sums.
-    """
-    node = graph[name]
-    sources = [e.src for e in graph.in_edges(name)]
-    match node.op:
-        case ops.Input():
-            return input_format(node.op, bits)[2]
-        case ops.Neuron() if node.type.dtype == SPIKE:
-            return 1.0
-        case ops.AvgPool2d(kernel):
-            return _unit(graph, sources[0], bits) / (kernel[0] * kernel[1])
-        case ops.Reshape() | ops.Repeat() | ops.MaxPool2d() | ops.SumPool2d():
-            return _unit(graph, sources[0], bits)
-        case ops.Sum():
-            units = {_unit(graph, source, bits) for source in sources}
-            if len(units) == 1:
-                return units.pop()
-    raise NotLoihiError(f"weights read {name}, which are neither spikes nor an input", "spikes")
-
-
-def _peak(graph: Graph, name: str, bits: int) -> float:
-    """The largest magnitude of such a value, in steps."""
-    op = graph[name].op
-    if isinstance(op, ops.Input):
-        lo, hi, _ = input_format(op, bits)
-        return float(max(abs(lo), abs(hi)))
-    if isinstance(op, ops.Neuron):
-        return 1.0
-    below = [_peak(graph, e.src, bits) for e in graph.in_edges(name)]
-    if isinstance(op, ops.AvgPool2d | ops.SumPool2d):
-        return below[0] * op.kernel[0] * op.kernel[1]
-    return sum(below)
-
-
-def _count(graph: Graph, bits: int) -> None:
-    """Let the network compute with those steps; the weights have taken in their values."""
-    for node in list(graph):
-        op = node.op
-        if isinstance(op, ops.AvgPool2d):
-            counted = ops.SumPool2d(op.kernel, op.stride, op.padding)
-            graph.replace(replace(node, op=counted))
-        if not isinstance(op, ops.Input):
-            continue
-        lo, hi, step = input_format(op, bits)
-        graph.replace(replace(node, op=replace(op, lo=lo * step, hi=hi * step, step=step)))
-        whole = float(round(1 / step))
-        if step != 1:
-            exact = whole > 0 and 1 / whole == step
-            _scaled(graph, node.name, whole if exact else step, "mul" if exact else "div")
+    graph.replace(replace(node, op=_recoded(op, codes, bias)))
+    scaled(graph, node.name, code)

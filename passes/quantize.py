@@ -24,7 +24,7 @@ from snnc.passes.constant_values import as_value
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_attention import ATTENTION_RULES
 from snnc.passes.quantize_codes import CODE_RULES
-from snnc.passes.quantize_exact import exact_late, exact_neuron, exact_refused, exact_weights
+from snnc.passes.quantize_exact import exact_neuron, exact_refused, exact_weights
 from snnc.passes.quantize_layers import LAYER_RULES
 from snnc.passes.quantize_network import NETWORK_RULES, is_constant
 from snnc.passes.quantize_norms import NORM_RULES
@@ -209,7 +209,6 @@ RULES: dict[type[ops.Op], Rule] = {
 #: What exact profiles do otherwise.
 EXACT: dict[type[ops.Op], Rule] = {
     **dict.fromkeys(get_args(Weighted), exact_weights),
-    ops.DelayLinear: exact_late,
     ops.Neuron: exact_neuron,
     **dict.fromkeys((*NORM_RULES, *CODE_RULES, ops.Softmax), exact_refused),
 }
@@ -218,7 +217,11 @@ EXACT: dict[type[ops.Op], Rule] = {
 EXACT_TAKES: frozenset[type[ops.Op]] = frozenset(
     (
         *(ops.Input, ops.Constant, ops.Output, ops.Pointwise, ops.Sum, ops.Neuron),
-        *(ops.Linear, ops.Conv2d, ops.SumPool2d, ops.AvgPool2d, ops.MaxPool2d, ops.Reshape),
+        *get_args(Weighted),
+        *(ops.SumPool1d, ops.SumPool2d, ops.SumPool3d),
+        *(ops.AvgPool1d, ops.AvgPool2d, ops.AvgPool3d),
+        *(ops.MaxPool1d, ops.MaxPool2d, ops.MaxPool3d),
+        *(ops.Reshape, ops.Transpose, ops.Slice, ops.Concat, ops.Expand, ops.Take, ops.Upsample),
         *(ops.Repeat, ops.TimeSum, ops.TimeMean, ops.TimeLast, ops.TimeMax, ops.TimeStack),
     )
 )

@@ -57,12 +57,6 @@ def exact_refused(low: Lowered, node: Node, x: list[QValue]) -> None:
     low.problems.append(error("E327", text, node.loc, help=_HINT))
 
 
-def exact_late(low: Lowered, node: Node, x: list[QValue]) -> None:
-    """Refuse delays within a layer: FitLoihi knows nothing of them."""
-    text = f"{node.name} has delays of its own, which this profile does not take"
-    low.problems.append(error("E210", text, node.loc, help="use the default profile"))
-
-
 def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     """Lower the kernel line by line."""
     op = node.op

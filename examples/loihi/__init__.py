@@ -1,0 +1,1 @@
+"""Networks for Loihi, trained on digits, and a Lava program around one of them."""
