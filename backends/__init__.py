@@ -44,7 +44,8 @@ def check_names(names: tuple[str, ...]) -> None:
     """Raise CompileError E002 if a name is not that of a backend, or its machine unknown."""
     if unknown := [name for name in names if name.partition(":")[0] not in BACKENDS]:
         text = f"there is no target {unknown[0]!r}"
-        raise fail("E002", text, help=f"targets are {', '.join(BACKENDS)}: see snnc targets")
+        plain = [name for name in BACKENDS if "-" not in name]
+        raise fail("E002", text, help=f"targets are {', '.join(plain)}: see snnc targets")
     for name in names:
         if ":" in name:
             load_backend(name)
