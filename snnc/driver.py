@@ -109,12 +109,12 @@ class Options:
     def _chosen(self) -> tuple[str, ...]:
         """The targets by the names of their backends."""
         stock = {"lava": "lava-stock"} if self.lava_mode == "stock" else {}
-        lava = {name: name.replace(":", "-") for name in self.targets if name.startswith("lava:")}
-        return tuple((lava | stock).get(name, name) for name in self.targets)
+        chips = {n: n.replace("lava:", "lava-stock:") for n in self.targets if n[:5] == "lava:"}
+        return tuple((chips | stock).get(name, name) for name in self.targets)
 
     @staticmethod
     def _stock(targets: Iterable[str]) -> bool:
-        return any(name.startswith("lava-") for name in targets)
+        return any(name.startswith("lava-stock") for name in targets)
 
     @property
     def stock(self) -> bool:
