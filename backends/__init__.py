@@ -16,6 +16,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "numpy": ("snnc.backends.numpy.backend", "NumpyBackend"),
     "c": ("snnc.backends.c.backend", "CBackend"),
     "lava": ("snnc.backends.lava.backend", "LavaBackend"),
+    "onnx": ("snnc.backends.onnx.backend", "OnnxBackend"),
     "torch": ("snnc.backends.torch.backend", "TorchBackend"),
     "lava-stock": ("snnc.backends.lava.stock.backend", "StockBackend"),
 }
@@ -33,6 +34,7 @@ SUMMARIES: dict[str, str] = {
         )
     },
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
+    "onnx": "integer operators of ONNX, one Scan over time with states as inputs and outputs",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
     "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",
 }
