@@ -26,7 +26,7 @@ from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES
 from snnc.backends.c.writer import CWriter
 from snnc.early_exit import CRITERIA
-from snnc.graph import Graph, Node
+from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntInput,
     IntNeuron,
@@ -159,8 +159,10 @@ class Network:
         w("#ifdef SNN_TRACE", "void (*snn_trace_step)(uint32_t loop, uint32_t step) = NULL;")
         w("#endif", "")
         self._queues(w)
-        for layer in self.layers.values():
-            if body := layer.data.text + layer.code.text:
+        early = {node.name for node in self._early}
+        for name, layer in self.layers.items():
+            data = "" if name in early else layer.data.text
+            if body := data + layer.code.text:
                 w(*layer.header(), *body.splitlines(), "")
         self._reset(w)
         self._begin(w)
@@ -190,7 +192,16 @@ class Network:
                 with layer.reset.loop("q", depth):
                     slot = replace(buffer, name=f"{delay.name}[q]")
                     fill(layer, slot, delay.edge.init, buffer.shape)
+        for out in sorted({e.out for e in self.graph.out_edges(node.name) if self._is_late(e)}):
+            buffer = self.plan.value(node.name, out)
+            layer.reset(f"memset({buffer.name}, 0, sizeof {buffer.name});")
+            if buffer.ids:
+                layer.reset(f"{buffer.ids}_n = 0u;")
         return layer
+
+    def _is_late(self, edge: Edge) -> bool:
+        """Whether the array of a population is read before the neurons run."""
+        return edge.delay > 0 and self.plan.reads_last(edge)
 
     def _queues(self, w: CWriter) -> None:
         """Declare the queues before all layers: in a loop one is read before it is filled."""
@@ -200,6 +211,14 @@ class Network:
             w(f"static {buffer.ctype} {delay.name}[{edge.delay}][{buffer.size}];")
         if self.plan.delays:
             w("")
+        for node in self._early:
+            w(names.comment(f"{node.name}: also read one step later, by layers that run before"))
+            w(*self.layers[node.name].data.text.splitlines(), "")
+
+    @property
+    def _early(self) -> list[Node]:
+        """Populations whose arrays layers before them read."""
+        return [n for n in self.plan.nodes if any(map(self._is_late, self.graph.out_edges(n.name)))]
 
     def _words(self, layer: Layer) -> None:
         """Append the layer's words in the order of ``Simulator.words``."""

@@ -102,7 +102,7 @@ class Plan:
             for node in self.nodes
             if isinstance(node.op, EVENT_OPS)
             for e in graph.in_edges(node.name)
-            if not e.delay and not self._lists_rows(node)
+            if (not e.delay or self.reads_last(e)) and not self._lists_rows(node)
         }
 
     def _lists_rows(self, node: Node) -> bool:
@@ -126,9 +126,27 @@ class Plan:
 
     def operand(self, edge: Edge) -> Buffer:
         """The array at the end of an edge."""
-        if edge.delay:
+        if edge.delay and not self.reads_last(edge):
             return self.delays[self._delay_key(edge)].buffer
         return self.value(edge.src, edge.out)
+
+    def reads_last(self, edge: Edge) -> bool:
+        """Whether a delayed value is still in the array of its population.
+
+        So it is if all that read it one step later run before the neurons do.
+        """
+        source = self.graph[edge.src]
+        if edge.delay != 1 or not isinstance(source.op, IntNeuron) or not self.machine.is_host:
+            return False
+        if bounds_of(source, edge.out)[0] > 0 or source.type.clock.kind is not Clock.STEP:
+            return False
+        edges = [e for e in self.graph.out_edges(source.name) if e.out == edge.out and e.delay == 1]
+        return all(
+            self.index[e.dst] < self.index[source.name]
+            and (e.init is None or not e.init.data.any())
+            and phase(self.graph, self.graph[e.dst]) is source.type.clock
+            for e in edges
+        )
 
     def value(self, name: str, out: int = 0) -> Buffer:
         """The array of a node's output."""
@@ -222,7 +240,7 @@ class Plan:
         for node in self.nodes:
             for e in self.graph.in_edges(node.name):
                 key = self._delay_key(e)
-                if e.delay and key not in found:
+                if e.delay and key not in found and not self.reads_last(e):
                     n = count[e.src] = count.get(e.src, -1) + 1
                     name = self.id(self.graph[e.src], f"d{n}")
                     found[key] = self._delay(name, e)
