@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import helper
 
 from snnc.backends.onnx.arithmetic import rsh
 from snnc.backends.onnx.block import INT32, INT64, V, storage
@@ -122,6 +123,15 @@ def argmax(site: Site) -> V:
     return b.reduce("ReduceMin", found, [axis], False)
 
 
+def top_k(site: Site) -> V:
+    """The ``k`` largest elements along one axis, or their positions; of equal ones, the first."""
+    b, op = site.b, site.op
+    names = [b.fresh("largest"), b.fresh("places")]  # ONNX breaks ties by the lower position
+    inputs = [site.whole().name, b.constant([op.k]).name]
+    b.nodes.append(helper.make_node("TopK", inputs, names, names[0], axis=op.axis + 1))
+    return V(names[op.positions], INT64)
+
+
 #: The operators, by name.
 TENSORS: dict[str, Writer] = {
     "IntRescale": rescale,
@@ -136,6 +146,7 @@ TENSORS: dict[str, Writer] = {
     "IntUpsample": upsample,
     "IntReduce": reduce,
     "IntArgMax": argmax,
+    "IntTopK": top_k,
     "IntRepeat": same,
     "IntHold": same,
     "IntOutput": same,

@@ -43,5 +43,23 @@ class ArgMax(Function):
         return operands[0].argmax(self.axis)  # documented to be the first
 
 
+class TopK(Function):
+    """The ``k`` largest elements along one axis, or their positions; of equal ones, the first."""
+
+    def __init__(self, program: Program, node: Record) -> None:
+        super().__init__(program, node)
+        a = node["attributes"]
+        self.axis, self.k, self.positions = a["axis"] + 1, a["k"], a["positions"]
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        x = operands[0].long()
+        order = torch.sort(-x, dim=self.axis, stable=True).indices.narrow(self.axis, 0, self.k)
+        return (order if self.positions else x.gather(self.axis, order)).to(self.word)
+
+
 #: The operators, by name.
-REDUCTIONS: dict[str, type[Operator]] = {"IntReduce": Reduce, "IntArgMax": ArgMax}
+REDUCTIONS: dict[str, type[Operator]] = {
+    "IntReduce": Reduce,
+    "IntArgMax": ArgMax,
+    "IntTopK": TopK,
+}
