@@ -28,7 +28,14 @@ from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, 
 from snnc.kernel import MIRRORED, Kernel, Line, State
 from snnc.params import Param, compact
 from snnc.passes.fixed_functions import logarithm, sine, square_root, wrapped
-from snnc.passes.fixed_values import Fixed, FixedWriter, NoIntegerFormError, Operand, power
+from snnc.passes.fixed_values import (
+    WHOLE,
+    Fixed,
+    FixedWriter,
+    NoIntegerFormError,
+    Operand,
+    power,
+)
 from snnc.passes.function_tables import interpolated
 from snnc.passes.kernel_units import floor_log2, lost, with_small
 from snnc.passes.kernel_writer import Ints, live
@@ -216,7 +223,7 @@ class _Lowering(FixedWriter):
             if (k == 1).all():
                 return Fixed(self.w.emit(name, "copy", x.name), x.bits, x.flag)
             self._check_factor(c, k)
-            return Fixed(self.w.emit(name, "mul", x.name, self.w.const("a", k)), x.bits)
+            return Fixed(self.w.emit(name, "mul", x.name, self.w.const(WHOLE, k)), x.bits)
         largest = float(np.abs(floats(c)).max())
         p = self.profile.decay_bits
         if 0 < largest < 0.5:  # as many significant bits as a decay has

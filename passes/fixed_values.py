@@ -12,6 +12,9 @@ from snnc.passes.kernel_units import lost
 from snnc.passes.kernel_writer import KernelWriter
 from snnc.profile import Profile
 
+#: How the names of factors begin that are whole numbers in the model, and so are not rounded.
+WHOLE = "whole"
+
 
 class NoIntegerFormError(Exception):
     """A line has no fixed-point form; the message says which and why."""
