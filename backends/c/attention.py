@@ -9,9 +9,10 @@ from snnc.backends.c import names
 from snnc.backends.c.broadcast import element
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.products import emit_chain, emit_product, lists
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.sums import matmul_bounds
-from snnc.backends.c.words import computed
+from snnc.backends.c.words import computed, fits
 from snnc.intops import IntMatmul, IntSoftmax
 
 
@@ -19,16 +20,24 @@ def emit_matmul(layer: Layer) -> None:
     """Row after row of the result; an element of ``a`` that is 0 costs nothing."""
     op = layer.node.op
     assert isinstance(op, IntMatmul), "dispatched by type"
-    (a, b), y = layer.plan.operands(layer.node), layer.output()
+    if layer.plan.chained(layer.node):
+        emit_chain(layer)
+        return
+    a, b = layer.plan.operands(layer.node)
+    sums = matmul_bounds(a.bounds, b.bounds, a.shape[-1])
+    listed = lists(a) and a.shape[:-2] == b.shape[:-2] and fits(sums, "int32_t")
+    if listed and layer.plan.machine.is_host:
+        emit_product(layer)
+        return
+    y = layer.output()
     (rows, inner), columns, lead = a.shape[-2:], b.shape[-1], y.shape[:-2]
-    sums = matmul_bounds(a.bounds, b.bounds, inner)
     word = computed(sums, a.bounds, b.bounds)
     acc, w = layer.id("acc"), layer.code
     layer.array(acc, word, columns, "one row")
     with w.block(f"static void {layer.tick}(void)"):
         with w.loop("i", prod(lead)), w.loop("r", rows):
-            w(f"const size_t left = ({element(a.shape[:-2], lead, False)}) * {rows * inner}u;")
-            w(f"const size_t right = ({element(b.shape[:-2], lead, False)}) * {inner * columns}u;")
+            w(f"const size_t left = ({element(a.shape[:-2], lead)}) * {rows * inner}u;")
+            w(f"const size_t right = ({element(b.shape[:-2], lead)}) * {inner * columns}u;")
             w(f"memset({acc}, 0, sizeof {acc});")
             with w.loop("k", inner):
                 w(f"const {word} x = {load(a, f'left + r * {inner}u + k', word)};")
@@ -93,6 +102,6 @@ def _counts(layer: Layer, y: Buffer, here: str, masks: list[Buffer]) -> str:
     if op.mask is not None:
         origin = names.comment(f"{layer.node.name}: mask")
         table = layer.tables.add(layer.id("mask"), op.mask.data, origin)
-        place = element(op.mask.shape, y.shape, False).replace("i", f"({here})")  # its only name
+        place = element(op.mask.shape, y.shape).replace("i", f"({here})")  # its only name
         tests.append(f"{table.name}[{place}] != 0")
     return " && ".join(tests)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, load
+from snnc.backends.c.layouts import in_order
 from snnc.backends.c.pairs import emit_pairs
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.quads import emit_quads
@@ -29,7 +30,7 @@ def emit_linear(layer: Layer) -> None:
     out, fan_in = op.weight.shape
     (x,), y = layer.plan.operands(layer.node), layer.output()
     origin = names.comment(f"{layer.node.name}: weight, (in, out)")
-    table = layer.tables.add(layer.id("w"), op.weight.data.T, origin)
+    table = layer.tables.add(layer.id("w"), in_order(op.weight.data, x.channels).T, origin)
     w = layer.code
     with w.block(f"static void {layer.id('event')}({parameters(x, y.ctype)})"):
         rows = y.size // out

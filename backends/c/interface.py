@@ -127,13 +127,13 @@ def _ports(w: CWriter, kind: str, ports: list[_Port]) -> None:
             ctype, size = p.buffer.ctype, p.buffer.size
             signed = int(not ctype.startswith("u"))
             numbers = f"{size}u, {SIZES[ctype]}u, {signed}, {int(p.per_step)}"
-            loop = f"{p.loop}u, {p.steps}u, {p.start}u"
+            loop = f"{p.loop}u, {p.steps}u, {p.start}u, {p.buffer.channels}u"
             limits = ", ".join(literal(n, "int64_t") for n in p.bounds)
             head = f"{names.string(p.name)}, {kind}_shape_{i}, {len(p.buffer.shape)}u"
             comma = "," if i < len(ports) - 1 else ""
             w(f"{{{head}, {numbers}, {loop}, {limits}}}{comma}")
         if not ports:
-            w('{"", NULL, 0u, 0u, 0u, 0, 0, 0u, 0u, 0u, 0, 0}')
+            w('{"", NULL, 0u, 0u, 0u, 0, 0, 0u, 0u, 0u, 0u, 0, 0}')
     w("")
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from snnc.backends.c import names
-from snnc.backends.c.broadcast import Shape, element
 from snnc.backends.c.kernel import proven, used_leaves
 from snnc.backends.c.lanes import Lanes, NoLanesError, constant
 from snnc.backends.c.layer import Layer
+from snnc.backends.c.nest import Nest, Shape, nest_of, row_major
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import fits
 from snnc.backends.c.writer import CWriter
@@ -25,15 +23,19 @@ def lanes_of(
     layer: Layer, kernel: Kernel, shape: Shape, operands: list[Buffer], outputs: list[Buffer]
 ) -> Lanes | None:
     """The kernel in words of 16 bits; None if it has no such form or too few neurons."""
-    size, used = prod(shape), used_leaves(kernel)
-    if size % VECTOR or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
+    used = used_leaves(kernel)
+    if not outputs or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
         return None
+    loops = loops_of(kernel, shape, operands, outputs)
+    if loops.inner % VECTOR:
+        return None
+    at = loops.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})
     try:
         for name, buffer in zip(kernel.inputs, operands, strict=True):
             if name in used:
-                at = _place(buffer.shape, shape)
-                lanes.load(name, buffer.ctype, f"{buffer.name}[{at}]", buffer.bounds)
+                place = loops.at(buffer.walk(shape))
+                lanes.load(name, buffer.ctype, f"{buffer.name}[{place}]", buffer.bounds)
         for i, state in enumerate(kernel.states):
             if not fits(proven(state), "int32_t"):
                 return None
@@ -41,7 +43,7 @@ def lanes_of(
                 low, high = words_of(layer, i, state.name)
                 wide = not fits(proven(state), "int16_t")
                 lanes.load_words(
-                    state.name, f"{low}[i]", f"{high}[i]" if wide else "", proven(state)
+                    state.name, f"{low}[{at}]", f"{high}[{at}]" if wide else "", proven(state)
                 )
         for i, const in enumerate(kernel.consts):
             if const.name not in used:
@@ -56,7 +58,7 @@ def lanes_of(
                 return None
             origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
             table = layer.tables.add(layer.id(f"c{i}_{const.name}"), data, origin)
-            text = f"{table.name}[{_place(const.shape, shape)}]"
+            text = f"{table.name}[{loops.at(row_major(const.shape, shape))}]"
             lanes.load(const.name, table.ctype, text, (lo, hi))
             lanes.factors[const.name] = text
         lanes.translate()
@@ -67,10 +69,14 @@ def lanes_of(
     return lanes
 
 
-def _place(shape: Shape, target: Shape) -> str:
-    if prod(shape) not in (1, prod(target)):
-        raise NoLanesError
-    return element(shape, target, nested=False)
+def loops_of(kernel: Kernel, shape: Shape, operands: list[Buffer], outputs: list[Buffer]) -> Nest:
+    """Loops over the population, the states of which lie as its outputs."""
+    used = used_leaves(kernel)
+    walks = [b.walk(shape) for b in outputs]
+    read = zip(kernel.inputs, operands, strict=True)
+    walks += [b.walk(shape) for name, b in read if name in used]
+    walks += [row_major(c.shape, shape) for c in kernel.consts if c.name in used]
+    return nest_of(shape, walks)
 
 
 def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
@@ -80,11 +86,12 @@ def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
 
 
 def emit_lanes(
-    layer: Layer, lanes: Lanes, states: list[Buffer], outputs: list[Buffer]
+    layer: Layer, lanes: Lanes, loops: Nest, states: list[Buffer], outputs: list[Buffer]
 ) -> tuple[list[str], list[str], list[str]]:
     """Declarations, lines of ``reset`` and the function ``tick``."""
     data, reset, code = CWriter(), CWriter(), CWriter()
     kernel = lanes.kernel
+    at = loops.at(outputs[0].walk(outputs[0].shape))
     stores, copies = [], []
     for i, (state, buffer) in enumerate(zip(kernel.states, states, strict=True)):
         low, high = words_of(layer, i, state.name)
@@ -98,13 +105,13 @@ def emit_lanes(
         copies.append(f"{buffer.name}[i] = ({buffer.ctype})({text});")
         if state.next != state.name:
             value = lanes.env[state.next]
-            stores.append(f"{low}[i] = {value.low};")
+            stores.append(f"{low}[{at}] = {value.low};")
             if wide:
-                stores.append(f"{high}[i] = {lanes.high(value)};")
+                stores.append(f"{high}[{at}] = {lanes.high(value)};")
     with code.block(f"static void {layer.tick}(void)"):
         for name, buffer in zip(kernel.outputs, outputs, strict=True):
-            stores.append(f"{buffer.name}[i] = (uint8_t){lanes.env[name].low};")
-        with code.loop("i", outputs[0].size):
+            stores.append(f"{buffer.name}[{at}] = (uint8_t){lanes.env[name].low};")
+        with loops.open(code):
             code(*lanes.live(stores), *stores)
         for buffer in outputs:
             code(*layer.listing(buffer))

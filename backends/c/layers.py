@@ -11,6 +11,7 @@ from snnc.backends.c.events import emit_linear
 from snnc.backends.c.lane_neuron import VECTOR
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import emit_concat, emit_move, emit_pad
+from snnc.backends.c.nest import nest
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.norms import emit_norm
 from snnc.backends.c.plan import Buffer
@@ -96,8 +97,11 @@ def emit_sum(layer: Layer) -> None:
     bounds = [b.bounds for b in operands]
     word = computed(*bounds, prefix_sums(bounds))
     with layer.code.block(f"static void {layer.tick}(void)"):
-        with layer.code.loop("i", y.size):
-            layer.code(store(y, "i", " + ".join(load(b, "i", word) for b in operands), word))
+        walks = [b.walk(y.shape) for b in (y, *operands)]
+        with nest(layer.code, y.shape, walks) as loops:
+            to, *places = (loops.at(place) for place in walks)
+            pairs = zip(operands, places, strict=True)
+            layer.code(store(y, to, " + ".join(load(b, i, word) for b, i in pairs), word))
         layer.list_spikes(y)
 
 

@@ -19,10 +19,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where the elements of an array lie: ``first + sum of index * stride`` over the axes."""
+    """Where the elements of an array lie: sum of index * stride over the axes."""
 
     strides: tuple[int, ...]
-    first: int = 0
 
 
 def row_major(shape: Shape, target: Shape) -> Walk:
@@ -32,63 +31,62 @@ def row_major(shape: Shape, target: Shape) -> Walk:
     return Walk(strides)
 
 
-def walk(shape: Shape, target: Shape, channels: int, border: tuple[Shape, ...]) -> Walk:
-    """The walk of an array whose first axis is innermost if it has so many ``channels``.
-
-    Args:
-        shape: Shape of the array.
-        target: Shape of the loops.
-        channels: Elements of the first axis, or 0 for an array in row-major order.
-        border: Elements before and after every other axis that are no part of the value.
-    """
+def walk(shape: Shape, target: Shape, channels: int = 0) -> Walk:
+    """The walk of an array; with ``channels``, its first axis is innermost."""
     if not channels:
         return row_major(shape, target)
     assert len(shape) == len(target), "such an array does not broadcast"
     assert shape[0] == channels, "such an array keeps its channels"
-    strides, first, stride = [0] * len(shape), 0, channels
-    for axis in range(len(shape) - 1, 0, -1):
-        before, after = border[axis - 1] if border else (0, 0)
-        strides[axis] = stride
-        first += before * stride
-        stride *= shape[axis] + before + after
-    strides[0] = 1
-    broadcast = (0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
-    return Walk(tuple(broadcast), first)
+    outer = row_major(shape[1:], target[1:]).strides
+    return Walk((0 if channels == 1 else 1, *(s * channels for s in outer)))
 
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """Open loops: the extent of each, and the axes that it goes over, innermost last."""
+    """Loops: the extent of each, and the axis by which an array moves on, innermost last."""
 
-    axes: tuple[tuple[int, ...], ...]
+    loops: tuple[tuple[int, int], ...]
+
+    @property
+    def inner(self) -> int:
+        """Extent of the innermost loop."""
+        return self.loops[-1][0] if self.loops else 1
 
     def at(self, array: Walk) -> str:
         """Element number in an array."""
-        terms = [f"{array.first}u"] if array.first else []
-        for n, axes in enumerate(self.axes):
-            if stride := array.strides[axes[-1]]:
+        terms = []
+        for n, (_, axis) in enumerate(self.loops):
+            if stride := array.strides[axis]:
                 terms.append(f"i{n}" if stride == 1 else f"i{n} * {stride}u")
         return " + ".join(terms) or "0u"
+
+    @contextmanager
+    def open(self, w: CWriter) -> Iterator[None]:
+        """Write the loops around a body."""
+        with ExitStack() as stack:
+            for n, (extent, _) in enumerate(self.loops):
+                stack.enter_context(w.loop(f"i{n}", extent))
+            if not self.loops:
+                stack.enter_context(w.block(""))
+            yield
+
+
+def nest_of(target: Shape, arrays: Sequence[Walk]) -> Nest:
+    """Loops over all elements of ``target`` in the order of the first array."""
+    loops: list[tuple[int, int]] = []
+    for axis in sorted(range(len(target)), key=lambda a: -arrays[0].strides[a]):
+        if target[axis] == 1:
+            continue
+        if loops and all(a.strides[loops[-1][1]] == target[axis] * a.strides[axis] for a in arrays):
+            loops[-1] = (loops[-1][0] * target[axis], axis)
+        else:
+            loops.append((target[axis], axis))
+    return Nest(tuple(loops))
 
 
 @contextmanager
 def nest(w: CWriter, target: Shape, arrays: Sequence[Walk]) -> Iterator[Nest]:
-    """Loop over all elements of ``target`` in the order of the first array."""
-    order = sorted(range(len(target)), key=lambda a: -arrays[0].strides[a])
-    groups: list[tuple[int, ...]] = []
-    for axis in order:
-        if target[axis] == 1:
-            continue
-        together = groups and all(
-            a.strides[groups[-1][-1]] == target[axis] * a.strides[axis] for a in arrays
-        )
-        if together:
-            groups[-1] = (*groups[-1], axis)
-        else:
-            groups.append((axis,))
-    with ExitStack() as stack:
-        for n, axes in enumerate(groups):
-            stack.enter_context(w.loop(f"i{n}", prod(target[a] for a in axes)))
-        if not groups:
-            stack.enter_context(w.block(""))
-        yield Nest(tuple(groups))
+    """Write such loops around a body."""
+    loops = nest_of(target, arrays)
+    with loops.open(w):
+        yield loops

@@ -182,7 +182,7 @@ class Network:
 
     def _layer(self, node: Node) -> Layer:
         layer = Layer(self.plan, self.tables, node)
-        if not self.plan.is_alias(node):
+        if not self.plan.is_skipped(node):
             EMITTERS[type(node.op)](layer)
         self._words(layer)
         for delay in self.plan.delays.values():
@@ -376,7 +376,7 @@ class Network:
                 w(f"{layer.also[clock]}();")
             if but is not None and isinstance(node.op, but):
                 continue
-            if phase(self.graph, node) is clock and not self.plan.is_alias(node):
+            if phase(self.graph, node) is clock and not self.plan.is_skipped(node):
                 frame = self.plan.label(node) if isinstance(node.op, IntInput) else ""
                 w(f"{layer.tick}({frame});")
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from snnc.backends.c import names
-from snnc.backends.c.broadcast import Shape, element, elements
 from snnc.backends.c.kernel import assignments, proven, used_leaves
-from snnc.backends.c.lane_neuron import emit_lanes, lanes_of
+from snnc.backends.c.lane_neuron import emit_lanes, lanes_of, loops_of
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.nest import Nest, Shape, nest, row_major
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var
 from snnc.backends.c.tails import with_tails
@@ -39,7 +39,9 @@ def emit_neuron(layer: Layer) -> None:
             w(*lines)
         return
     states = list(layer.states.values())
-    for (w, lines), vector in zip(both, emit_lanes(layer, lanes, states, outputs), strict=True):
+    loops = loops_of(kernel, shape, operands, outputs)
+    vectors = emit_lanes(layer, lanes, loops, states, outputs)
+    for (w, lines), vector in zip(both, vectors, strict=True):
         if lines or vector:
             w("#if SNN_LANES", *vector, "#else", *lines, "#endif")
 
@@ -50,42 +52,45 @@ def _scalar(
     """Declarations, lines of ``reset`` and the function ``tick``, in words of 32 and 64 bits."""
     part = replace(layer, data=CWriter(), code=CWriter(), reset=CWriter())
     shape, used = outputs[0].shape, used_leaves(kernel)
-    states = [_state(part, i, s, shape) for i, s in enumerate(kernel.states)]
+    channels = outputs[0].channels
+    states = [_state(part, i, s, shape, channels) for i, s in enumerate(kernel.states)]
     leaves: list[tuple[str, Buffer]] = [
         *zip(kernel.inputs, operands, strict=True),
         *zip((s.name for s in kernel.states), states, strict=True),
     ]
     leaves = [(name, buffer) for name, buffer in leaves if name in used]
     consts = [(i, c) for i, c in enumerate(kernel.consts) if c.name in used]
-    shapes = [b.shape for _, b in leaves] + [c.shape for _, c in consts]
+    walks = [b.walk(shape) for b in (*outputs, *states, *(b for _, b in leaves))]
+    walks += [row_major(c.shape, shape) for _, c in consts]
     w = part.code
     # without vectors, a spike is listed where it is found
     listed = [b for b in outputs if b.ids and not layer.plan.machine.is_host]
     with w.block(f"static void {layer.tick}(void)"):
         w(*(f"uint32_t n{k} = 0u;" for k in range(len(listed))))
-        with elements(w, shape, shapes) as nested:
+        with nest(w, shape, walks) as loops:
             env: dict[str, Var] = {}
             for n, (name, buffer) in enumerate(leaves):
                 word = computed(buffer.bounds)
                 local = f"u{n}_{names.slug(name)}"
-                index = element(buffer.shape, shape, nested)
+                index = loops.at(buffer.walk(shape))
                 w(f"const {word} {local} = {load(buffer, index, word)};")
                 env[name] = Var(local, word, buffer.bounds)
             for i, const in consts:
-                env[const.name] = _const(part, i, const, shape, nested)
+                env[const.name] = _const(part, i, const, shape, loops)
             env |= {t.name: _table(part, i, t) for i, t in enumerate(kernel.tables)}
             w(*assignments(kernel, env))
             for state, buffer in zip(kernel.states, states, strict=True):
                 value = env[state.next]
                 if state.next != state.name:
-                    w(store(buffer, "i", value.text, value.word))
+                    w(store(buffer, loops.at(buffer.walk(shape)), value.text, value.word))
             for name, buffer in zip(kernel.outputs, outputs, strict=True):
-                value_of = store(buffer, "i", env[name].text, env[name].word)
+                place = loops.at(buffer.walk(shape))
+                value_of = store(buffer, place, env[name].text, env[name].word)
                 guard = buffer.only_listed
                 w(*(("#ifdef SNN_TRACE", value_of, "#endif") if guard else (value_of,)))
                 if buffer in listed:
                     at = f"n{listed.index(buffer)}"
-                    number = f"({index_type(buffer.size)})i"
+                    number = f"({index_type(buffer.size)})({place})"
                     w(f"if ({env[name].text} != 0) {{ {buffer.ids}[{at}] = {number}; {at}++; }}")
         for k, buffer in enumerate(listed):
             w(f"{buffer.ids}_n = n{k};")
@@ -95,9 +100,10 @@ def _scalar(
     return part.data.text.splitlines(), part.reset.text.splitlines(), w.text.splitlines()
 
 
-def _state(layer: Layer, i: int, state: State, shape: Shape) -> Buffer:
+def _state(layer: Layer, i: int, state: State, shape: Shape, channels: int) -> Buffer:
     bounds = proven(state)
-    buffer = Buffer(layer.id(f"s{i}_{state.name}"), stored(bounds), bounds, shape)
+    name = layer.id(f"s{i}_{state.name}")
+    buffer = Buffer(name, stored(bounds), bounds, shape, channels=channels)
     layer.array(buffer.name, buffer.ctype, buffer.size, f"in [{state.lo}, {state.hi}]")
     fill(layer, buffer, state.init, shape)
     layer.states[state.name] = buffer
@@ -119,11 +125,13 @@ def fill(layer: Layer, buffer: Buffer, init: Param | None, shape: Shape) -> None
     origin = names.comment(f"{layer.node.name}: initial value")
     table = layer.tables.add(f"{buffer.name.split('[')[0]}_0"[:30], init.data, origin)
     source = Buffer(table.name, table.ctype, bounds, init.shape)
-    with elements(w, shape, [init.shape]) as nested:
-        w(store(buffer, "i", load(source, element(init.shape, shape, nested), word), word))
+    walks = [buffer.walk(shape), source.walk(shape)]
+    with nest(w, shape, walks) as loops:
+        to, value = loops.at(walks[0]), load(source, loops.at(walks[1]), word)
+        w(store(buffer, to, value, word))
 
 
-def _const(layer: Layer, i: int, const: Const, shape: Shape, nested: bool) -> Var:
+def _const(layer: Layer, i: int, const: Const, shape: Shape, loops: Nest) -> Var:
     data = const.values.data
     bounds: Bounds = (int(data.min()), int(data.max()))
     word = computed(bounds)
@@ -131,7 +139,7 @@ def _const(layer: Layer, i: int, const: Const, shape: Shape, nested: bool) -> Va
         return Var(literal(bounds[0], word), word, bounds)
     origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
     table = layer.tables.add(layer.id(f"c{i}_{const.name}"), data, origin)
-    where = element(const.shape, shape, nested)
+    where = loops.at(row_major(const.shape, shape))
     if const.index is not None:
         index = np.where(const.index.data < 0, const.index.data + data.size, const.index.data)
         which = layer.tables.add(layer.id(f"c{i}i_{const.name}"), index, origin)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, store
+from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.tables import Table
@@ -33,7 +34,7 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         _emit_rows(layer, pairs, x, y)
         return
     index = index_type(fan_in)
-    add_columns(layer, pairs, op.weight.data, 0, index)
+    add_columns(layer, pairs, in_order(op.weight.data, x.channels), 0, index)
     ids, count = spike_list(layer, x)
     scaled = scaling(layer, op)
     add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
@@ -61,7 +62,7 @@ def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
         start_rows(layer, pairs, y)
         with w.loop("r", y.size // out):
             w(f"const uint8_t *x = {x.name} + r * {fan_in}u;")
-            w(f"{index} *end = {repeat(index)}(x, {fan_in}u, {pairs.bits}u, 0u, {ids});")
+            w(f"{index} *end = {appended(index, 'x', fan_in, pairs.bits, '0u', ids)};")
             fill_up(layer, ids, fan_in)
             send_row(layer, pairs, y, f"{y.name} + r * {out}u", (ids, "count"))
         finish_sums(layer, pairs, y, scaled)
@@ -106,9 +107,12 @@ def finish_sums(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
             layer.code(store(y, at, value, "int32_t"))
 
 
-def repeat(index: str) -> str:
-    """Name of the function that lists counts."""
-    return "snn_repeat_16" if index == "uint16_t" else "snn_repeat_32"
+def appended(index: str, x: str, n: int, bits: int, first: str, ids: str) -> str:
+    """Call that appends the numbers of counts ``x[0 .. n-1]`` below ``2**bits`` to a list."""
+    size = "16" if index == "uint16_t" else "32"
+    if bits == 1:
+        return f"snn_append_{size}({x}, {n}u, {first}, {ids})"
+    return f"snn_repeat_{size}({x}, {n}u, {bits}u, {first}, {ids})"
 
 
 def add_columns(

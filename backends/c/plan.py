@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snnc.backends.c import names
+from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
 from snnc.backends.c.machines import HOST, Machine
-from snnc.backends.c.packing import PairRows, pair_rows
-from snnc.backends.c.sums import raw_bounds, sum_bounds
-from snnc.backends.c.words import SIZES, Bounds, computed, hull, index_type, stored
+from snnc.backends.c.nest import Walk, walk
+from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows
+from snnc.backends.c.sums import matmul_bounds, raw_bounds, sum_bounds
+from snnc.backends.c.words import SIZES, Bounds, computed, fits, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntConv,
@@ -23,6 +25,7 @@ from snnc.intops import (
     IntHold,
     IntInput,
     IntLinear,
+    IntMatmul,
     IntMaxPool,
     IntNeuron,
     IntOutput,
@@ -49,7 +52,9 @@ class Buffer:
     """A static array: C expression, element type, proven interval, shape.
 
     ``ids`` is the stem of the spike list ``<ids>[]``, ``<ids>_n``, or None if there is none; if
-    the array is ``only_listed``, nobody but the trace reads its elements.
+    the array is ``only_listed``, nobody but the trace reads its elements.  With ``channels``, the
+    first axis of a value of so many channels is innermost in memory (``layouts``), also where
+    another name of it has another shape.
     """
 
     name: str
@@ -58,6 +63,11 @@ class Buffer:
     shape: tuple[int, ...]
     ids: str | None = None
     only_listed: bool = False
+    channels: int = 0
+
+    def walk(self, target: tuple[int, ...]) -> Walk:
+        """Where the elements of ``target`` find theirs in this array."""
+        return walk(self.shape, target, self.channels)
 
     @property
     def size(self) -> int:
@@ -107,7 +117,7 @@ class Plan:
 
     def _lists_rows(self, node: Node) -> bool:
         """Whether a layer makes lists of its own, one for every row of its output."""
-        if not isinstance(node.op, IntLinear):
+        if not self.machine.is_host or not isinstance(node.op, IntLinear):
             return False
         (edge,) = self.graph.in_edges(node.name)
         return self.graph[edge.src].types[edge.out].size > node.op.weight.shape[1]
@@ -173,7 +183,9 @@ class Plan:
             case IntTimeSum() | IntTimeMax() | IntTimeLast() | IntTimeStack():
                 part, bounds = "acc", hull(bounds, (0, 0))
                 ctype = stored(bounds)
-        found = Buffer(self.id(node, part), ctype, bounds, node.types[out].shape)
+        shape = node.types[out].shape
+        channels = shape[0] if self._is_last(node) else 0
+        found = Buffer(self.id(node, part), ctype, bounds, shape, channels=channels)
         # A list is made from bytes; what is collected is read only once.
         can = found.is_spikes and ctype == "uint8_t" and not isinstance(node.op, COLLECTORS)
         if can and (node.name, out) in self._listed:
@@ -193,6 +205,17 @@ class Plan:
             if e.delay or not isinstance(user.op, EVENT_OPS):
                 return False
         return True
+
+    def _is_last(self, node: Node) -> bool:
+        """Whether the channels of a value are innermost."""
+        if not self.machine.is_host or not isinstance(node.op, SOURCES + ELEMENTWISE):
+            return False
+        if not may_be_last(self.graph, node):
+            return False
+        if isinstance(node.op, SOURCES):
+            return True
+        whole = [b for b in self.operands(node) if b.shape == node.type.shape]
+        return any(b.channels == node.type.shape[0] for b in whole)
 
     def pairs(self, node: Node) -> PairRows | None:
         """How a linear layer adds pairs of weights, or None if it adds one after the other."""
@@ -255,6 +278,38 @@ class Plan:
         bounds = hull(bounds_of(producer, edge.out), start)
         shape = producer.types[edge.out].shape
         return Delay(name, edge, Buffer(f"{name}[0]", stored(bounds), bounds, shape))
+
+    def chained(self, node: Node) -> Node | None:
+        """The product ``a b`` if this layer computes ``(a b) c`` as ``a (b c)``."""
+        if not self.machine.is_host or not isinstance(node.op, IntMatmul):
+            return None
+        left, right = self.graph.in_edges(node.name)
+        inner = self.graph[left.src]
+        if left.delay or not isinstance(inner.op, IntMatmul) or inner.op.shift:
+            return None
+        if len(self.graph.out_edges(inner.name)) > 1 or inner.type.clock is not node.type.clock:
+            return None
+        edges = (*self.graph.in_edges(inner.name), right)
+        if any(e.delay for e in edges):
+            return None
+        a, b, c = (self.graph[e.src].types[e.out] for e in edges)
+        (r, d), n, e = a.shape[-2:], b.shape[-1], c.shape[-1]
+        if not a.shape[:-2] == b.shape[:-2] == c.shape[:-2]:
+            return None
+        if d * n * e + r * d * e >= r * d * n + r * n * e:
+            return None
+        (left_a, left_b), right_c = self.operands(inner), self.operands(node)[1]
+        small = matmul_bounds(left_b.bounds, right_c.bounds, n)
+        whole = matmul_bounds(left_a.bounds, small, d)
+        counts = all(x.ctype == "uint8_t" and x.bounds[1] <= MOST_REPEATS for x in (left_a, left_b))
+        return inner if counts and fits(hull(small, whole), "int32_t") else None
+
+    def is_skipped(self, node: Node) -> bool:
+        """Whether a layer has no code: it is another name, or part of the layer that reads it."""
+        if self.is_alias(node):
+            return True
+        users = self.graph.users(node.name) if isinstance(node.op, IntMatmul) else []
+        return any(self.chained(u) == node for u in users)
 
     def is_alias(self, node: Node) -> bool:
         """Whether the node's value is its operand's array.

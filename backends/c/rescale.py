@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 
 from snnc.backends.c import names
-from snnc.backends.c.broadcast import element, elements
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.nest import Nest, nest, row_major
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.words import Bounds, computed, literal, product
@@ -54,22 +54,23 @@ def _rescaled(
     (x,), y = layer.plan.operands(layer.node), layer.output()
     w = layer.code
     words = rescale_words(op, x.bounds)
-    with elements(w, y.shape, shapes) as nested:
+    walks = [b.walk(y.shape) for b in (y, x)] + [row_major(s, y.shape) for s in shapes]
+    with nest(w, y.shape, walks) as loops:
         word = computed(x.bounds, words.product)
-        factor = constant(layer, "m", op.multiplier, nested, word, step)
-        w(f"const {word} m = {load(x, 'i', word)} * {factor};")
+        factor = constant(layer, "m", op.multiplier, loops, word, step)
+        w(f"const {word} m = {load(x, loops.at(walks[1]), word)} * {factor};")
         text, word = rounded(Var("m", word, words.product), op.shift, op.rounding)
         if op.bias is not None:
             bias = (int(op.bias.data.min()), int(op.bias.data.max()))
             total = (words.shifted[0] + bias[0], words.shifted[1] + bias[1])
             wide = computed(words.shifted, bias, total)
-            text = f"({wide}){text} + {constant(layer, 'b', op.bias, nested, wide, step)}"
+            text = f"({wide}){text} + {constant(layer, 'b', op.bias, loops, wide, step)}"
             word = wide
-        w(store(y, "i", text, word))
+        w(store(y, loops.at(walks[0]), text, word))
     layer.list_spikes(y)
 
 
-def constant(layer: Layer, part: str, param: Param, nested: bool, word: str, step: str = "") -> str:
+def constant(layer: Layer, part: str, param: Param, loops: Nest, word: str, step: str = "") -> str:
     """An element of a constant; with ``step``, the variable that numbers the rows, of a row."""
     lo, hi = int(param.data.min()), int(param.data.max())
     if lo == hi:
@@ -77,7 +78,7 @@ def constant(layer: Layer, part: str, param: Param, nested: bool, word: str, ste
     origin = names.comment(f"{layer.node.name}: {'multiplier' if part == 'm' else 'bias'}")
     table = layer.tables.add(layer.id(part), param.data, origin)
     shape = param.shape[1:] if step else param.shape
-    where = element(shape, layer.node.type.shape, nested)
+    where = loops.at(row_major(shape, layer.node.type.shape))
     if step:
         where = f"{step} * {prod(shape)}u + {where}"
     return load(Buffer(table.name, table.ctype, (lo, hi), param.shape), where, word)

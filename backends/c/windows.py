@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from snnc.backends.c import names
 from snnc.backends.c.events import add_weight, bias_term, parameters, send_events, start_sums
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.nest import nest, row_major, walk
 from snnc.backends.c.plan import Buffer, bounds_of
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import computed, literal
@@ -27,7 +28,7 @@ def emit_conv(layer: Layer) -> None:
     assert isinstance(op, IntConv | IntConvTranspose), "dispatched by type"
     (x,), y = layer.plan.operands(layer.node), layer.output()
     out, per_group, *kernel = op.weight.shape
-    each, places, taps = out // op.groups, y.size // out, math.prod(kernel)
+    each, taps = out // op.groups, math.prod(kernel)
     by_input = op.weight.data.reshape(op.groups, each, per_group, taps).transpose(0, 2, 3, 1)
     origin = names.comment(f"{layer.node.name}: weight, (in, window, out per group)")
     table = layer.tables.add(layer.id("w"), by_input, origin)
@@ -37,7 +38,7 @@ def emit_conv(layer: Layer) -> None:
     layer.array(acc, word, y.size, "(place, channel)")
     w = layer.code
     with w.block(f"static void {layer.id('event')}({parameters(x, word)})"):
-        w(f"const uint32_t channel = id / {x.size // x.shape[0]}u;")
+        w(f"const uint32_t channel = {_channel(x)};")
         first = "" if op.groups == 1 else f" + (size_t)(channel / {per_group}u) * {each}u"
         w(f"const {table.ctype} *w = {table.name} + (size_t)channel * {taps * each}u;")
         with ExitStack() as stack:
@@ -49,12 +50,13 @@ def emit_conv(layer: Layer) -> None:
     with w.block(f"static void {layer.tick}(void)"):
         start_sums(layer, acc, word, y.size, None)
         send_events(layer, x, acc, word)
-        with w.loop("o", out):
-            bias = bias_term(layer, op.bias, "o", word)
+        bias = (op.bias.data.size, *[1] * (len(y.shape) - 1)) if op.bias else ()
+        walks = [y.walk(y.shape), walk(y.shape, y.shape, out), row_major(bias, y.shape)]
+        with nest(w, y.shape, walks) as loops:
+            to, of, channel = (loops.at(place) for place in walks)
             scale = f" * {literal(1 << op.shift, word)}" if op.shift else ""
-            with w.loop("p", places):
-                value = f"{acc}[p * {out}u + o]{scale}{bias}"
-                w(store(y, f"o * {places}u + p", value, word))
+            bias_text = bias_term(layer, op.bias, channel, word)
+            w(store(y, to, f"{acc}[{of}]{scale}{bias_text}", word))
         layer.list_spikes(y)
 
 
@@ -65,11 +67,10 @@ def emit_pool(layer: Layer) -> None:
     (x,), y = layer.plan.operands(layer.node), layer.output()
     w = layer.code
     with w.block(f"static void {layer.id('event')}({parameters(x, y.ctype)})"):
-        w(f"const uint32_t channel = id / {x.size // x.shape[0]}u;")
+        w(f"const uint32_t channel = {_channel(x)};")
         with ExitStack() as stack:
             _reach(layer, stack, op, op.kernel, x, y)
-            at = f"(size_t)channel * {y.size // y.shape[0]}u + (size_t)({_flat('o', y.shape[1:])})"
-            w(f"{y.ctype} *a = acc + {at};")
+            w(f"{y.ctype} *a = acc + {_element(y, 'channel', 'o')};")
             is_or = isinstance(op, IntMaxPool)
             w("*a = 1u;" if is_or else f"*a += {'1' if x.is_spikes else 'x'};")
     with w.block(f"static void {layer.tick}(void)"):
@@ -100,9 +101,9 @@ def emit_max_pool(layer: Layer) -> None:
                 window.enter_context(w.block(_for(f"k{a}", kernel)))
                 w(f"const int32_t i{a} = o{a} * {stride} + k{a} - {padding};")
                 w(f"if (i{a} < 0 || i{a} >= {size}) {{ continue; }}")
-            w(f"const {word} x = {load(x, _flat('i', x.shape[1:], 'c'), word)};")
+            w(f"const {word} x = {load(x, _element(x, 'c', 'i'), word)};")
             w("best = (x > best) ? x : best;")
-        w(store(y, _flat("o", y.shape[1:], "c"), "best", word))
+        w(store(y, _element(y, "c", "o"), "best", word))
 
 
 def _axes(count: int) -> tuple[str, ...]:
@@ -120,6 +121,19 @@ def _flat(stem: str, sizes: Sizes | list[int], first: str = "") -> str:
         inner = f"({text})" if " " in text else text
         text = f"{inner} * {size} + {stem}{axis}" if text else f"{stem}{axis}"
     return text
+
+
+def _channel(x: Buffer) -> str:
+    """Channel of element ``id``."""
+    return f"id % {x.channels}u" if x.channels else f"id / {x.size // x.shape[0]}u"
+
+
+def _element(buffer: Buffer, channel: str, stem: str) -> str:
+    """Number of the element of a channel at the place ``stem…``."""
+    place = f"(size_t)({_flat(stem, buffer.shape[1:])})"
+    if buffer.channels:
+        return f"{place} * {buffer.channels}u + (size_t){channel}"
+    return f"(size_t){channel} * {buffer.size // buffer.shape[0]}u + {place}"
 
 
 def _for(name: str, count: int) -> str:
@@ -144,7 +158,7 @@ def _reach(
     dilation = op.dilation if isinstance(op, IntConv | IntConvTranspose) else ones
     axes, sizes = _axes(len(kernel)), x.shape[1:]
     for n, a in enumerate(axes):
-        inner = math.prod(sizes[n + 1 :])
+        inner = math.prod(sizes[n + 1 :]) * max(1, x.channels)
         place = f"id % {sizes[n]}u" if inner == 1 else f"(id / {inner}u) % {sizes[n]}u"
         if spreads:
             w(f"const int32_t i{a} = (int32_t)({place}) * {op.stride[n]} - {op.padding[n]};")

@@ -18,6 +18,7 @@ typedef struct {
     uint32_t loop; /* number of the loop that it belongs to: 1, 2, ... */
     uint32_t steps; /* steps of that loop; 0: as many as the first has */
     uint32_t start; /* the first of them that counts */
+    uint32_t channels; /* so many are innermost in a word's array; 0: in the order of the shape */
     int64_t lo;
     int64_t hi;
 } snn_port;

@@ -162,6 +162,25 @@ SNN_PUT(snn_put_32, uint32_t)
         return count;                                                                        \
     }
 
+/* The same with every number moved by first; ids has room for four more. Returns where the list
+ * ends. */
+#define SNN_APPEND(list, number, put)                                                        \
+    static inline number *list(const uint8_t *restrict x, uint32_t n, uint32_t first,        \
+                               number *restrict ids) {                                       \
+        uint32_t i = 0u;                                                                     \
+        for (; n - i >= 8u; i += 8u) {                                                       \
+            const uint64_t eight = snn_eight(x + i);                                         \
+            if (eight != 0u) {                                                               \
+                ids += put(ids, first + i, snn_pack(eight));                                 \
+            }                                                                                \
+        }                                                                                    \
+        for (; i < n; i++) {                                                                 \
+            ids[0] = (number)(first + i);                                                    \
+            ids += x[i];                                                                     \
+        }                                                                                    \
+        return ids;                                                                          \
+    }
+
 /* The same for counts x[] below 2**bits, whose numbers come as often as the count says; every
  * number is moved by first, and ids has room for four more. Returns where the list ends. */
 #define SNN_REPEAT(list, number, put)                                                        \
@@ -189,6 +208,8 @@ SNN_PUT(snn_put_32, uint32_t)
 
 SNN_LIST(snn_list_16, uint16_t, snn_put_16)
 SNN_LIST(snn_list_32, uint32_t, snn_put_32)
+SNN_APPEND(snn_append_16, uint16_t, snn_put_16)
+SNN_APPEND(snn_append_32, uint32_t, snn_put_32)
 SNN_REPEAT(snn_repeat_16, uint16_t, snn_put_16)
 SNN_REPEAT(snn_repeat_32, uint32_t, snn_put_32)
 

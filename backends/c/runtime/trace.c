@@ -57,6 +57,15 @@ static void widen(const snn_port *port, const void *from, size_t count, int64_t 
     }
 }
 
+/* A word, whose channels may be innermost. */
+static void widen_word(const snn_port *port, const void *from, int64_t *to) {
+    const size_t channels = port->channels != 0u ? port->channels : port->size;
+    const size_t places = port->size / channels;
+    for (size_t i = 0u; i < port->size; i++) {
+        to[i / channels + i % channels * places] = snn_get(port, from, i);
+    }
+}
+
 size_t snn_elements(const snn_port *port, uint32_t steps) {
     if (port->per_step == 0) {
         return port->size;
@@ -94,7 +103,7 @@ static void keep_words(uint32_t loop, uint32_t step) {
     for (size_t k = 0u; wanted != NULL && k < snn_word_count; k++) {
         const snn_port *port = &snn_words[k];
         if (wanted[k] != NULL && port->loop == loop) {
-            widen(port, snn_word_data[k], port->size, wanted[k] + step * port->size);
+            widen_word(port, snn_word_data[k], wanted[k] + step * port->size);
         }
     }
 }
