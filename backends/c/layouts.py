@@ -59,7 +59,8 @@ def _is_read(graph: Graph, node: Node, channels: int) -> bool:
                 known = node.type.shape[0] == channels
             case IntNeuron() | IntSum() | IntRescale():
                 same = node.type.shape == user.type.shape
-                known = same and node.type.clock is user.type.clock
+                known = same and node.type.shape[:1] == (channels,)
+                known = known and node.type.clock is user.type.clock
             case _:
                 known = False
         if not known:
