@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import networkx as nx
+import numpy as np
 
 from snnc import intops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
@@ -97,7 +98,7 @@ class ProveRanges(Pass):
                 hint = "add a positive constant to the divisor, or clamp it"
                 problems.append(error("E313", text, node.loc, help=hint))
             except RangeOverflowError:
-                problems.append(_overflow(node))
+                problems.append(_overflow(node, known))
         if problems:
             raise CompileError(problems)
         if missing := [n for n in nodes if (n.name, 0) not in ranges]:
@@ -207,14 +208,30 @@ def _keeps_sequences(graph: Graph) -> bool:
     return any(isinstance(n.op, Sequence) for n in graph.nodes)
 
 
-def _overflow(node: Node) -> Diagnostic:
+def _overflow(node: Node, operands: list[Interval]) -> Diagnostic:
     return error(
         "E310",
         f"{node.name} needs more than 63 bits in the worst case",
         node.loc,
         "no target has wider words, and snnc never wraps or saturates silently",
+        *_witness(node, operands),
         help="use fewer weight bits, or a smaller --max-steps",
     )
+
+
+def _witness(node: Node, operands: list[Interval]) -> list[str]:
+    """The operand that makes a row's sum largest, in words, if the node is a linear layer."""
+    if not isinstance(node.op, intops.IntLinear) or len(operands) != 1:
+        return []
+    weight = node.op.weight.data.astype(np.float64)
+    lo, hi = (v.reshape(-1, weight.shape[1]).astype(np.float64) for v in
+              (operands[0].lo, operands[0].hi))  # fmt: skip
+    low, high = lo.min(0), hi.max(0)
+    rows = np.maximum(weight * low, weight * high).sum(1)
+    row = int(rows.argmax())
+    up, down = int((weight[row] > 0).sum()), int((weight[row] < 0).sum())
+    text = f"row {row} sums up to {rows[row] * 2.0**node.op.shift:.3g}: inputs with weights above 0"
+    return [f"{text} at their upper end ({up}), those below 0 at their lower ({down})"]
 
 
 #: How every operator but IntNeuron maps intervals.

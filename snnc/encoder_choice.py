@@ -86,7 +86,7 @@ def parse_encoder(text: str) -> EncoderChoice:
     for part in filter(None, (p.strip() for p in tail.split(","))):
         option, equals, value = (p.strip() for p in part.partition("="))
         if option not in known_options or not equals:
-            takes = ", ".join(known_options) or "no options"
+            takes = ", ".join(f"{o}=…" for o in known_options) or "no options"
             raise fail("E230", f"--encode {text}: {part!r} is no option of {kind}", help=takes)
         options[option] = _value(text, option, value)
     if missing := [o for o in known_options if o not in options]:

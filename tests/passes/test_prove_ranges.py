@@ -126,3 +126,16 @@ def test_what_is_read_a_step_later_is_proven_before_its_reader() -> None:
     g.add("last", IntTimeLast(), "share")
     g.add("y", IntOutput(ONE), "last")
     assert proven(g)["share"].type.dtype == Int(0, 5)
+
+
+def test_a_sum_that_is_too_wide_names_the_operand_that_shows_it() -> None:
+    g = Graph("wide", 4)
+    g.add("x", IntInput((3,), Clock.STEP, -(1 << 40), 1 << 50, 1.0))
+    weight = np.array([[1, 1, 0], [30000, -30000, 20000]], np.int16)
+    g.add("fc", IntLinear(Param(weight)), "x")
+    g.add("last", IntTimeLast(), "fc")
+    g.add("y", IntOutput(ONE), "last")
+    with pytest.raises(CompileError, match="E310") as e:
+        proven(g)
+    assert "row 1 sums up to 5.63e+19" in str(e.value)
+    assert "above 0 at their upper end (2), those below 0 at their lower (1)" in str(e.value)
