@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Samples of a random example, and steps where a family leaves them open.
-BATCH, STEPS = 4, 9
+from examples.families.activity import LEAST
+
+#: Samples of random data, and steps where a family leaves them open.
+BATCH, STEPS = 32, 9
 
 #: Options of inputs (B, T, …) and (B, …).
 STEPPED: dict[str, Any] = {"time_axis": 1}
@@ -55,6 +57,7 @@ class Family:
         gain: Standard deviation that random weights give to currents, in units of the input's.
         exact: Whether nothing is rounded, so that all spikes are those of the float model.
         least: Smallest share of spikes in common with the model with quantized weights.
+        rate: How often the rarest population fires at least, and pauses.
         lava: Whether it is small enough for processes of Lava.
         source: The file with its equations.
     """
@@ -67,17 +70,18 @@ class Family:
     gain: float = 1.5
     exact: bool = False
     least: float = 0.999
+    rate: float = LEAST
     lava: bool = True
     source: Path | None = None
 
-    def build(self) -> tuple[nn.Module, Tensor]:
-        """The network with random weights, and its example; always the same."""
+    def build(self) -> tuple[nn.Module, Tensor, Tensor]:
+        """The network with random weights, data to calibrate and to test; always the same."""
         torch.manual_seed(zlib.crc32(self.name.encode()))
-        return self.make().eval(), self.example()
+        return self.make().eval(), self.example(), self.example()
 
     def awake(self) -> tuple[nn.Module, Tensor]:
-        """The same with weights scaled so that currents reach the thresholds."""
-        net, example = self.build()
+        """The same with weights scaled so that currents reach the thresholds; the first data."""
+        net, example, _ = self.build()
         if not self.options.get("step_module"):
             return wake(net, (example,), self.gain), example
         state = _batched(self.options["state"], len(example))
@@ -90,32 +94,49 @@ def _batched(state: Any, batch: int) -> Any:
     return state.expand(batch, *state.shape)
 
 
-def wake(net: nn.Module, example: tuple[Any, ...], target: float) -> nn.Module:
-    """Scale every layer, from the first to the last, to currents of deviation ``target``.
+def wake(net: nn.Module, example: tuple[Any, ...], gain: float) -> nn.Module:
+    """Give every layer currents of deviation ``gain``, one after the other as the data meet them.
 
-    BatchNorm first takes its statistics from the example.
+    A layer without normalization is scaled; BatchNorm takes its statistics from what arrives, with
+    all before it as they will stay.
     """
     with torch.no_grad():
-        if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules()):  # noqa: SLF001
-            net.train()
-            for _ in range(20):
+        for layer in _in_order(net, example):
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+                layer.reset_running_stats()
+                layer.momentum = None  # the mean of all calls
+                layer.weight.fill_(gain)
+                layer.train()
                 net(*example)
-            net.eval()
-        for layer in (m for m in net.modules() if isinstance(m, nn.Linear | _CONVOLUTIONS)):
-            seen: list[float] = []
-            hook = layer.register_forward_hook(lambda _m, _x, y, to=seen: to.append(y.std().item()))
-            net(*example)
-            hook.remove()
-            spread = max(seen, default=0.0)
-            if spread > 1e-6 and not _normalized(net, layer):
-                layer.weight.mul_(target / spread)
+                layer.eval()
+                continue
+            spread = max(_spreads(net, layer, example))
+            if spread > 1e-6:
+                layer.weight.mul_(gain / spread)
     return net
 
 
-_CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
-def _normalized(net: nn.Module, layer: nn.Module) -> bool:
-    """Whether the layer is followed by BatchNorm, by the habit of having no bias then."""
-    norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in net.modules())  # noqa: SLF001
-    return norm and layer.bias is None
+def _in_order(net: nn.Module, example: tuple[Any, ...]) -> list[Any]:
+    """Layers and their normalizations, by when they are called first."""
+    found: dict[nn.Module, None] = {}
+    hooks = [
+        m.register_forward_hook(lambda m, _x, _y: found.setdefault(m))
+        for m in net.modules()
+        if isinstance(m, (*_LAYERS, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
+    ]
+    net(*example)
+    for hook in hooks:
+        hook.remove()
+    return list(found)
+
+
+def _spreads(net: nn.Module, layer: nn.Module, example: tuple[Any, ...]) -> list[float]:
+    """Deviation of what a layer returns, call by call."""
+    seen: list[float] = []
+    hook = layer.register_forward_hook(lambda _m, _x, y: seen.append(y.std().item()))
+    net(*example)
+    hook.remove()
+    return seen

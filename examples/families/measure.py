@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import snnc
+from examples.families.activity import Activity
 from examples.families.budget import Operations
 from examples.families.family import Family, Split
 from snnc.artifact import Artifact
@@ -24,6 +25,9 @@ from snnc.types import Int
 
 #: Samples of a task that are compared; Lava gets fewer.
 SAMPLES, LAVA_SAMPLES = 400, 2
+
+#: Samples of the example for tracing.
+EXAMPLE = 4
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Row:
         spikes: Smallest share of spikes in common with the model with quantized weights.
         float_spikes: The same with the float model.
         rates: Smallest and largest firing rate of a population.
+        silent: Populations that hardly fire, or hardly pause, and how often they fire.
         proven: Widest accumulator or state, in bits, and how many words were checked.
         outside: Words that left their proven interval; has to be empty.
         exact: By backend, whether every word was that of the definition; None: did not run.
@@ -57,6 +62,7 @@ class Row:
     spikes: float | None = None
     float_spikes: float | None = None
     rates: tuple[float, float] | None = None
+    silent: dict[str, float] = field(default_factory=dict)
     proven: tuple[int, int] = (0, 0)
     outside: list[str] = field(default_factory=list)
     exact: dict[str, bool | None] = field(default_factory=dict)
@@ -68,6 +74,7 @@ class Row:
     def problems(self) -> list[str]:
         """What must not be, of a row that compiled."""
         found = [f"{word} leaves its proven interval" for word in self.outside]
+        found += [f"{name} fires {rate:.2%} of the time" for name, rate in self.silent.items()]
         found += [f"{name} differs" for name, same in self.exact.items() if same is False]
         least = 1.0 if self.family.exact else self.family.least
         if self.spikes is not None and self.spikes < least:
@@ -128,11 +135,11 @@ def measure(
         samples: Most samples of the test part.
     """
     row = Row(family, sum(p.numel() for p in net.parameters()), trained=split is not None)
-    example = family.build()[1]
-    test, labels, calibration = example, None, example
+    _, calibration, test = family.build()
+    labels = None
     if split is not None:
         calibration, test, labels = split[0][:200], split[2][:samples], split[3][:samples]
-        example = split[0][: len(example)]
+    example = calibration[:EXAMPLE]
     targets = ("numpy", "c", "lava") if lava and family.lava else ("numpy", "c")
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as name:
         warnings.simplefilter("ignore")
@@ -171,8 +178,6 @@ def _verify(row: Row, artifact: Artifact, data: np.ndarray, labels: Tensor | Non
     row.spikes = min(found, default=None)
     own = [s for s in report.spikes.values() if s is not None]
     row.float_spikes = min(own, default=None)
-    rates = [r for r in report.rates.values() if r is not None]
-    row.rates = (min(rates), max(rates)) if rates else None
     row.exact = {name: c.equal for name, c in report.backends.items()}
     if classes is not None:
         real, whole = report.accuracy["float"], report.accuracy["integer"]
@@ -199,15 +204,18 @@ def _ranges(row: Row, artifact: Artifact, data: np.ndarray) -> None:
     for loop in range(2, sim.loops.count + 1):
         phases += [(f"step{loop}", {})] * sim.loops.steps(loop, steps) + [(f"end{loop}", {})]
     outside: dict[str, None] = {}
-    cost = Operations(sim)
+    cost, activity = Operations(sim), Activity(artifact.graph(), sim)
     for clock, inputs in phases:
         run.phase(clock, inputs)
         cost.count(clock, run.values)
+        activity.count(clock, run.values)
         for place, values in [*run.values.items(), *run.state.items()]:
             lo, hi = proven[place]
             if values.size and (values.min() < lo or values.max() > hi):
                 outside[str(place)] = None
-    row.outside = list(outside)
+    row.outside, row.silent = list(outside), activity.silent(row.family.rate)
+    rates = activity.rates.values()
+    row.rates = (min(rates), max(rates)) if rates else None
     row.operations = cost.total / len(data[:64])
     row.budget = steps * artifact.manifest.bits * cost.widest
     row.proven = (max(Int(*b).width for b in proven.values()), len(proven))
