@@ -9,11 +9,13 @@ the rest (an integrator without leak), the range after ``max_steps`` steps is co
 that often.
 
 ``select(c, a, b)`` is evaluated with what the comparison ``c`` says about its operand, so that
-a reset bounds the membrane.
+a reset bounds the membrane; and ``x + (z - x)``, also behind a choice, is z: what is replaced by
+its change is bounded by what replaces it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -199,7 +201,8 @@ class _Analysis:
         args = [self._value(a, env, known) for a in line.args]
         match line.fn:
             case "add":
-                return args[0] + args[1]
+                sums = [self._kept_sum(x, y, env, known) for x, y in (line.args, line.args[::-1])]
+                return next((s for s in sums if s is not None), args[0] + args[1])
             case "sub" if (bits := self._cut_off(line)) is not None:
                 return (args[0] - args[1]).meet(np.asarray(0), np.asarray((1 << bits) - 1))
             case "sub":
@@ -233,6 +236,25 @@ class _Analysis:
         shape = np.broadcast_shapes(*(a.lo.shape for a in args))
         return Interval.of(0, 1).broadcast(shape)
 
+    def _kept_sum(self, x: str, y: str, env: Env, known: Env) -> Interval | None:
+        """``x + y`` where y is, or may be chosen to be, ``z - x``: the sum is z then."""
+        if y in known or (line := self.defs.get(y)) is None:
+            return None
+        if line.fn == "sub" and line.args[1] == x:
+            return self._value(line.args[0], env, known)
+        if line.fn != "select":
+            return None
+        kept = [d for a in line.args[1:] if a not in known and (d := self.defs.get(a)) is not None]
+        if not any(d.fn == "sub" and d.args[1] == x for d in kept):
+            return None
+
+        def total(branch: str, assumed: Env) -> Interval:
+            found = self._kept_sum(x, branch, env, assumed)
+            both = self._value(x, env, assumed), self._value(branch, env, assumed)
+            return both[0] + both[1] if found is None else found
+
+        return self._chosen(line, env, known, total)
+
     def _is_size(self, line: Line) -> bool:
         """Whether a maximum is that of a value and its negative."""
         second = self.defs.get(line.args[1])
@@ -248,11 +270,17 @@ class _Analysis:
         return up.shift if down.rounding == "floor" and down.shift == up.shift else None
 
     def _select(self, line: Line, env: Env, known: Env) -> Interval:
+        return self._chosen(line, env, known, lambda name, more: self._value(name, env, more))
+
+    def _chosen(
+        self, line: Line, env: Env, known: Env, found: Callable[[str, Env], Interval]
+    ) -> Interval:
+        """What is ``found`` of either branch under what the condition says there."""
         cond, a, b = line.args
         results = []
         for branch, truth in ((a, True), (b, False)):
             assumed = {**known, **self._assume(cond, truth, env, known)}
-            value = self._value(branch, env, assumed)
+            value = found(branch, assumed)
             empty = _any_empty(list(assumed.values()))
             shape = np.broadcast_shapes(value.lo.shape, np.shape(empty))
             value, empty = value.broadcast(shape), np.broadcast_to(empty, shape)

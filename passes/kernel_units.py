@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 #: Most guard bits that are spent to avoid all rounding.
-EXACT_BITS = 8
+EXACT_BITS = 11
 #: Steps of a median threshold above which rounding is far too fine to be seen.
 FINE = float(1 << 32)
 
