@@ -20,8 +20,9 @@ from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.weight_rows import Weighted, in_integers
 from snnc.windows import Sizes
 
-#: Bits of what is weighted: more say nothing that 8 bits of a weight keep.
-INPUT_BITS = 28
+#: Most bits of what is weighted, with weights of 8 bits: sums of 2**13 products still fit 55.
+#: Worst cases of products and quotients are far above what occurs, so that fewer would be seen.
+INPUT_BITS = 34
 Floats = npt.NDArray[np.float64]
 _Sum = ops.SumPool1d | ops.SumPool2d | ops.SumPool3d
 _Mean = ops.AvgPool1d | ops.AvgPool2d | ops.AvgPool3d
@@ -41,7 +42,7 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     axes = range(len(shape) - 1) if isinstance(op, ops.Linear) else range(1, len(shape))
     if axes and not isinstance(op, ops.DelayLinear):  # whose columns read single elements
         source = low.uniform(node, source, tuple(axes))
-    source = low.narrowed(node, source, INPUT_BITS)
+    source = low.narrowed(node, source, INPUT_BITS - max(0, low.bits - 8))
     weights, columns = fold_unit(op, source.unit, shape)
     root = Root(node, op, weights, columns)
     low.add(node, in_integers(op, Param(np.zeros(weights.shape, np.int8))), source)

@@ -17,7 +17,9 @@ from snnc.passes.quantize_rule import Rule
 from snnc.passes.quantized_value import Lowered, QValue
 
 #: Fractional bits of a sum of values in different units, and of a bias behind a pool.
-SUM_GUARD = 8
+SUM_GUARD = 12
+#: The same of an output's rows.
+OUTPUT_GUARD = 8
 #: Fractional bits of a value to which a constant is added outside a neuron.
 OFFSET_GUARD = 14
 
@@ -93,7 +95,7 @@ def _output(low: Lowered, node: Node, x: list[QValue]) -> None:
     scale = floats(v.unit)
     if not stacked and scale.size > 1 and not (scale == scale.reshape(-1)[0]).all():
         # Rows with scales of their own: one common unit, so that integers compare across rows.
-        largest = leaf(float(np.abs(scale).max()) / (1 << SUM_GUARD))
+        largest = leaf(float(np.abs(scale).max()) / (1 << OUTPUT_GUARD))
         v = low.rescaled(node, v, largest)
         scale = floats(v.unit)
     if scale.size > 1 and (scale == scale.reshape(-1)[0]).all():

@@ -25,7 +25,9 @@ Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 #: Fractional bits that a common unit of values in different units keeps of the largest.
-COMMON_GUARD = 8
+COMMON_GUARD = 12
+#: Bits of the multiplier for a ratio of units.
+RATIO_BITS = 20
 #: Bits of the widest product, and of a value below which it loses none for its sake.
 MOST_BITS, LEAST_BITS = 61, 24
 
@@ -209,7 +211,7 @@ class Lowered:
             return v
         smallest = float(np.abs(floats(ratio)).min())
         exponent = int(np.frexp(smallest)[1])  # ratio < 2**exponent
-        shift = min(max(0, 15 - exponent), 40)
+        shift = min(max(0, RATIO_BITS - exponent), 40)
         multiplier = nearest(ratio * leaf(float(1 << shift)))
         if shift and not (multiplier & ((1 << shift) - 1)).any():
             multiplier, shift = multiplier >> shift, 0

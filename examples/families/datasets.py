@@ -39,6 +39,13 @@ def digits_image() -> Split:
     return x.unsqueeze(1), y, x_test.unsqueeze(1), y_test
 
 
+def digits_large() -> Split:
+    """The same, every pixel four times: (N, 1, 16, 16)."""
+    x, y, x_test, y_test = digits_image()
+    twice = torch.nn.Upsample(scale_factor=2)
+    return twice(x), y, twice(x_test), y_test
+
+
 def digits_tokens() -> Split:
     """The same as 16 patches of 2 x 2: (N, 16, 4)."""
     x, y, x_test, y_test = digits_image()

@@ -21,7 +21,8 @@ class Balanced(nn.Module):
         self.ee = nn.Parameter(torch.rand(size, inputs))
         self.ie = nn.Parameter(torch.rand(inhibitory, inputs) / inputs)
         self.ei = nn.Parameter(torch.rand(size, inhibitory) * inputs / inhibitory)
-        self.gain, self.bias = nn.Parameter(torch.ones(size) * 2), nn.Parameter(torch.zeros(size))
+        self.gain = nn.Parameter(torch.ones(size) * 2)
+        self.bias = nn.Parameter(torch.full((size,), -1.0 if divisive else 0.0))
         self.h, self.divisive = nn.Parameter(torch.rand(inhibitory) + 0.5), divisive
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from examples.models import spike
+
+
+def scale(size: int) -> float:
+    """``1 / sqrt(size)`` of an attention head, as a power of two: 1/8 of 64."""
+    return 0.5 ** round(math.log2(size) / 2)
 
 
 class Fire(nn.Module):

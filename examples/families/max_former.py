@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
+from examples.families.family import Family
 from examples.families.layers import Each, Fire, conv
 from examples.families.meta_spikeformer import Attention
+from examples.families.spikformer import DIGITS, images
 
 
 class Embedding(nn.Module):
@@ -99,7 +100,9 @@ def _late(size: int) -> tuple[nn.Module, nn.Module]:
 FAMILIES = [
     Family(
         "E Max-Former",
-        lambda: MaxFormer(8, 5, 4),
-        lambda: torch.rand(BATCH, 1, 16, 16) * 2,
+        lambda: MaxFormer(8, 10, 4),
+        images,
+        task=DIGITS,
+        gain=2.5,
     ),
 ]

@@ -24,7 +24,7 @@ from snnc.intops import IntNeuron
 from snnc.types import Int
 
 #: Samples of a task that are compared; Lava gets fewer.
-SAMPLES, LAVA_SAMPLES = 400, 2
+SAMPLES, LAVA_SAMPLES = 1000, 2
 
 #: Samples of the example for tracing.
 EXAMPLE = 4

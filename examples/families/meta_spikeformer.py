@@ -12,8 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from examples.families.family import BATCH, Family
-from examples.families.layers import Each, Fire, Multispike, conv
+from examples.families.family import Family
+from examples.families.layers import Each, Fire, Multispike, conv, scale
+from examples.families.spikformer import DIGITS, images
 
 Neurons = Callable[[float], nn.Module]
 
@@ -72,11 +73,11 @@ class RepConv(nn.Module):
 
 
 class Attention(nn.Module):
-    """Spike-driven self-attention over pixels, ``Q (K^T V) / 8``."""
+    """Spike-driven self-attention over pixels, ``Q (K^T V) s``."""
 
     def __init__(self, size: int, heads: int, neurons: Neurons) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.scale = heads, scale(size // heads)
         self.head = neurons(1.0)
         self.q, self.k, self.v, self.out = (Each(RepConv(size)) for _ in range(4))
         self.fire_q, self.fire_k, self.fire_v = (neurons(1.0) for _ in range(3))
@@ -89,7 +90,7 @@ class Attention(nn.Module):
             y.flatten(3).reshape(t, b, self.heads, c // self.heads, h * w).transpose(3, 4)
             for y in (self.fire_q(self.q(s)), self.fire_k(self.k(s)), self.fire_v(self.v(s)))
         )
-        y = q @ (k.transpose(-2, -1) @ v) * 0.125
+        y = q @ (k.transpose(-2, -1) @ v) * self.scale
         y = self.fire(y.transpose(3, 4).reshape(t, b, c, h, w))
         z: Tensor = self.out(y)
         return z
@@ -132,13 +133,16 @@ class MetaSpikeformer(nn.Module):
 FAMILIES = [
     Family(
         "E Spike-driven Transformer V2",
-        lambda: MetaSpikeformer(8, 5, 4, Fire),
-        lambda: torch.rand(BATCH, 1, 16, 16) * 2,
+        lambda: MetaSpikeformer(8, 10, 4, Fire),
+        images,
+        task=DIGITS,
+        gain=2.5,
     ),
     Family(
         "E QSD-Transformer",
-        lambda: MetaSpikeformer(8, 5, 1, lambda _: Multispike()),
-        lambda: torch.rand(BATCH, 1, 16, 16) * 2,
+        lambda: MetaSpikeformer(8, 10, 1, lambda _: Multispike()),
+        images,
+        task=DIGITS,
         options={"static": True},
     ),
 ]

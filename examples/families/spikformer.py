@@ -1,4 +1,4 @@
-"""Spikformer (arXiv:2209.15425) and V2: attention of spikes without softmax, ``Q (K^T V) / 8``.
+"""Spikformer (arXiv:2209.15425) and V2: attention of spikes without softmax, ``Q (K^T V) s``.
 
 A convolutional stem makes tokens; residual connections add spikes, so that values between blocks
 are small counts; every LIF has tau = 2, in which nothing is rounded.
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from examples.families import datasets
 from examples.families.family import BATCH, Family, Split, Task
-from examples.families.layers import Each, Fire, Tokens, conv
+from examples.families.layers import Each, Fire, Tokens, conv, scale
 from examples.families.training import fit
 
 
 class SelfAttention(nn.Module):
     """Spiking self-attention over heads; the LIF behind it fires at 1/2."""
 
-    def __init__(self, size: int, heads: int, scale: float = 0.125) -> None:
+    def __init__(self, size: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.scale = heads, scale
+        self.heads, self.scale = heads, scale(size // heads)
         self.q, self.k, self.v, self.out = (Tokens(size, size) for _ in range(4))
         self.fire_q, self.fire_k, self.fire_v, self.fire_out = (Fire() for _ in range(4))
         self.fire = Fire(0.5)
@@ -87,8 +87,21 @@ def _learn(net: nn.Module, split: Split) -> None:
 _FASHION = Task("Fashion-MNIST", datasets.fashion, _learn)
 
 
+def learn(net: nn.Module, split: Split) -> None:
+    """Digits, for small transformers of images."""
+    fit(net, split, epochs=15, lr=1e-2)
+
+
 def _small(pooled: bool) -> Spikformer:
-    return Spikformer([8, 16], 2, 1, 5, 4, pooled)
+    return Spikformer([8, 32], 2, 1, 10, 4, pooled)
+
+
+def images() -> Tensor:
+    """(B, 1, 16, 16)."""
+    return torch.rand(BATCH, 1, 16, 16) * 2
+
+
+DIGITS = Task("digits", datasets.digits_large, learn)
 
 
 FAMILIES = [
@@ -103,13 +116,17 @@ FAMILIES = [
     Family(
         "E Spikformer V1, max-pool stem",
         lambda: _small(True),
-        lambda: torch.rand(BATCH, 1, 8, 8) * 2,
+        images,
+        task=DIGITS,
+        gain=2.5,
         exact=True,
     ),
     Family(
         "E Spikformer V2, strided stem",
         lambda: _small(False),
-        lambda: torch.rand(BATCH, 1, 8, 8) * 2,
+        images,
+        task=DIGITS,
+        gain=2.5,
         exact=True,
     ),
 ]
