@@ -19,7 +19,7 @@ from snnc.types import SPIKE, Int
 Array = npt.NDArray[Any]
 
 #: A population that fires less often than this, or pauses less often, is as good as silent.
-LEAST = 0.01
+LEAST = 0.005
 
 
 class Activity:

@@ -57,7 +57,8 @@ class Family:
         gain: Standard deviation that random weights give to currents, in units of the input's.
         exact: Whether nothing is rounded, so that all spikes are those of the float model.
         least: Smallest share of spikes in common with the model with quantized weights.
-        rate: How often the rarest population fires at least, and pauses.
+        rate: How often the rarest population fires at least, and pauses; less than ``LEAST``
+            only where the file says why.
         lava: Whether it is small enough for processes of Lava.
         source: The file with its equations.
     """

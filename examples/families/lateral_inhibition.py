@@ -22,7 +22,7 @@ class Balanced(nn.Module):
         self.ie = nn.Parameter(torch.rand(inhibitory, inputs) / inputs)
         self.ei = nn.Parameter(torch.rand(size, inhibitory) * inputs / inhibitory)
         self.gain = nn.Parameter(torch.ones(size) * 2)
-        self.bias = nn.Parameter(torch.full((size,), -1.0 if divisive else 0.0))
+        self.bias = nn.Parameter(torch.full((size,), -2.0 if divisive else 0.0))
         self.h, self.divisive = nn.Parameter(torch.rand(inhibitory) + 0.5), divisive
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,5 +65,11 @@ def _spikes() -> Tensor:
 
 FAMILIES = [
     Family("E E-I, subtractive inhibition", lambda: EINet(8, 10, False), _spikes, STEPPED),
-    Family("E E-I, divisive inhibition", lambda: EINet(8, 10, True), _spikes, STEPPED),
+    Family(
+        "E E-I, divisive inhibition",
+        lambda: EINet(8, 10, True),
+        _spikes,
+        STEPPED,
+        rate=0.001,  # a divisor is zero only where no input of the layer spikes
+    ),
 ]

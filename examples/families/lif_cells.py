@@ -163,7 +163,7 @@ class Resonator(Cell):
 
     def forward(self, x: Tensor, state: States) -> tuple[Tensor, States]:
         re, im = state
-        decay = torch.exp(-functional.softplus(self.a))
+        decay = torch.exp(-functional.softplus(self.a - 2))
         cos, sin = decay * torch.cos(3 * self.b), decay * torch.sin(3 * self.b)
         re, im = cos * re - sin * im + self.w(x), sin * re + cos * im
         first, second = spike(re - self.theta), spike(im - self.theta)

@@ -18,6 +18,7 @@ from examples.families.activity import Activity
 from examples.families.budget import Operations
 from examples.families.family import Family, Split
 from snnc.artifact import Artifact
+from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
@@ -25,6 +26,9 @@ from snnc.types import Int
 
 #: Samples of a task that are compared; Lava gets fewer.
 SAMPLES, LAVA_SAMPLES = 1000, 2
+
+#: Largest error of outputs next to the quantized model's, as a part of their deviation.
+OUTPUTS = 0.05
 
 #: Samples of the example for tracing.
 EXAMPLE = 4
@@ -43,6 +47,7 @@ class Row:
         labels: Share of samples with the same class as the float model.
         spikes: Smallest share of spikes in common with the model with quantized weights.
         float_spikes: The same with the float model.
+        outputs: Error of the first output next to that model's, as a part of its deviation.
         rates: Smallest and largest firing rate of a population.
         silent: Populations that hardly fire, or hardly pause, and how often they fire.
         proven: Widest accumulator or state, in bits, and how many words were checked.
@@ -61,6 +66,7 @@ class Row:
     labels: float | None = None
     spikes: float | None = None
     float_spikes: float | None = None
+    outputs: float | None = None
     rates: tuple[float, float] | None = None
     silent: dict[str, float] = field(default_factory=dict)
     proven: tuple[int, int] = (0, 0)
@@ -79,6 +85,8 @@ class Row:
         least = 1.0 if self.family.exact else self.family.least
         if self.spikes is not None and self.spikes < least:
             found.append(f"only {self.spikes:.3%} of the spikes of the quantized model")
+        if self.outputs is not None and self.outputs > OUTPUTS:
+            found.append(f"outputs are off by {self.outputs:.0%} of their deviation")
         if self.metric and self.family.task and self.trained:
             name, real, integer = self.metric
             worse = self.family.task.worse
@@ -103,6 +111,7 @@ class Row:
             head,
             f"{metric:38}",
             f"labels {_percent(self.labels)}",
+            f"outputs {_part(self.outputs)}",
             f"spikes {_percent(self.spikes)} (float {_percent(self.float_spikes)})",
             f"<= {self.proven[0]:2} bits",
             f"budget {self.budget:4}, {_thousands(self.operations)} ops",
@@ -114,6 +123,10 @@ class Row:
 
 def _thousands(count: float) -> str:
     return f"{count:6.0f}" if count < 1e5 else f"{count / 1000:5.0f}k"
+
+
+def _part(error: float | None) -> str:
+    return "     -" if error is None else f"{error:6.4f}"
 
 
 def _percent(share: float | None) -> str:
@@ -156,6 +169,7 @@ def measure(
         data = test.numpy()
         _verify(row, artifact, data, labels)
         _ranges(row, artifact, data)
+        row.outputs = _outputs(artifact, data[:64])
         if split is not None and family.task and family.task.score and labels is not None:
             _score(row, artifact, net, test, labels, data)
     return row
@@ -231,6 +245,21 @@ def _proven(program: Graph) -> Iterator[tuple[str | tuple[str, int], tuple[int, 
         if isinstance(node.op, IntNeuron):
             for s in node.op.kernel.states:
                 yield f"{node.name}.{s.name}", Int(s.lo, s.hi).bounds
+
+
+def _outputs(artifact: Artifact, data: np.ndarray) -> float | None:
+    """Root mean square error of the first output, as a part of its deviation."""
+    model = artifact.fakequant()
+    if model is None:
+        return None
+    encoded = artifact.encode(data)
+    grid = {e.name: encoded[e.name] * e.scale for e in artifact.manifest.inputs}
+    real, _ = FloatSimulator(model).run(grid, artifact.steps_of(encoded, None), ())
+    name = artifact.manifest.outputs[0].name
+    found = np.asarray(artifact.run(data).outputs[name], np.float64)
+    wanted = np.asarray(real[name], np.float64).reshape(found.shape)
+    spread = float(wanted.std())
+    return float(np.sqrt(np.mean((found - wanted) ** 2))) / spread if spread else None
 
 
 def _score(
