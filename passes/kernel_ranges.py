@@ -238,13 +238,13 @@ class _Analysis:
 
     def _kept_sum(self, x: str, y: str, env: Env, known: Env) -> Interval | None:
         """``x + y`` where y is, or may be chosen to be, ``z - x``: the sum is z then."""
-        if y in known or (line := self.defs.get(y)) is None:
+        if (line := self.defs.get(y)) is None:
             return None
         if line.fn == "sub" and line.args[1] == x:
             return self._value(line.args[0], env, known)
         if line.fn != "select":
             return None
-        kept = [d for a in line.args[1:] if a not in known and (d := self.defs.get(a)) is not None]
+        kept = [d for a in line.args[1:] if (d := self.defs.get(a)) is not None]
         if not any(d.fn == "sub" and d.args[1] == x for d in kept):
             return None
 

@@ -6,7 +6,6 @@ keys of the tokens that fired pass.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from examples.families.family import Family

@@ -10,9 +10,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from examples.families.catalogue import FILES, families
-from examples.families.family import Family
+from examples.families.family import Family, wake
 from examples.families.measure import Row, measure
+from examples.models import spike
 from tests.marks import quick_first
 
 ALL = {f.name: f for f in families()}
@@ -43,3 +46,47 @@ def test_names_are_unique_and_every_file_is_listed() -> None:
 def test_every_file_is_short() -> None:
     for path in (Path(__file__).parents[2] / "examples" / "families").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path
+
+
+class Quiet(torch.nn.Module):
+    """Two populations: the second fires where the current of the first is above ``theta``."""
+
+    def __init__(self, theta: float) -> None:
+        super().__init__()
+        self.fc, self.theta = torch.nn.Linear(4, 8), theta
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, total = torch.zeros(x.size(0), 8), torch.zeros(x.size(0), 8)
+        for t in range(x.shape[1]):
+            v = 0.5 * v + self.fc(x[:, t])
+            s = spike(v - self.theta)
+            v = v * (1 - s)
+            total = total + s
+        return total
+
+
+@pytest.mark.parametrize(("theta", "rate"), [(1e3, "0.00%"), (-1e3, "100.00%"), (1.0, "")])
+def test_a_population_that_never_or_always_fires_is_a_problem(theta: float, rate: str) -> None:
+    family = Family("quiet", lambda: Quiet(theta), lambda: torch.randn(8, 5, 4), {"time_axis": 1})
+    found = row(family)
+    silent = [p for p in found.problems if "fires" in p]
+    assert len(silent) == bool(rate)
+    assert all(p.endswith(f"fires {rate} of the time") for p in silent)
+
+
+def test_waking_reaches_populations_behind_normalization() -> None:
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 6, bias=False), torch.nn.BatchNorm1d(6), torch.nn.ReLU()
+    )
+    net = torch.nn.Sequential(net, torch.nn.Linear(6, 5)).eval()
+    x = torch.randn(256, 4) * 1e-3
+    wake(net, (x,), 2.0)
+    current = net[0][1](net[0][0](x))
+    torch.testing.assert_close(current.std(0), torch.full((6,), 2.0), atol=0.05, rtol=0)
+    assert abs(net(x).std().item() - 2) < 0.2
+
+
+def test_outputs_far_from_the_quantized_model_are_a_problem() -> None:
+    family = ALL["A ASN"]
+    assert not Row(family, outputs=0.01).problems
+    assert Row(family, outputs=0.2).problems

@@ -139,3 +139,23 @@ def test_a_sum_that_is_too_wide_names_the_operand_that_shows_it() -> None:
         proven(g)
     assert "row 1 sums up to 5.63e+19" in str(e.value)
     assert "above 0 at their upper end (2), those below 0 at their lower (1)" in str(e.value)
+
+
+@pytest.mark.parametrize("choose", [True, False])
+def test_what_is_replaced_by_its_change_is_bounded_by_what_replaces_it(choose: bool) -> None:
+    """``v + (x - v)``, where ``x - v`` is large enough or always, is x: no sum over the steps."""
+    change = Line("d", "select", ("far", "by", "zero")) if choose else Line("d", "copy", ("by",))
+    kernel = Kernel(
+        ("x",),
+        (State("v", "v2", Param(np.int64(0))),),
+        (Const("zero", Param(np.int64(0))), Const("least", Param(np.int64(3)))),
+        (
+            Line("by", "sub", ("x", "v")),
+            Line("far", "ge", ("by", "least")),
+            change,
+            Line("v2", "add", ("v", "d" if choose else "by")),
+        ),
+        ("d",),
+    )
+    (state,) = driven(kernel, -5, 9)["n"].op.kernel.states  # type: ignore[attr-defined]
+    assert (state.lo, state.hi) == (-5, 9)
