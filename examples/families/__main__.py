@@ -16,6 +16,7 @@ import torch
 from examples.families.catalogue import families
 from examples.families.family import Family
 from examples.families.measure import Row, measure
+from examples.families.table import markdown, summary
 from examples.families.training import cached, trained
 
 CACHE = Path.home() / ".cache" / "snnc" / "families"
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--train", action="store_true", help="train what the cache does not hold")
     parser.add_argument("--lava", action="store_true", help="run the small ones on Lava, too")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of trained weights")
+    parser.add_argument("--markdown", type=Path, help="file for the table in Markdown")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
@@ -50,16 +52,9 @@ def main() -> int:
         sys.stdout.write(f"{rows[-1]}  {time.perf_counter() - start:.0f} s\n")
         sys.stdout.flush()
     sys.stdout.write(f"{summary(rows)}\n")
+    if options.markdown:
+        options.markdown.write_text(markdown(rows), encoding="utf-8")
     return 1 if any(r.problems or "CRASHED" in r.blocked for r in rows) else 0
-
-
-def summary(rows: list[Row]) -> str:
-    """How many rows compile, and are exact on each backend."""
-    done = [r for r in rows if not r.blocked]
-    names = dict.fromkeys(n for r in done for n in r.exact)
-    exact = (f"{sum(r.exact.get(n) is True for r in done)} exact on {n}" for n in names)
-    wrong = sum(bool(r.problems) for r in rows)
-    return ", ".join([f"{len(rows)} families", f"{len(done)} compile", *exact, f"{wrong} wrong"])
 
 
 if __name__ == "__main__":

@@ -95,21 +95,24 @@ class Row:
                 found.append("loses more than claimed")
         return found
 
+    def score(self) -> str:
+        """What it is measured by, in float and in integers; ``-`` if nothing."""
+        if self.metric is None:
+            return "-"
+        name, real, integer = self.metric
+        assert self.family.task, "a metric belongs to a task"
+        digits = ".1f" if name == "%" else ".4f"
+        return f"{self.family.task.name}: {real:{digits}} -> {integer:{digits}} {name}"
+
     def __str__(self) -> str:
         head = f"{self.family.name:34} T={self.steps:<3} {self.parameters:>9,}"
         if self.blocked:
             return f"{head}  blocked: {self.blocked}"
-        metric = "-"
-        if self.metric:
-            name, real, integer = self.metric
-            assert self.family.task, "a metric belongs to a task"
-            digits = ".1f" if name == "%" else ".4f"
-            metric = f"{self.family.task.name}: {real:{digits}} -> {integer:{digits}} {name}"
         share = {True: "=", False: "DIFFERS", None: "(not run)"}
         backends = " ".join(f"{n}{share[same]}" for n, same in self.exact.items())
         parts = [
             head,
-            f"{metric:38}",
+            f"{self.score():38}",
             f"labels {_percent(self.labels)}",
             f"outputs {_part(self.outputs)}",
             f"spikes {_percent(self.spikes)} (float {_percent(self.float_spikes)})",
