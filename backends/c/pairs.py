@@ -125,11 +125,16 @@ def add_columns(
     table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
     for part in ("lo", "hi"):
         layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
+    vectors = index == "uint16_t"
+    if vectors:
+        _add_by_vectors(layer, table, size)
     if not spare:
         _event(layer, table, size)
     for rows in PASSES:
         _events(layer, table, pairs, rows, index)
     _add(layer, index, spare == 0)
+    if vectors:
+        layer.code("#endif")
 
 
 def spike_list(layer: Layer, x: Buffer) -> tuple[str, str]:
@@ -143,6 +148,15 @@ def spike_list(layer: Layer, x: Buffer) -> tuple[str, str]:
 
 def _lister(index: str) -> str:
     return "snn_list_16" if index == "uint16_t" else "snn_list_32"
+
+
+def _add_by_vectors(layer: Layer, table: Table, size: int) -> None:
+    """``add`` by one of the files of ``snn_simd.h``; opens the alternative to it."""
+    w, sums = layer.code, f"{layer.id('lo')}, {layer.id('hi')}"
+    w("#ifdef SNN_COLUMNS")
+    with w.block(f"SNN_ROWS void {layer.id('add')}(const uint16_t *ids, uint32_t count)"):
+        w(f"snn_columns({table.name}, {size}u, ids, count, {sums});")
+    w("#else")
 
 
 def _event(layer: Layer, table: Table, size: int) -> None:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "snn_math.h"
+#include "snn_simd.h"
 
 /* Places of the ones of a byte, lowest first, then zeros. */
 #if SNN_LANES
@@ -206,7 +207,9 @@ SNN_PUT(snn_put_32, uint32_t)
         return ids;                                                                          \
     }
 
+#if !defined(SNN_OWN_LIST)
 SNN_LIST(snn_list_16, uint16_t, snn_put_16)
+#endif
 SNN_LIST(snn_list_32, uint32_t, snn_put_32)
 SNN_APPEND(snn_append_16, uint16_t, snn_put_16)
 SNN_APPEND(snn_append_32, uint32_t, snn_put_32)

@@ -27,7 +27,7 @@ from examples.benchmarks.c_speed.bound import bound_run
 from examples.benchmarks.c_speed.case import Case, Run
 from examples.benchmarks.c_speed.mlp import mlp, reference
 from examples.benchmarks.c_speed.naive import NAIVE, naive_run
-from examples.benchmarks.c_speed.native import NATIVE, PORTABLE, emitted_run
+from examples.benchmarks.c_speed.native import NATIVE, PORTABLE, VECTORS, emitted_run
 from examples.benchmarks.c_speed.recurrent import recurrent
 from examples.benchmarks.c_speed.report import Row, header, plot
 from examples.benchmarks.c_speed.timing import measure
@@ -38,7 +38,7 @@ NETS: dict[str, Callable[[float, int], Case]] = {
     "c": recurrent,
     "ref": reference,
 }
-BUILDS = (PORTABLE, NATIVE)
+BUILDS = (PORTABLE, NATIVE, VECTORS)
 
 
 def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, float]]:

@@ -29,7 +29,8 @@ class Build:
 
 
 PORTABLE = Build("snnc -O2", ("-std=c99", "-O2"))
-NATIVE = Build("snnc -O3 native", ("-std=c99", "-O3", "-march=native"))
+NATIVE = Build("snnc -O3 native", ("-std=c99", "-O3", "-march=native", "-DSNN_SIMD=0"))
+VECTORS = Build("snnc vectors", ("-std=c99", "-O3", "-march=native", "-mprefer-vector-width=512"))
 
 
 def compile_library(

@@ -1,0 +1,102 @@
+/* Sums of columns and lists of spikes with vectors of 512 bits. */
+#ifndef SNN_AVX512_H
+#define SNN_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SNN_COLUMNS 1
+#define SNN_INLINE static inline __attribute__((always_inline))
+
+/* Columns are fetched so many spikes ahead. */
+#define SNN_AHEAD 4u
+
+/* Sums of n vectors of words, from `w` on, of the columns `ids`. */
+SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
+                         uint16_t *lo, uint16_t *hi, int n) {
+    __m512i a[8], b[8];
+#pragma GCC unroll 8
+    for (int v = 0; v < n; v++) {
+        a[v] = b[v] = _mm512_setzero_si512();
+    }
+    for (uint32_t k = 0u; k < count; k++) {
+        const uint16_t *column = w + ids[k] * words;
+        const uint16_t *later = w + ids[(k + SNN_AHEAD < count) ? k + SNN_AHEAD : k] * words;
+#pragma GCC unroll 8
+        for (int v = 0; v < n; v++) {
+            _mm_prefetch((const char *)(later + 32 * v), _MM_HINT_T0);
+            const __m512i x = _mm512_loadu_si512(column + 32 * v);
+            a[v] = _mm512_add_epi16(a[v], x);
+            b[v] = _mm512_add_epi16(b[v], _mm512_srli_epi16(x, 8u));
+        }
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < n; v++) {
+        _mm512_storeu_si512(lo + 32 * v, a[v]);
+        _mm512_storeu_si512(hi + 32 * v, b[v]);
+    }
+}
+
+/* The same of fewer words than a vector has. */
+SNN_INLINE void snn_rest(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
+                         uint16_t *lo, uint16_t *hi, unsigned n) {
+    const __mmask32 some = (__mmask32)(((uint32_t)1 << n) - 1u);
+    __m512i a = _mm512_setzero_si512(), b = a;
+    for (uint32_t k = 0u; k < count; k++) {
+        const __m512i x = _mm512_maskz_loadu_epi16(some, w + ids[k] * words);
+        a = _mm512_add_epi16(a, x);
+        b = _mm512_add_epi16(b, _mm512_srli_epi16(x, 8u));
+    }
+    _mm512_mask_storeu_epi16(lo, some, a);
+    _mm512_mask_storeu_epi16(hi, some, b);
+}
+
+/* lo and hi: sums modulo 65536 of the words and of their high bytes. */
+SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
+                            uint16_t *lo, uint16_t *hi) {
+    const size_t most = words - words % 256u, half = words - words % 128u;
+    const size_t whole = words - words % 32u;
+    for (size_t j = 0u; j < most; j += 256u) {
+        snn_part(w + j, words, ids, count, lo + j, hi + j, 8);
+    }
+    for (size_t j = most; j < half; j += 128u) {
+        snn_part(w + j, words, ids, count, lo + j, hi + j, 4);
+    }
+    for (size_t j = half; j < whole; j += 32u) {
+        snn_part(w + j, words, ids, count, lo + j, hi + j, 1);
+    }
+    if (whole < words) {
+        snn_rest(w + whole, words, ids, count, lo + whole, hi + whole, (unsigned)(words - whole));
+    }
+}
+
+#if defined(__AVX512VBMI2__)
+#define SNN_OWN_LIST 1
+
+/* Numbers of the ones in x[0..n-1], ascending; returns how many. ids has room for n. */
+static inline uint32_t snn_list_16(const uint8_t *restrict x, uint32_t n, uint16_t *restrict ids) {
+    const __m512i places = _mm512_set_epi16(
+        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9,
+        8, 7, 6, 5, 4, 3, 2, 1, 0);
+    uint32_t count = 0u;
+    uint32_t i = 0u;
+    for (; n - i >= 32u; i += 32u) {
+        const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
+        const __mmask32 set = _mm256_test_epi8_mask(bytes, bytes);
+        const __m512i all = _mm512_add_epi16(places, _mm512_set1_epi16((short)i));
+        /* behind the numbers of the ones, zeros; no more than were read so far */
+        _mm512_storeu_si512(ids + count, _mm512_maskz_compress_epi16(set, all));
+        count += (uint32_t)__builtin_popcount((unsigned)set);
+    }
+    for (; i < n; i++) {
+        if (x[i] != 0u) {
+            ids[count] = (uint16_t)i;
+            count++;
+        }
+    }
+    return count;
+}
+#endif
+
+#endif

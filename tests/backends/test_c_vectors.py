@@ -1,0 +1,102 @@
+"""The files for AVX-512, AVX2 and NEON give the integers of the portable code."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnc.backends.c.backend import CBackend
+from snnc.graph import Graph
+from snnc.intops import IntInput, IntLinear, IntOutput, IntTimeStack
+from snnc.params import Param
+from snnc.types import Clock
+from tests.intgraphs import ONE, proven, simulator
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
+CPU = Path("/proc/cpuinfo")
+FLAGS = set(CPU.read_text().split()) if CPU.exists() else set()
+KINDS = [
+    ("avx2", ("-mavx2",), {"avx2"}),
+    ("avx512", ("-mavx512bw", "-mavx512vl"), {"avx512bw", "avx512vl"}),
+    (
+        "avx512-vbmi2",
+        ("-mavx512bw", "-mavx512vl", "-mavx512vbmi2", "-mpopcnt"),
+        {"avx512_vbmi2", "avx512vl"},
+    ),
+]
+#: Outputs that need one, several and parts of vectors of every width.
+WIDTHS = (3, 10, 20, 64, 100, 300, 530, 1024)
+FAN_IN = 203
+
+
+def columns() -> tuple[Graph, np.ndarray]:
+    """A spike input into layers of all widths, with weights of all bits; spikes (N, T, in)."""
+    rng = np.random.default_rng(0)
+    graph = Graph("columns", 5)
+    graph.add("x", IntInput((FAN_IN,), Clock.STEP, 0, 1, 1.0))
+    for width in WIDTHS:
+        w = rng.integers(-127, 128, (width, FAN_IN)).astype(np.int8)
+        graph.add(f"fc{width}", IntLinear(Param(w), None, 2), "x")
+        graph.add(f"stack{width}", IntTimeStack(), f"fc{width}")
+        graph.add(f"out{width}", IntOutput(ONE), f"stack{width}")
+    share = np.array([0, 0.01, 0.1, 0.5, 1])[:, None, None]
+    return proven(graph), (rng.random((5, 6, FAN_IN)) < share).astype(np.int64)
+
+
+@pytest.mark.parametrize(("name", "flags", "needs"), KINDS, ids=[k[0] for k in KINDS])
+def test_vectors_of_this_processor(
+    tmp_path: Path, name: str, flags: tuple[str, ...], needs: set[str]
+) -> None:
+    if not needs <= FLAGS:
+        pytest.skip(f"this processor lacks {name}")
+    graph, x = columns()
+    CBackend().compile(graph).write(tmp_path)
+    expected = simulator(graph).run({"x": x})[0]
+    check = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+    for compiler in filter(shutil.which, ("gcc", "clang")):
+        backend = CBackend(compiler=compiler, flags=(*STRICT, "-O2", *flags))
+        actual = backend.run(tmp_path, {"x": x})[0]
+        for key, value in expected.items():
+            np.testing.assert_array_equal(actual[key], value, err_msg=f"{compiler} {key}")
+    line = ["gcc", *STRICT, "-O1", "-g", *flags, *check, "-DSNN_TRACE", *SOURCES, "-o", "run"]
+    subprocess.run(line, cwd=tmp_path, check=True)
+    assert_program(tmp_path, ["./run"], x, expected)
+
+
+SOURCES = ("snn.c", "weights.c", "info.c", "trace.c", "npy.c", "host.c")
+
+
+def assert_program(
+    folder: Path, program: list[str], x: np.ndarray, expected: dict[str, np.ndarray]
+) -> None:
+    """Run the host program on spikes and compare all outputs."""
+    np.save(folder / "in.npy", x)
+    subprocess.run([*program, "in.npy", "out.npy"], cwd=folder, check=True)
+    for i, value in enumerate(expected.values()):
+        actual = np.load(folder / (f"out.{i}.npy" if i else "out.npy"))
+        np.testing.assert_array_equal(actual, value)
+
+
+def test_neon(tmp_path: Path) -> None:
+    compiler, emulator = "aarch64-linux-gnu-gcc", "qemu-aarch64-static"
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
+    graph, x = columns()
+    CBackend().compile(graph).write(tmp_path)
+    text = subprocess.run(
+        [compiler, *STRICT, "-O2", "-S", "snn.c", "-o", "-"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "usra" in text
+    line = [compiler, *STRICT, "-O2", "-static", "-DSNN_TRACE", *SOURCES, "-o", "run"]
+    subprocess.run(line, cwd=tmp_path, check=True)
+    if not shutil.which(emulator):
+        pytest.skip(f"compiled; {emulator} is not installed, so it did not run")
+    assert_program(tmp_path, [emulator, "./run"], x, simulator(graph).run({"x": x})[0])
