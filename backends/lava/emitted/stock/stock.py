@@ -60,6 +60,7 @@ class Network:
         inputs: Source -> ports to connect it to: integers, flat, in row-major order.
         outputs: Population -> port that carries its spikes.
         sums: What the host reads of weights without neurons -> ports that add up to it.
+        offsets: The same -> what the host adds to it at every step.
         phases: Population or sum -> steps of Lava that it runs behind.
         neurons: Population -> which elements of the layer it computes.
     """
@@ -70,6 +71,7 @@ class Network:
     inputs: dict[str, list[Any]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, list[Any]] = field(default_factory=dict)
+    offsets: dict[str, Array] = field(default_factory=dict)
     phases: dict[str, int] = field(default_factory=dict)
     neurons: dict[str, Array] = field(default_factory=dict)
 
@@ -98,6 +100,10 @@ def build(folder: Path = FOLDER, steps: int | None = None) -> Network:
         process = _population(p, tensors, steps)
         network.processes[p["name"]] = process
         network.outputs[p["name"]] = process.s_out
+    for entry in document["back"].values():
+        for name in entry["populations"]:
+            if entry["offset"] is not None:
+                network.offsets[name] = tensors[entry["offset"]].astype(np.int64)
     for line in document["lines"]:
         _add(network, line, _line(line, tensors, _size(network, document, line["src"])))
     for c in document["connections"]:
