@@ -155,6 +155,18 @@ def random_network(seed: int) -> Graph:
     return proven(g, 64)
 
 
+def long_network() -> Graph:
+    """Two populations that read images of 12 spikes."""
+    rng = np.random.default_rng(0)
+    g = Graph("long", 50)
+    last = g.add("image", IntInput((12,), Clock.STEP, 0, 1, 1.0)).name
+    for i in range(2):
+        fc = g.add(f"fc{i}", IntLinear(weights(rng, 12, 12)), last).name
+        last = g.add(f"n{i}", IntNeuron(lif(rng, 12, current=False), (12,)), fc).name
+    g.add("out", IntOutput(ONE), g.add("sum", IntTimeSum(), last).name)
+    return proven(g, 64)
+
+
 class Emulator:
     """Steps of Lava, process by process, as ``notes`` on lava-nc 0.10.0 measured them."""
 

@@ -16,9 +16,11 @@ import pytest
 
 from snnc.backends.lava.backend import LavaBackend
 from snnc.backends.lava.emitted.supervise import segments
+from snnc.backends.lava.stock.backend import StockBackend
 from snnc.diagnostics import CompileError
 from tests.intgraphs import mlp
 from tests.lavaenv import ENV, needs_lava
+from tests.stockgraphs import long_network
 
 pytestmark = [
     needs_lava,
@@ -57,9 +59,15 @@ def eventually(condition: object, seconds: float = 5.0) -> bool:
 
 
 class Run:
-    """A ``run.py`` in the middle of its work; remembers what it must not leave behind."""
+    """A ``run.py`` in the middle of its work; remembers what it must not leave behind.
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    Args:
+        folder: An emitted one, for images of 12 pixels.
+        options: Of run.py.
+        wait: Whether to wait until all workers run.
+    """
+
+    def __init__(self, folder: Path, *options: str, wait: bool = True) -> None:
         assert ENV is not None
         np.save(folder / "x.npy", LONG["image"])
         script = [str(folder / "run.py"), str(folder / "x.npy"), str(folder / "y.npz")]
@@ -71,6 +79,10 @@ class Run:
                 start_new_session=True,
             )
         self.folder = folder
+        self.pids: list[int] = []
+        self.shared: set[str] = set()
+        if not wait:
+            return
         # four layers, a runtime service, the shared memory manager and its tracker
         assert eventually(lambda: len(children(self.process.pid)) >= 7, 20), self.log
         time.sleep(0.3)
@@ -152,6 +164,20 @@ def test_an_exception_in_a_worker_is_shown(folder: Path) -> None:
     assert e.value.diagnostics[0].code == "E611"
     assert "AssertionError: a deliberate fault" in str(e.value)
     assert "layer.py" in str(e.value)
+
+
+def test_an_exception_in_a_process_of_lava_itself_is_shown(tmp_path: Path) -> None:
+    """By itself Lava would hang: a decay that is no integer fails in the worker."""
+    backend = StockBackend(timeout=30, limit=60)
+    backend.compile(long_network()).write(tmp_path)
+    network = tmp_path / "network.json"
+    network.write_text(network.read_text().replace('"du": 4095', '"du": 4095.5'))
+    start = time.monotonic()
+    with pytest.raises(CompileError) as e:
+        backend.run(tmp_path, LONG)
+    assert time.monotonic() - start < 10
+    assert e.value.diagnostics[0].code == "E611"
+    assert "TypeError: ufunc 'right_shift' not supported" in str(e.value)
 
 
 def test_the_compiler_reports_a_killed_worker_within_ten_seconds(folder: Path) -> None:

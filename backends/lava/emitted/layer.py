@@ -116,9 +116,13 @@ class LayerModel(PyLoihiProcessModel):
         self._past: dict[str, deque[Array]] = {}
 
     def run_spk(self) -> None:
-        """One step. Lava would swallow an exception and hang, so it is printed first."""
+        """One step."""
+        self._guarded(self.time_step - 1)
+
+    def _guarded(self, now: int) -> None:
+        """Lava would swallow an exception and hang, so it is printed first."""
         try:
-            self._step(self.time_step - 1)
+            self._step(now)
         except BaseException:
             traceback.print_exc()
             raise

@@ -25,6 +25,8 @@ from typing import Any
 
 #: Exit status after a dead worker or a time-out.
 FAILED = 1
+#: A function of our processes, which print what they raise.
+OWN = ", in _guarded\n"
 _TICK = 0.1
 _SHM = Path("/dev/shm")
 
@@ -108,6 +110,7 @@ class Supervisor:
         if seen != self._seen:
             self._seen, self._since = seen, now
         if not self._stopping and (dead := [a for a in self._workers() if _has_ended(a)]):
+            sys.stderr.write(self._tracebacks())
             self.abort(f"a Lava worker died (process {dead[0]})", FAILED)
         if now - self._since > self._timeout:
             places = ", ".join(f"{k} after step {v[0]}" for k, v in self._progress.items())
@@ -121,6 +124,14 @@ class Supervisor:
         infrastructure = getattr(self._process.runtime, "_messaging_infrastructure", None)
         actors = infrastructure.actors if infrastructure is not None else ()
         return [a.pid for a in actors if not getattr(a, "_closed", False) and a.pid]
+
+    def _tracebacks(self) -> str:
+        """What workers raised; our own processes have shown it themselves."""
+        infrastructure = getattr(self._process.runtime, "_messaging_infrastructure", None)
+        actors = infrastructure.actors if infrastructure is not None else ()
+        found = (getattr(actor, "exception", None) for actor in actors)
+        texts = [text for _, text in filter(None, found)]
+        return "".join(text for text in texts if OWN not in text)
 
     def abort(self, reason: str, status: int) -> None:
         """End everything at once and leave this process."""

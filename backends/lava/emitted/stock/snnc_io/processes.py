@@ -52,7 +52,7 @@ class _Model(PyLoihiProcessModel):
         super().__init__(proc_params)
         self._data, self._progress = proc_params["data"], proc_params["progress"]
 
-    def _do(self, step):
+    def _guarded(self, step):
         """One step. Lava would swallow an exception and hang, so it is printed first."""
         try:
             step(self.time_step - 1)
@@ -71,7 +71,7 @@ class FeedModel(_Model):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def run_spk(self):
-        self._do(self._send)
+        self._guarded(self._send)
 
     def _send(self, now):
         rest = np.zeros(self._data.shape[1:], np.int32)
@@ -87,7 +87,7 @@ class RecorderModel(_Model):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
 
     def run_spk(self):
-        self._do(self._keep)
+        self._guarded(self._keep)
 
     def _keep(self, now):
         self._data[now] = self.a_in.recv()
@@ -105,7 +105,7 @@ class ProbeModel(_Model):
         return True
 
     def run_post_mgmt(self):
-        self._do(self._keep)
+        self._guarded(self._keep)
 
     def _keep(self, now):
         self._data[now] = self.state.read()
