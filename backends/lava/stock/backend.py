@@ -10,6 +10,8 @@ from typing import ClassVar
 from snnc import lava_env
 from snnc.backends.base import Arrays, Artifacts, Backend
 from snnc.backends.lava.execute import execute
+from snnc.backends.lava.stock.chips import Chip, find_chip
+from snnc.backends.lava.stock.fitting import fit, report_files
 from snnc.backends.lava.stock.legalise import legalise
 from snnc.backends.lava.stock.printer import network_files
 from snnc.backends.numpy.backend import program, unsupported
@@ -27,14 +29,21 @@ class StockBackend(Backend):
     """Lava's ``stock`` mode: only processes that lava-nc provides.
 
     Attributes:
+        chip: Whose limits it must keep; None: no chip's.
         timeout: Seconds without a finished step after which a run is given up.
         limit: Seconds after which a run is ended in any case.
     """
 
     name: ClassVar[str] = "lava-stock"
 
+    chip: Chip | None = None
     timeout: float = 60.0
     limit: float = 24 * 3600.0
+
+    @classmethod
+    def for_machine(cls, machine: str) -> StockBackend:
+        """The mode with the limits of a chip: ``loihi1``, ``loihi2``."""
+        return cls(chip=find_chip(machine))
 
     def check(self, graph: Graph) -> list[Diagnostic]:
         found = unsupported(graph, self.name)
@@ -44,7 +53,8 @@ class StockBackend(Backend):
             plan = legalise(graph)
         except CompileError as e:
             return list(e.diagnostics)
-        return [warning("W510", note) for note in plan.notes]
+        found = [warning("W510", note) for note in plan.notes]
+        return found if self.chip is None else [*found, *fit(plan, self.chip)[1]]
 
     def emit(self, graph: Graph) -> Artifacts:
         plan = legalise(graph)
@@ -58,6 +68,10 @@ class StockBackend(Backend):
         for name in _OWN:
             files[name] = (_EMITTED / "stock" / name).read_text(encoding="utf-8")
         files |= network_files(plan)
+        if self.chip is not None:
+            placement, _ = fit(plan, self.chip)
+            assert placement is not None, "checked"
+            files |= report_files(plan, placement)
         return Artifacts(files)
 
     def run(
