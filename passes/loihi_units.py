@@ -33,7 +33,11 @@ _MOVES = (
 
 def scaled(graph: Graph, name: str, factor: float, fn: str = "mul") -> None:
     """Multiply, or divide, all that a node passes on by ``factor``."""
-    leaving, loc = list(graph.out_edges(name)), graph[name].loc
+    codes = [e for e in graph.out_edges(name) if isinstance(graph[e.dst].op, ops.RateCode)]
+    leaving = [e for e in graph.out_edges(name) if e not in codes]  # codes know the real value
+    if not leaving:
+        return
+    loc = graph[name].loc
     scale = ops.Constant(Param(np.asarray(factor)))
     constant = graph.add(graph.fresh(f"{name}.scale"), scale, loc=loc)
     fresh = graph.fresh(f"{name}.scaled")
@@ -53,6 +57,8 @@ def unit_of(graph: Graph, name: str, bits: int) -> float:
     match node.op:
         case ops.Input():
             return input_format(node.op, bits)[2]
+        case ops.RateCode():
+            return 1.0
         case ops.Neuron() if node.type.dtype == SPIKE:
             return 1.0
         case ops.AvgPool1d(kernel) | ops.AvgPool2d(kernel) | ops.AvgPool3d(kernel):
@@ -74,7 +80,7 @@ def peak_of(graph: Graph, name: str, bits: int) -> float:
     if isinstance(op, ops.Input):
         lo, hi, _ = input_format(op, bits)
         return float(max(abs(lo), abs(hi)))
-    if isinstance(op, ops.Neuron):
+    if isinstance(op, ops.Neuron | ops.RateCode):
         return 1.0
     below = [peak_of(graph, e.src, bits) for e in graph.in_edges(name)]
     if type(op) in {*SUMS, *SUMS.values()}:

@@ -210,7 +210,7 @@ RULES: dict[type[ops.Op], Rule] = {
 EXACT: dict[type[ops.Op], Rule] = {
     **dict.fromkeys(get_args(Weighted), exact_weights),
     ops.Neuron: exact_neuron,
-    **dict.fromkeys((*NORM_RULES, *CODE_RULES, ops.Softmax), exact_refused),
+    **dict.fromkeys((*NORM_RULES, ops.Softmax), exact_refused),
 }
 
 #: What exact profiles take at all; what else there is would be rounded.
@@ -218,6 +218,7 @@ EXACT_TAKES: frozenset[type[ops.Op]] = frozenset(
     (
         *(ops.Input, ops.Constant, ops.Output, ops.Pointwise, ops.Sum, ops.Neuron),
         *get_args(Weighted),
+        *CODE_RULES,
         *(ops.SumPool1d, ops.SumPool2d, ops.SumPool3d),
         *(ops.AvgPool1d, ops.AvgPool2d, ops.AvgPool3d),
         *(ops.MaxPool1d, ops.MaxPool2d, ops.MaxPool3d),

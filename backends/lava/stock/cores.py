@@ -94,7 +94,7 @@ class Cores:
         for c in plan.connections:
             self.synapses[c.dst].append(self._resolved(c, weight_bits))
         self._needs: dict[Part, Need] = {}
-        sizes = {x.name: x.size for x in (*plan.sources, *plan.populations)}
+        sizes = {s.name: s.size for s in plan.sources} | {p.name: p.size for p in plan.populations}
         starts = itertools.accumulate(sizes.values(), initial=0)
         #: First bit of every source and population.
         self._bits = dict(zip(sizes, starts, strict=False))
