@@ -76,7 +76,7 @@ def test_cores_hold_every_neuron_once_and_keep_the_limits(seed: int) -> None:
         plan = legalise(random_network(seed))
     except CompileError:
         pytest.skip("a loop that is too tight")
-    chip = small(LOIHI1, neurons=5, synapse_words=30, axons_in=14, axons_out=12, groups=2)
+    chip = small(LOIHI1, neurons=5, synapse_words=30, axons_in=24, axons_out=12, groups=2)
     placement = place(plan, chip)
     held = [
         (p.population, i) for c in placement.cores for p in c.parts for i in range(p.start, p.stop)
