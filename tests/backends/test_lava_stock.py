@@ -13,7 +13,7 @@ from snnc.backends.lava.stock.neurons import NotStockError
 from snnc.backends.lava.stock.plan import StockPlan
 from snnc.backends.lava.stock.sums import Sums
 from snnc.backends.lava.stock.weights import EXPONENTS, legal
-from snnc.backends.numpy.simulator import OPERATORS
+from snnc.backends.numpy.execution import OPERATORS
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from tests.intgraphs import proven, random_graph, random_inputs, simulator
