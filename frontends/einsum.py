@@ -84,7 +84,8 @@ def _pair(
         tall = reshaped(s, b, (*lead, *((1,),) * rows, *outer))
         y = apply(s, "mul", wide, tall)
     else:
-        a = reshaped(s, a, (*lead, _joint(inside), _joint(a.axes[count + rows :])))
+        joined = (_joint(inside),) if both or not s.constant(b) else inside  # else: a layer
+        a = reshaped(s, a, (*lead, *joined, _joint(a.axes[count + rows :])))
         b = reshaped(s, b, (*b.axes[:count], _joint(b.axes[count:][: len(summed)]), _joint(outer)))
         y = reshaped(s, product(s, a, b, replace(call)), (*lead, *inside, *outer))
     order = both + left + right

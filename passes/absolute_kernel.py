@@ -266,8 +266,13 @@ class _Lowering(FixedWriter):
         return self.multiply(name, a, a)
 
     def extreme(self, name: str, a: Operand, b: Operand, fn: str) -> Fixed:
-        """``max(a, b)`` or ``min(a, b)``."""
+        """``max(a, b)`` or ``min(a, b)``; a lower limit above zero stays there."""
         x, y = self.aligned(a, b)
+        for c, limit in ((a, x), (b, y)):
+            if fn == "maximum" and isinstance(c, Expr) and (signs(c) > 0).all():
+                k = np.maximum(nearest(c * power(limit.bits)), 1)
+                above = Fixed(self.w.const("k", k), limit.bits)
+                x, y = (above, y) if c is a else (x, above)
         return Fixed(self.w.emit(name, fn, x.name, y.name), x.bits)
 
     def absolute(self, name: str, a: Operand) -> Fixed:

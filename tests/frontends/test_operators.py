@@ -132,6 +132,12 @@ CASES: dict[str, Case] = {
         "Linear",
     ),
     "einsum": ((3, 4), lambda s, v: torch.einsum("bnc,bmc->bnm", s, v), (), "Matmul"),
+    "einsum of weights": (
+        (3, 4),
+        lambda s, v, a: torch.einsum("bnc,oc->bno", v, a.weight),
+        (lambda: nn.Linear(4, 2),),
+        "Linear",
+    ),
     "einsum of heads": (
         (3, 2, 4),
         lambda s, v: torch.einsum("bnhc,bmhc->bhnm", s, v),

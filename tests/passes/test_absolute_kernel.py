@@ -89,3 +89,10 @@ def test_an_exponential_without_a_bound_is_reported() -> None:
     ctx = Context()
     lowered(kernel("v1 = 0.9 * v + exp(x + w)\ns = v1 >= 1.0\nv' = v1\nw' = w + s"), ctx)
     assert any("the exponential" in d.message for d in ctx.diagnostics)
+
+
+def test_a_tiny_lower_limit_keeps_a_divisor_positive() -> None:
+    ctx = Context()
+    body = "n = maximum(abs(x), 1e-12)\nu = v * 0.5 + x / n\ns = u >= 1.0\nv' = u - s"
+    lowered(kernel(body), ctx)
+    assert {d.code for d in ctx.diagnostics} == {"W312", "W314"}, "but no E313"
