@@ -4,6 +4,10 @@ A row ``w`` becomes ``s * q`` with integers ``|q| <= 2**(bits-1) - 1``.  Candida
 ``s = c * max|w| / qmax`` for ``c = 0.25, 0.26, … 1``; the one with the smallest sum of squares
 wins, the largest ``c`` on ties.  Errors are accumulated as integers, so the choice does not depend
 on the order or width of a CPU's float additions.
+
+Nearly all candidates are told apart by float sums and their bounds of error, and those below which
+the largest weights of a row alone lose more than the best candidate so far are not tried; integers
+decide where that is not enough.
 """
 
 from __future__ import annotations
@@ -14,6 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.exact import Expr, leaf
+
+#: Weights that are searched at once: they and their errors fit a cache.
+_BLOCK = 1 << 16
+#: Parts of a row whose largest weights bound what clipping loses.
+_LARGEST = 100
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -59,21 +68,72 @@ def row_scales(rows: Floats, bits: int) -> RowScales:
     top = largest(bits)
     peak = np.abs(rows).max(1, initial=0.0)
     normal = peak > max(peak.max(initial=0.0) * 2.0**-40, np.finfo(np.float64).tiny)
-    safe = np.where(normal, peak, 1.0)
-    unit_rows = rows / safe[:, None]
-    best = np.full(len(rows), np.iinfo(np.int64).max)
     clip = np.full(len(rows), 100.0)
-    weight = float(1 << (60 - max(1, rows.shape[1]).bit_length()))
-    for percent in range(100, 24, -1):
-        step = percent / 100 / top
-        error = unit_rows - np.clip(np.rint(unit_rows / step), -top, top) * step
-        total = np.rint(np.minimum(error * error, 1.0) * weight).astype(np.int64).sum(1)
-        better = total < best
-        best = np.where(better, total, best)
-        clip = np.where(better, float(percent), clip)
+    chosen = np.flatnonzero(normal)
+    each = max(1, _BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(chosen), each):
+        some = chosen[start : start + each]
+        clip[some] = _best_clips(np.abs(rows[some]) / peak[some, None], top)
     others = np.sort(peak[normal])
     typical = others[len(others) // 2] if len(others) else float(top)
-    return RowScales(np.where(normal, peak, typical), np.where(normal, clip, 100.0), bits)
+    return RowScales(np.where(normal, peak, typical), clip, bits)
+
+
+def _best_clips(size: Floats, top: int) -> Floats:
+    """The best candidate, in percent, of every row of magnitudes whose largest is 1."""
+    count = size.shape[1]
+    weight = float(1 << (60 - max(1, count).bit_length()))
+    # a float sum is off by less than this share, and integers by half of one for every term
+    slack = (count + 16) * 2.0**-50
+    half = (count + 1) / weight
+    parts = np.arange(0, count, max(1, count // _LARGEST))
+    largest_ones = np.maximum.reduceat(size, parts, 1)  # of every part of the row
+    found = np.full(len(size), 100.0)
+    room = np.empty_like(size)
+    error = _errors(size, 100, top, room)
+    best = np.einsum("ij,ij->i", error, error)  # float sums of squares
+    exact = np.full(len(size), -1)  # their integers, once they are needed
+    alive = np.arange(len(size))
+    for percent in range(99, 24, -1):
+        lost = np.maximum(largest_ones[alive] - percent / 100, 0.0)
+        least = (lost * lost).sum(1) * (1 - slack) - half
+        alive = alive[least <= best[alive] * (1 + slack) + half]
+        if not len(alive):
+            break
+        part = size if len(alive) == len(size) else size[alive]
+        error = _errors(part, percent, top, room[: len(alive)])
+        sums = np.einsum("ij,ij->i", error, error)
+        margin = (sums + best[alive]) * slack + half
+        surely = sums + margin < best[alive]
+        unsure = alive[~surely & (sums <= best[alive] + margin)]
+        better = list(alive[surely])
+        for row in unsure:
+            if exact[row] < 0:
+                exact[row] = _integer_error(size[row], int(found[row]), top, weight)
+            total = _integer_error(size[row], percent, top, weight)
+            if total < exact[row]:
+                better.append(row)
+        if better:
+            where = np.array(sorted(better))
+            found[where], exact[where] = percent, -1
+            best[where] = sums[np.searchsorted(alive, where)]
+    return found
+
+
+def _errors(size: Floats, percent: int, top: int, room: Floats) -> Floats:
+    """What quantizing and clipping changes, in ``room``."""
+    step = percent / 100 / top
+    np.divide(size, step, out=room)
+    np.rint(room, out=room)
+    np.minimum(room, top, out=room)
+    np.multiply(room, step, out=room)
+    return np.subtract(size, room, out=room)
+
+
+def _integer_error(size: Floats, percent: int, top: int, weight: float) -> int:
+    """Sum of squared errors in units of ``1 / weight``, every one rounded."""
+    error = _errors(size, percent, top, np.empty_like(size))
+    return int(np.rint(error * error * weight).astype(np.int64).sum())
 
 
 def quantized(rows: Floats, scales: Floats, bits: int) -> Ints:
