@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,18 +17,44 @@ from snnc.graph import Graph
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+class Streamed:
+    """A file too large for memory: its parts are made again whenever it is read."""
+
+    def __init__(self, parts: Callable[[], Iterator[bytes]]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts()
+
+
+Content = str | bytes | Streamed
+
+
+def parts_of(content: Content) -> Iterator[bytes]:
+    """Bytes of a file, part after part; text is UTF-8 with Unix line ends.
+
+    >>> list(parts_of("a")), list(parts_of(Streamed(lambda: iter([b"a", b"b"]))))
+    ([b'a'], [b'a', b'b'])
+    """
+    if isinstance(content, Streamed):
+        yield from content
+    else:
+        yield content.encode() if isinstance(content, str) else content
+
+
 @dataclass
 class Artifacts:
-    """Generated files, in memory, by relative path. Only ``write`` touches the disk."""
+    """Generated files by relative path. Only ``write`` touches the disk."""
 
-    files: dict[str, str | bytes] = field(default_factory=dict)
+    files: dict[str, Content] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
-        """Write all files below ``directory``; text is UTF-8 with Unix line ends."""
+        """Write all files below ``directory``."""
         for name, content in self.files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            with path.open("wb") as f:
+                f.writelines(parts_of(content))
 
 
 class Backend(abc.ABC):

@@ -27,7 +27,7 @@ from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import exact_bits, gains, guard_bits, thresholds, unit_free
 from snnc.passes.lower_kernel import lower_kernel
-from snnc.passes.quantize_weights import place
+from snnc.passes.quantize_weights import place, scaled_rows
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
 from snnc.passes.visible_signs import visible_signs
@@ -159,10 +159,11 @@ def _common_unit(
     root = x[main].root
     finer: dict[int, int] = {}
     if root is not None:
-        rows = {i: _root(x[i]).rows * ratio[:, None] for i, ratio in joint.items()}
+        rows = {i: scaled_rows(_root(x[i]).rows, ratio) for i, ratio in joint.items()}
         finer = _finer(rows, low.bits)
         # Scaled up by what they are finer, all of them share one row: none is clipped.
-        stacked = np.concatenate([r * (1 << finer[i]) for i, r in rows.items()], 1)
+        parts = [r * (1 << finer[i]) if finer[i] else r for i, r in rows.items()]
+        stacked = np.concatenate(parts, 1) if len(parts) > 1 else parts[0]
         scales = row_scales(stacked, low.bits)
         base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
     else:
@@ -207,6 +208,8 @@ def _finer(rows: dict[int, Floats], bits: int) -> dict[int, int]:
 
     Pixels of unit 1/255 next to spikes of unit 1 would otherwise share one scale and vanish.
     """
+    if len(rows) == 1:
+        return dict.fromkeys(rows, 0)
     own = {i: row_scales(r, bits).floats for i, r in rows.items()}
     top = np.maximum.reduce(list(own.values()))
     ratios = {i: np.sort(top / s)[len(s) // 2] for i, s in own.items()}

@@ -41,6 +41,11 @@ def fold_unit(op: Weighted, unit: Expr, shape: tuple[int, ...]) -> tuple[Floats,
     return weight * columns, columns
 
 
+def scaled_rows(rows: Floats, ratio: Floats) -> Floats:
+    """Rows times a factor each; mostly all factors are 1 and nothing is copied."""
+    return rows * ratio[:, None] if (ratio != 1.0).any() else rows
+
+
 def settle(low: Lowered, v: QValue) -> QValue:
     """Quantize waiting weights for a consumer that is no neuron."""
     assert v.root is not None, "nothing waits"
@@ -62,7 +67,7 @@ def place(
     ``scales`` and ``ratio`` have one entry per row; the last ``spare`` bits of biases are 0.
     """
     node, op = root.node, root.op
-    rows = root.rows * ratio[:, None]
+    rows = scaled_rows(root.rows, ratio)
     codes = quantized(rows, scales, low.bits)
     weight = Param(stored(codes.reshape(root.weights.shape), low.bits))
     bias = real_bias = None
@@ -74,9 +79,13 @@ def place(
     old = low.out[node.name]
     assert isinstance(old.op, IntWeighted), f"{node.name} has no weights"
     low.out.replace(replace(old, op=replace(old.op, weight=weight, bias=bias, shift=shift)))
-    back = (codes * scales[:, None] / ratio[:, None]).reshape(root.weights.shape)
-    safe = np.where(root.columns == 0, 1.0, root.columns)
-    low.fake.replace(replace(node, op=with_rows(op, back / safe, real_bias)))
+    back = np.multiply(codes, scales[:, None])
+    if (ratio != 1.0).any():
+        back /= ratio[:, None]
+    back = back.reshape(root.weights.shape)
+    if (root.columns != 1.0).any():
+        back /= np.where(root.columns == 0, 1.0, root.columns)
+    low.fake.replace(replace(node, op=with_rows(op, back, real_bias)))
     low.ctx.note(node.name, **weight_facts(rows, codes, scales, low.bits), guard_bits=shift)
 
 
@@ -84,11 +93,14 @@ def weight_facts(rows: Floats, codes: Ints, scales: Floats, bits: int) -> dict[s
     """What the user may want to know of quantized weights, rows with a scale each."""
     # Squares in units of a power of two, which changes nothing but that huge weights have some.
     unit = np.ldexp(1.0, int(np.frexp(np.abs(rows).max(initial=0.0))[1]) - 1)
-    error = (rows - codes * scales[:, None]) / unit
-    size = float(np.sqrt(np.mean((rows / unit) ** 2))) or 1.0
+    room = np.multiply(codes, scales[:, None])
+    np.divide(np.subtract(rows, room, out=room), unit, out=room)
+    error = float(np.sqrt(np.mean(np.square(room, out=room))))
+    np.divide(rows, unit, out=room)
+    size = float(np.sqrt(np.mean(np.square(room, out=room)))) or 1.0
     return {
         "weights": int(codes.size),
         "weight_bits": bits,
         "zero_weights": int((codes == 0).sum()),
-        "rms_error": float(np.sqrt(np.mean(error * error))) / size,
+        "rms_error": error / size,
     }

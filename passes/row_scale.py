@@ -138,8 +138,13 @@ def _integer_error(size: Floats, percent: int, top: int, weight: float) -> int:
 
 def quantized(rows: Floats, scales: Floats, bits: int) -> Ints:
     """Integers of the rows, ties to even, clipped to the symmetric range."""
-    top = largest(bits)
-    out: Ints = np.clip(np.rint(rows / scales[:, None]), -top, top).astype(np.int64)
+    top, out = largest(bits), np.empty(rows.shape, np.int64)
+    each = max(1, _BLOCK // max(1, rows.shape[1]))
+    for start in range(0, len(rows), each):
+        some = slice(start, start + each)
+        room = rows[some] / scales[some, None]
+        np.rint(room, out=room)
+        out[some] = np.clip(room, -top, top, out=room)
     return out
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends import check_names, folder_of, load_backend
+from snnc.backends.base import parts_of
 from snnc.backends.numpy.simulator import Simulator
 from snnc.data import Data, as_data
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
@@ -186,9 +187,7 @@ class Artifact:
     def _foreign_files(self, backend: str) -> Iterable[Diagnostic]:
         """An E408 for every file of a backend that its program does not emit."""
         emitted = {
-            f"{folder_of(backend)}/{name}": content.encode()
-            if isinstance(content, str)
-            else content
+            f"{folder_of(backend)}/{name}": b"".join(parts_of(content))
             for name, content in load_backend(backend).emit(self.graph()).files.items()
         }
         have = {name for name in self.manifest.files if name.startswith(f"{folder_of(backend)}/")}

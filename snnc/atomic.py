@@ -12,16 +12,18 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from snnc.diagnostics import CompileError, fail
-from snnc.manifest import NAME, read_format
+from snnc.manifest import NAME, FileEntry, read_format
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -74,17 +76,26 @@ class AtomicFolder:
     ) -> None:
         self._remove_traces()
 
-    def write(self, name: str, content: bytes) -> None:
-        """Write one file, synced to disk; raises CompileError E432 if that fails."""
-        path = self.path / name
+    def write(self, name: str, content: bytes | Iterable[bytes]) -> FileEntry:
+        """Write one file, synced to disk; raises CompileError E432 if that fails.
+
+        Returns:
+            Its hash and size, for the manifest.
+        """
+        parts = [content] if isinstance(content, bytes) else content
+        path, digest, size = self.path / name, hashlib.sha256(), 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as f:
-                f.write(content)
+                for part in parts:
+                    f.write(part)
+                    digest.update(part)
+                    size += len(part)
                 f.flush()
                 os.fsync(f.fileno())
         except OSError as e:
             raise cannot_write(self.target, e) from e
+        return FileEntry(digest.hexdigest(), size)
 
     def publish(self) -> None:
         """Make the folder appear at its target; raises CompileError E430 to E432 if it cannot."""

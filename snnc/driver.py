@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import check_names, folder_of, in_order, load_backend
+from snnc.backends.base import Content, parts_of
 from snnc.calibrate import calibrate
 from snnc.diagnostics import CompileError, Diagnostic, Severity, error, fail, stop_on_errors
 from snnc.encoder_choice import EncoderChoice, parse_encoder
@@ -153,17 +153,18 @@ def compile_model(
         ctx = Context(list(loaded.diagnostics))
         program, fakequant = lower(graph, options, ctx, report)
         graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
-        files = {f"{PROGRAM}/program.txt": f"{program}\n".encode()}
+        files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
         for name, stored in graphs.items():
             files |= _stored(name, stored)
         files |= emit(program, options.targets, ctx, report)
         start = time.perf_counter()
-        manifest = describe(program, options, ctx, loaded, files, encoders)
-        for path, content in sorted(files.items()):
-            folder.write(path, content)
+        written = {
+            path: folder.write(path, parts_of(content)) for path, content in sorted(files.items())
+        }
+        manifest = describe(program, options, ctx, loaded, written, encoders)
         folder.write(NAME, dump_manifest(manifest))
         folder.publish()
-    size = sum(map(len, files.values()))
+    size = sum(entry.size for entry in written.values())
     report("write", f"{len(files) + 1} files, {size / 1000:,.0f} kB", time.perf_counter() - start)
     return Compiled(Artifact(out, manifest), tuple(ctx.diagnostics))
 
@@ -204,21 +205,21 @@ def lower(
     return program, ctx.fake_quantized
 
 
-def emit(program: Graph, targets: Iterable[str], ctx: Context, report: Report) -> dict[str, bytes]:
+def emit(
+    program: Graph, targets: Iterable[str], ctx: Context, report: Report
+) -> dict[str, Content]:
     """Emit all targets after all have checked the program, so that all problems show at once."""
     backends = {name: load_backend(name) for name in targets}
     found = [d for backend in backends.values() for d in backend.check(program)]
     stop_on_errors(found)
     for diagnostic in found:
         ctx.emit(diagnostic)
-    files: dict[str, bytes] = {}
+    files: dict[str, Content] = {}
     for name, backend in backends.items():
         start = time.perf_counter()
         emitted = backend.emit(program).files
         for path, content in emitted.items():
-            files[f"{folder_of(name)}/{path}"] = (
-                content.encode() if isinstance(content, str) else content
-            )
+            files[f"{folder_of(name)}/{path}"] = content
         report(f"emit {name}", f"{len(emitted)} files", time.perf_counter() - start)
     return files
 
@@ -228,7 +229,7 @@ def describe(
     options: Options,
     ctx: Context,
     loaded: Loaded,
-    files: Mapping[str, bytes],
+    files: Mapping[str, FileEntry],
     encoders: tuple[EncoderChoice, ...] = (),
 ) -> Manifest:
     """The manifest of an artifact with these files."""
@@ -247,10 +248,7 @@ def describe(
         layers=layer_table(program, ctx.layers),
         targets=options.targets,
         warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),
-        files={
-            name: FileEntry(hashlib.sha256(content).hexdigest(), len(content))
-            for name, content in sorted(files.items())
-        },
+        files=dict(sorted(files.items())),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+from snnc.backends.base import Content
 from snnc.backends.c.interface import info_source, interface_json
 from snnc.backends.c.memory import memory_json, memory_text
 from snnc.backends.c.network import Network
@@ -16,7 +17,7 @@ HOST_RUNTIME = ("info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c")
 #: Lists of spikes, and what certain vector units do better.
 HOST_LISTS = ("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_avx2.h", "snn_neon.h")
 
-Files = dict[str, str | bytes]
+Files = dict[str, Content]
 
 
 def runtime(name: str) -> str:

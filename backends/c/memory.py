@@ -40,7 +40,7 @@ def layer_memory(net: Network) -> list[LayerMemory]:
     found = []
     for name, layer in net.layers.items():
         tables = [t for t in net.tables.entries if t.name.startswith(layer.prefix)]
-        rodata = sum(aligned(SIZES[t.ctype] * t.values.size, t.ctype) for t in tables)
+        rodata = sum(aligned(t.bytes, t.ctype) for t in tables)
         bss = sum(aligned(SIZES[ctype] * size, ctype) for ctype, size in layer.arrays.values())
         if rodata or bss:
             found.append(LayerMemory(name, rodata, bss))

@@ -17,6 +17,7 @@ before they are taken apart (``PairRows.together``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,13 +58,14 @@ class PairRows:
         """Width of an input."""
         return self.repeats.bit_length()
 
-    def pack(self, weight: npt.NDArray[np.int64], spare: int = 0) -> npt.NDArray[np.int64]:
+    def pack(self, weight: npt.NDArray[Any], spare: int = 0) -> npt.NDArray[np.uint16]:
         """Columns (in + spare, P) of a weight (out, in); absent outputs and spares weigh 0."""
         out, fan_in = weight.shape
-        padded = np.zeros((2 * self.words, fan_in + spare), np.int64)
-        padded[:out, :fan_in] = weight
-        padded += self.offset
-        return np.ascontiguousarray((padded[: self.words] + 256 * padded[self.words :]).T)
+        padded = np.full((2 * self.words, fan_in + spare), self.offset, np.uint8)
+        padded[:out, :fan_in] = weight.astype(np.int16) + self.offset
+        columns = np.empty((fan_in + spare, self.words, 2), np.uint8)
+        columns[:, :, 0], columns[:, :, 1] = padded[: self.words].T, padded[self.words :].T
+        return columns.view("<u2")[:, :, 0].astype(np.uint16)
 
 
 def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | None:

@@ -6,6 +6,8 @@ column is the sum over k of ``(w[4 j + k] + offset) << 8 k``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,17 +30,16 @@ def instances(plan: Plan) -> list[str]:
     return [text for ctype, text in INSTANCES.items() if ctype in used]
 
 
-def pack_quads(weight: npt.NDArray[np.int64], offset: int) -> npt.NDArray[np.int64]:
+def pack_quads(weight: npt.NDArray[Any], offset: int) -> npt.NDArray[np.uint32]:
     """Columns (in, P) of a weight (out, in); absent outputs have weight 0.
 
     >>> [hex(n) for n in pack_quads(np.array([[1], [2], [3], [-1], [4]]), 1)[0]]
     ['0x40302', '0x1010105']
     """
     out, fan_in = weight.shape
-    padded = np.zeros((-(-out // 4) * 4, fan_in), np.int64)
-    padded[:out] = weight
-    lanes = (padded + offset).reshape(-1, 4, fan_in) << (8 * np.arange(4))[:, None]
-    return np.ascontiguousarray(lanes.sum(1).T)
+    padded = np.full((-(-out // 4) * 4, fan_in), offset, np.uint8)
+    padded[:out] = weight.astype(np.int16) + offset
+    return np.ascontiguousarray(padded.T).view("<u4").astype(np.uint32)
 
 
 def emit_quads(layer: Layer, quads: PairRows) -> None:
@@ -50,7 +51,7 @@ def emit_quads(layer: Layer, quads: PairRows) -> None:
     words = -(-y.size // 4)
     layer.array(y.name, y.ctype, 4 * words, f"in [{lo}, {hi}]")
     origin = names.comment(f"{layer.node.name}: four weights in a word, each + {quads.offset}")
-    packed = pack_quads(op.weight.data.astype(np.int64), quads.offset)
+    packed = pack_quads(op.weight.data, quads.offset)
     table = layer.tables.add(layer.id("w"), packed, origin, "uint32_t")
     ids, count = spike_list(layer, x)
     each, w = f"{quads.offset * 0x10001}u", layer.code

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from snnc.backends.base import Streamed
+from snnc.backends.c import blobs
 from snnc.backends.c.words import SIZES, stored
 
 _PER_LINE = 16
@@ -21,8 +24,18 @@ class Table:
 
     name: str
     ctype: str
-    values: npt.NDArray[np.int64]
+    values: npt.NDArray[Any]
     origin: str
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return blobs.padded(self.values.nbytes) if self.is_blob else self.values.nbytes
+
+    @property
+    def is_blob(self) -> bool:
+        """Whether it is written as string literals."""
+        return self.values.nbytes >= blobs.SMALLEST
 
 
 @dataclass
@@ -38,8 +51,8 @@ class Tables:
 
         ``origin`` is a comment, already escaped.  Defining a table again gives the first one.
         """
-        flat = np.ascontiguousarray(values, np.int64).reshape(-1)
-        ctype = ctype or stored((int(flat.min()), int(flat.max())))
+        ctype = ctype or stored((int(values.min()), int(values.max())))
+        flat = np.ascontiguousarray(values, ctype.removesuffix("_t")).reshape(-1)
         for known in self.entries[-_RECENT:]:
             if known.name == name:
                 assert known.ctype == ctype, "equal values"
@@ -52,23 +65,36 @@ class Tables:
     @property
     def bytes(self) -> int:
         """Read-only memory that the tables take."""
-        return sum(SIZES[t.ctype] * t.values.size for t in self.entries)
+        return sum(t.bytes for t in self.entries)
 
     def header(self) -> str:
         """Return ``tables.h``."""
         lines = ["#ifndef SNN_TABLES_H", "#define SNN_TABLES_H", "", "#include <stdint.h>", ""]
         for t in self.entries:
-            lines += [t.origin, f"extern const {t.ctype} {t.name}[{t.values.size}];"]
+            lines.append(t.origin)
+            if t.is_blob:
+                lines += blobs.declaration(t.name, t.ctype, t.values.size, SIZES[t.ctype])
+            else:
+                lines.append(f"extern const {t.ctype} {t.name}[{t.values.size}];")
         return "\n".join([*lines, "", "#endif", ""])
 
-    def definitions(self) -> str:
-        """Return ``weights.c``."""
-        return "\n".join(
-            [
-                '#include "tables.h"\n',
-                *(definition(t.name, t.ctype, t.values) for t in self.entries),
-            ]
-        )
+    def definitions(self) -> str | Streamed:
+        """Return ``weights.c``, in parts if it has blobs."""
+        return Streamed(self._parts) if any(t.is_blob for t in self.entries) else self._text()
+
+    def _text(self) -> str:
+        return b"".join(self._parts()).decode()
+
+    def _parts(self) -> Iterator[bytes]:
+        yield b'#include "tables.h"\n'
+        if any(t.is_blob for t in self.entries):
+            yield f"\n{blobs.ORDER}".encode()
+        for t in self.entries:
+            yield b"\n"
+            if t.is_blob:
+                yield from blobs.definition(t.name, t.values)
+            else:
+                yield definition(t.name, t.ctype, t.values).encode()
 
 
 def definition(name: str, ctype: str, values: npt.NDArray[Any]) -> str:

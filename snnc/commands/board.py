@@ -44,6 +44,7 @@ def board_command(
     Its program compares every output with the definition: in QEMU by `make run`, or on a board
     whose addresses are put into board.ld.
     """
+    from snnc.backends.base import parts_of
     from snnc.backends.c.board import Samples, board_project
     from snnc.backends.c.machines import find_machine
 
@@ -62,7 +63,7 @@ def board_command(
     files = board_project(artifact.graph(), machine, Samples(encoded, outputs, words, count))
     with AtomicFolder(out) as target:
         for path, content in files.items():
-            target.write(path, content.encode() if isinstance(content, str) else content)
+            target.write(path, parts_of(content))
         target.publish()
     predicted = json.loads(files["snn/memory.json"])["sections"]
     console.say(f"{visible(str(out))}: {len(loaded)} samples of {count} steps for {machine.name}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snnc.backends.c import blobs
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph, Value
 from snnc.intops import (
@@ -151,6 +152,19 @@ def test_pairs_of_weights(tmp_path: Path, out: int) -> None:
     ops += [IntLinear(Param(ends[np.arange(out) % 2]), bias, shift) for shift in (0, 5)]
     ops += [IntLinear(Param(rows[0].astype(np.int8)), bias, 3)]
     assert_equal(fan(*ops, shape=(600,)), tmp_path, out, samples=6, steps=3)
+
+
+def test_large_tables_are_string_literals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All types of words; a table ends inside a row of text, at its end, and behind one row."""
+    monkeypatch.setattr(blobs, "SMALLEST", 1)
+    tops, fan_ins = (7, 127, 300, 1 << 20), (50, 4032, 4033)
+    ops = [IntLinear(weights(4, n, top=top), weights(4, top=top)) for top in tops for n in fan_ins]
+    for n in fan_ins:
+        some = [op for op in ops if op.weight.shape[1] == n]
+        assert_equal(fan(*some, shape=(n,)), tmp_path / str(n), samples=3, steps=2)
+        text = (tmp_path / str(n) / "weights.c").read_text()
+        assert text.isascii()
+        assert "little-endian" in text
 
 
 def test_linear_whose_sum_exceeds_32_bits(tmp_path: Path) -> None:

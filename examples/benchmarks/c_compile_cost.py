@@ -1,0 +1,145 @@
+"""What it costs to compile a large network to C: processor seconds and peak memory of every stage.
+
+The network is an MLP of three layers with random weights.  ``quantize + emit`` are all passes from
+the real graph to C text; ``emit`` alone starts from the integer program, as it lies in an
+artifact; ``gcc`` compiles weights.c, in which large tables are string literals.  Every stage runs
+in a process of its own, so that peaks do not add up.
+
+Usage:
+    python -m examples.benchmarks.c_compile_cost              10 million weights
+    python -m examples.benchmarks.c_compile_cost 100 --emit   100 million, only from integers on
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from snnc.backends.c.backend import CBackend
+from snnc.graph import Graph
+from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeSum
+from snnc.kernel import Const, Kernel, Line, State
+from snnc.ops import Input, Linear, Neuron, Output, TimeSum
+from snnc.params import Param
+from snnc.passes.base import Context, run_passes
+from snnc.passes.pipeline import integer_pipeline
+from snnc.passes.prove_ranges import ProveRanges
+from snnc.types import FLOAT32, Clock, TensorType
+
+
+def sizes(millions: float) -> list[int]:
+    """Widths of an MLP with so many weights."""
+    n = int((millions * 1e6) ** 0.5)
+    return [n // 4, n, n - n // 4, 10]
+
+
+def leaky(decay: str, theta: Param, *scaled: Line) -> Kernel:
+    """A neuron with leak and reset by subtraction; ``scaled`` are the lines of ``decay``."""
+    body = (
+        *scaled,
+        Line("u", "add", (decay, "i")),
+        Line("s", "ge", ("u", "theta")),
+        Line("r", "mul", ("s", "theta")),
+        Line("w", "sub", ("u", "r")),
+    )
+    half = Param(np.array(0.5) if theta.data.dtype.kind == "f" else np.array(1 << 15))
+    zero = Param(np.array(0, theta.data.dtype))
+    consts = (Const("a", half), Const("theta", theta))
+    return Kernel(("i",), (State("v", "w", zero),), consts, body, ("s",))
+
+
+def real(millions: float) -> Graph:
+    """The network in real numbers."""
+    rng, g, widths = np.random.default_rng(0), Graph("large", 16), sizes(millions)
+    kernel = leaky("d", Param(np.array(1.0)), Line("d", "mul", ("a", "v")))
+    value = g.add("x", Input(TensorType((widths[0],), FLOAT32, Clock.STEP), 0.0, 1.0, 1.0)).name
+    for i, (fan_in, out) in enumerate(pairwise(widths)):
+        w = rng.standard_normal((out, fan_in), np.float32) / np.float32(fan_in**0.5)
+        value = g.add(f"fc{i}", Linear(Param(w), None), value).name
+        value = g.add(f"lif{i}", Neuron(kernel, (out,)), value).name
+    g.add("count", TimeSum(), value)
+    g.add("out", Output(), "count")
+    return g
+
+
+def integer(millions: float) -> Graph:
+    """The network in integers, with proven ranges."""
+    rng, g, widths = np.random.default_rng(0), Graph("large", 16), sizes(millions)
+    lines = (Line("m", "mul", ("a", "v")), Line("d", "rsh", ("m",), 16, "half_away"))
+    kernel = leaky("d", Param(np.array(500)), *lines)
+    value = g.add("x", IntInput((widths[0],), Clock.STEP, 0, 1, 1.0)).name
+    for i, (fan_in, out) in enumerate(pairwise(widths)):
+        w = rng.integers(-127, 128, (out, fan_in), np.int8)
+        value = g.add(f"fc{i}", IntLinear(Param(w)), value).name
+        del w
+        value = g.add(f"lif{i}", IntNeuron(kernel, (out,)), value).name
+    g.add("count", IntTimeSum(), value)
+    g.add("out", IntOutput(Param(np.array(1.0))), "count")
+    return run_passes(g, [ProveRanges(64)], Context())
+
+
+def stage(name: str, millions: float, folder: Path) -> None:
+    """Run a stage in this process and print what it took."""
+    graph = real(millions) if name == "quantize" else integer(millions)
+    start = time.process_time()
+    if name == "quantize":
+        graph = run_passes(graph, integer_pipeline(), Context())
+    CBackend().compile(graph).write(folder)
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{name + ' + emit' if name == 'quantize' else name:16} {seconds:6.2f} s  {peak:6.0f} MiB"
+    )
+
+
+def gcc(folder: Path) -> None:
+    """Compile the tables."""
+    line = ["gcc", "-std=c99", "-O2", "-c", "weights.c", "-o", "weights.o"]
+    process = subprocess.Popen(line, cwd=folder)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0, "gcc failed"
+    seconds = used.ru_utime + used.ru_stime
+    size = (folder / "weights.c").stat().st_size / 1e6
+    print(
+        f"{'gcc weights.c':16} {seconds:6.2f} s  {used.ru_maxrss / 1024:6.0f} MiB  ({size:.0f} MB)"
+    )
+
+
+def main() -> None:
+    """Print a line for every stage."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("millions", type=float, nargs="?", default=10)
+    parser.add_argument("--emit", action="store_true", help="only from the integer program on")
+    parser.add_argument("--stage", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.stage:
+        stage(args.stage[0], args.millions, Path(args.stage[1]))
+        return
+    if args.emit:
+        with tempfile.TemporaryDirectory() as name:
+            gcc_after(args.millions, "emit", name)
+        return
+    for stage_name in ("quantize", "emit"):
+        with tempfile.TemporaryDirectory() as name:
+            gcc_after(args.millions, stage_name, name)
+
+
+def gcc_after(millions: float, name: str, folder: str) -> None:
+    """A stage in a process of its own, then the compiler; gcc only once, after ``emit``."""
+    line = [sys.executable, "-m", "examples.benchmarks.c_compile_cost", str(millions)]
+    subprocess.run([*line, "--stage", name, folder], check=True)
+    if name == "emit":
+        gcc(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
