@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,7 +46,7 @@ def parts_of(content: Content) -> Iterator[bytes]:
 class Artifacts:
     """Generated files by relative path. Only ``write`` touches the disk."""
 
-    files: dict[str, Content] = field(default_factory=dict)
+    files: Mapping[str, Content] = field(default_factory=dict)
 
     def write(self, directory: Path) -> None:
         """Write all files below ``directory``."""

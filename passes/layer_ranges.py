@@ -22,12 +22,21 @@ from snnc.intops import (
 from snnc.params import Param
 from snnc.passes.range_rule import RangeRule
 
+#: Weights of a linear layer that are looked at together: they fit a cache.
+_BLOCK = 1 << 17
+
 
 def linear(node: Node, x: list[Interval], steps: int) -> Interval:
     """Interval of every accumulator of a linear layer."""
     op = node.op
     assert isinstance(op, IntLinear), "dispatched by type"
-    return _affine(_weighted(op.weight, x[0], lambda x, w: x @ w.T), op.shift, op.bias)
+    rows, each = op.weight.data, max(1, _BLOCK // max(1, op.weight.shape[1]))
+    parts = [
+        _weighted(rows[start : start + each], x[0], lambda x, w: x @ w.T)
+        for start in range(0, len(rows), each)
+    ]
+    lo, hi = (np.concatenate(p, -1) for p in ([p.lo for p in parts], [p.hi for p in parts]))
+    return _affine(Interval(lo, hi), op.shift, op.bias)
 
 
 def delays(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -37,7 +46,7 @@ def delays(node: Node, x: list[Interval], steps: int) -> Interval:
     index, late = op.index.data, op.delay.data > 0
     lo, hi = (a.reshape(-1)[index] for a in (x[0].lo, x[0].hi))
     columns = Interval(np.where(late, np.minimum(lo, 0), lo), np.where(late, np.maximum(hi, 0), hi))
-    return _affine(_weighted(op.weight, columns, lambda x, w: x @ w.T), op.shift, op.bias)
+    return _affine(_weighted(op.weight.data, columns, lambda x, w: x @ w.T), op.shift, op.bias)
 
 
 def conv(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -45,7 +54,7 @@ def conv(node: Node, x: list[Interval], steps: int) -> Interval:
     op = node.op
     assert isinstance(op, IntConv), "dispatched by type"
     geometry = (op.stride, op.padding, op.dilation, op.groups)
-    acc = _weighted(op.weight, x[0], lambda x, w: convolution(x[None], w, *geometry)[0])
+    acc = _weighted(op.weight.data, x[0], lambda x, w: convolution(x[None], w, *geometry)[0])
     return _affine(acc, op.shift, _per_channel(op))
 
 
@@ -54,7 +63,7 @@ def conv_transpose(node: Node, x: list[Interval], steps: int) -> Interval:
     op = node.op
     assert isinstance(op, IntConvTranspose), "dispatched by type"
     geometry = (op.stride, op.padding, op.extra, op.dilation, op.groups)
-    acc = _weighted(op.weight, x[0], lambda x, w: transposed(x[None], w, *geometry)[0])
+    acc = _weighted(op.weight.data, x[0], lambda x, w: transposed(x[None], w, *geometry)[0])
     return _affine(acc, op.shift, _per_channel(op))
 
 
@@ -83,12 +92,12 @@ def _affine(acc: Interval, shift: int, bias: Param | None) -> Interval:
 
 
 def _weighted(
-    weight: Param,
+    weight: npt.NDArray[Any],
     x: Interval,
     product: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]],
 ) -> Interval:
     """Interval of sums ``product(x, weight)``, linear in both, in float64 where that is exact."""
-    w = weight.data.astype(np.int64)
+    w = weight.astype(np.int64)
     largest = max(float(np.abs(v.astype(np.float64)).max(initial=0)) for v in (x.lo, x.hi))
     bound = float(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0)) * largest
     guard(bound)  # in floats, as int64 has no -min

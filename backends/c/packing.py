@@ -62,10 +62,10 @@ class PairRows:
         """Columns (in + spare, P) of a weight (out, in); absent outputs and spares weigh 0."""
         out, fan_in = weight.shape
         padded = np.full((2 * self.words, fan_in + spare), self.offset, np.uint8)
-        padded[:out, :fan_in] = weight.astype(np.int16) + self.offset
+        padded[:out, :fan_in] += weight.astype(np.uint8)  # modulo 256
         columns = np.empty((fan_in + spare, self.words, 2), np.uint8)
         columns[:, :, 0], columns[:, :, 1] = padded[: self.words].T, padded[self.words :].T
-        return columns.view("<u2")[:, :, 0].astype(np.uint16)
+        return columns.view("<u2")[:, :, 0].astype(np.uint16, copy=False)
 
 
 def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | None:

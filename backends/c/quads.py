@@ -38,7 +38,7 @@ def pack_quads(weight: npt.NDArray[Any], offset: int) -> npt.NDArray[np.uint32]:
     """
     out, fan_in = weight.shape
     padded = np.full((-(-out // 4) * 4, fan_in), offset, np.uint8)
-    padded[:out] = weight.astype(np.int16) + offset
+    padded[:out] += weight.astype(np.uint8)  # modulo 256
     return np.ascontiguousarray(padded.T).view("<u4").astype(np.uint32)
 
 

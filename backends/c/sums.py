@@ -14,6 +14,9 @@ import numpy as np
 from snnc.backends.c.words import Bounds, hull, product
 from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear, IntSumPool
 
+#: Weights that are looked at together: they fit a cache.
+_BLOCK = 1 << 18
+
 SummingOp = IntLinear | IntDelayLinear | IntConv | IntConvTranspose | IntSumPool
 
 
@@ -31,8 +34,10 @@ def raw_bounds(op: SummingOp, x: Bounds) -> Bounds:
         return count * lo, count * hi
     w = op.weight.data.reshape(op.weight.shape[0], -1)
     # Weights have at most 32 bits and rows fewer than 2**31 elements: no overflow.
-    plus = [int(n) for n in np.maximum(w, 0).sum(1, dtype=np.int64)]
-    minus = [int(n) for n in np.minimum(w, 0).sum(1, dtype=np.int64)]
+    each = max(1, _BLOCK // max(1, w.shape[1]))
+    blocks = [w[start : start + each] for start in range(0, len(w), each)]
+    plus = [int(n) for b in blocks for n in np.maximum(b, 0).sum(1, dtype=np.int64)]
+    minus = [int(n) for b in blocks for n in np.minimum(b, 0).sum(1, dtype=np.int64)]
     rows = list(zip(plus, minus, strict=True))
     return min(p * lo + m * hi for p, m in rows), max(p * hi + m * lo for p, m in rows)
 

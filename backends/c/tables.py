@@ -80,21 +80,22 @@ class Tables:
 
     def definitions(self) -> str | Streamed:
         """Return ``weights.c``, in parts if it has blobs."""
-        return Streamed(self._parts) if any(t.is_blob for t in self.entries) else self._text()
-
-    def _text(self) -> str:
-        return b"".join(self._parts()).decode()
-
-    def _parts(self) -> Iterator[bytes]:
-        yield b'#include "tables.h"\n'
         if any(t.is_blob for t in self.entries):
-            yield f"\n{blobs.ORDER}".encode()
-        for t in self.entries:
-            yield b"\n"
-            if t.is_blob:
-                yield from blobs.definition(t.name, t.values)
-            else:
-                yield definition(t.name, t.ctype, t.values).encode()
+            return Streamed(lambda: definition_parts(self.entries))
+        return b"".join(definition_parts(self.entries)).decode()
+
+
+def definition_parts(entries: list[Table]) -> Iterator[bytes]:
+    """``weights.c``, part after part."""
+    yield b'#include "tables.h"\n'
+    if any(t.is_blob for t in entries):
+        yield f"\n{blobs.ORDER}".encode()
+    for t in entries:
+        yield b"\n"
+        if t.is_blob:
+            yield from blobs.definition(t.name, t.values)
+        else:
+            yield definition(t.name, t.ctype, t.values).encode()
 
 
 def definition(name: str, ctype: str, values: npt.NDArray[Any]) -> str:

@@ -65,7 +65,7 @@ def board_command(
         for path, content in files.items():
             target.write(path, parts_of(content))
         target.publish()
-    predicted = json.loads(files["snn/memory.json"])["sections"]
+    predicted = json.loads(b"".join(parts_of(files["snn/memory.json"])))["sections"]
     console.say(f"{visible(str(out))}: {len(loaded)} samples of {count} steps for {machine.name}")
     console.result = {"project": str(out), "machine": name, "samples": len(loaded), "steps": count}
     console.result["predicted"] = predicted
