@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "compile": ("compiling", "compile_command", "Compile a model to an artifact."),
     "verify": ("verifying", "verify_command", "Compare float model, integer program, backends."),
     "run": ("running", "run_command", "Run an artifact on data."),
+    "cost": ("costing", "cost_command", "Count operations, estimate energy."),
     "inspect": ("inspecting", "inspect_command", "Show the layers of a model or an artifact."),
     "board": ("board", "board_command", "Write a project for a microcontroller; run it in QEMU."),
     "lava": ("lava", "lava_command", "Set up the environment that Lava needs."),
