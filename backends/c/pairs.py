@@ -76,10 +76,9 @@ def start_rows(layer: Layer, pairs: PairRows, y: Buffer) -> None:
 
 def fill_up(layer: Layer, ids: str, spare: int) -> None:
     """Append the column of zeros to a list that stops at ``end``; declares its ``count``."""
-    w = layer.code
-    w(f"uint32_t count = (uint32_t)(end - {ids});")
-    with w.block(f"while (count % {PASSES[-1]}u != 0u)"):
-        w(f"{ids}[count] = {spare}u;", "count++;")
+    w, few = layer.code, PASSES[-1]
+    w(*(f"end[{k}] = {spare}u;" for k in range(few - 1)))
+    w(f"const uint32_t count = ((uint32_t)(end - {ids}) + {few - 1}u) / {few}u * {few}u;")
 
 
 def send_row(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:

@@ -107,16 +107,28 @@ class Plan:
         self.nodes = list(graph)
         self.index = {node.name: i for i, node in enumerate(self.nodes)}
         self._values: dict[tuple[str, int], Buffer] = {}
-        self._listed = {
-            self._root(e.src, e.out)
-            for node in self.nodes
-            if isinstance(node.op, EVENT_OPS)
-            for e in graph.in_edges(node.name)
-            if (not e.delay or self.reads_last(e)) and not self._lists_rows(node)
-        }
+
+    def _is_listed(self, name: str, out: int) -> bool:
+        """Whether a layer reads the list of a value's spikes, also under another name."""
+        for e in self.graph.out_edges(name):
+            user = self.graph[e.dst]
+            if e.out != out:
+                continue
+            if self.is_alias(user) and not e.delay:
+                if self._is_listed(e.dst, 0):
+                    return True
+                continue
+            read = isinstance(user.op, EVENT_OPS) and (not e.delay or self.reads_last(e))
+            if read and not self._lists_rows(user):
+                return True
+        return False
 
     def _lists_rows(self, node: Node) -> bool:
         """Whether a layer makes lists of its own, one for every row of its output."""
+        if isinstance(node.op, IntConv):
+            return self.windows(node) is not None
+        if isinstance(node.op, IntSumPool | IntMaxPool):
+            return self.pools_rows(node)
         if not self.machine.is_host or not isinstance(node.op, IntLinear):
             return False
         (edge,) = self.graph.in_edges(node.name)
@@ -176,6 +188,12 @@ class Plan:
                 ctype = pairs.ctype
                 if raw := self.raw_sums(node):
                     bounds, ctype = raw, "int16_t"
+            case IntConv() if pairs := self.windows(node):
+                ctype = pairs.ctype
+                if raw := self.raw_sums(node):
+                    bounds, ctype = raw, "int16_t"
+            case IntSumPool() if self.pools_rows(node):
+                pass
             case IntLinear() | IntSumPool():
                 # events add up in place, so the array also holds every partial sum
                 (source,) = self.operands(node)
@@ -186,9 +204,10 @@ class Plan:
         shape = node.types[out].shape
         channels = shape[0] if self._is_last(node) else 0
         found = Buffer(self.id(node, part), ctype, bounds, shape, channels=channels)
+        self._values[node.name, out] = found  # whether a reader lists it depends on its order
         # A list is made from bytes; what is collected is read only once.
         can = found.is_spikes and ctype == "uint8_t" and not isinstance(node.op, COLLECTORS)
-        if can and (node.name, out) in self._listed:
+        if can and self._is_listed(node.name, out):
             listed = isinstance(node.op, IntNeuron) and not self.machine.is_host
             alone = listed and self._only_events_read(node.name, out)
             found = replace(found, ids=self.id(node, f"ids{out}"), only_listed=alone)
@@ -227,6 +246,23 @@ class Plan:
             return None
         return pair_rows(op, x.bounds, bounds_of(node))
 
+    def windows(self, node: Node) -> PairRows | None:
+        """How a convolution adds pairs of weights row by row, or None if spike by spike."""
+        op = node.op
+        if not self.machine.is_host or not isinstance(op, IntConv) or op.groups > 1:
+            return None
+        (x,) = self.operands(node)
+        if x.ctype != "uint8_t" or not x.channels or not self._is_last(node):
+            return None
+        return pair_rows(op, x.bounds, bounds_of(node))
+
+    def pools_rows(self, node: Node) -> bool:
+        """Whether a pool adds or joins whole vectors of channels."""
+        if not isinstance(node.op, IntSumPool | IntMaxPool) or not self._is_last(node):
+            return False
+        (x,) = self.operands(node)
+        return bool(x.channels) and x.ctype == stored(bounds_of(node)) == "uint8_t"
+
     def quads(self, node: Node) -> PairRows | None:
         """How a linear layer adds four weights at once, or None if it adds one after the other."""
         op, (x,) = node.op, self.operands(node)
@@ -243,9 +279,10 @@ class Plan:
         They are neurons, and all sums have 16 bits; None for other layers.
         """
         op = node.op
-        if not isinstance(op, IntLinear) or not (op.shift or op.bias):
+        if not isinstance(op, IntLinear | IntConv) or not (op.shift or op.bias):
             return None
-        pairs, edges = self.pairs(node), self.graph.out_edges(node.name)
+        pairs = self.pairs(node) if isinstance(op, IntLinear) else self.windows(node)
+        edges = self.graph.out_edges(node.name)
         if pairs is None or pairs.most or not edges:
             return None
         for e in edges:
@@ -321,12 +358,6 @@ class Plan:
         if isinstance(node.op, IntReshape | IntRepeat | IntHold):
             return not self.graph.in_edges(node.name)[0].delay
         return False
-
-    def _root(self, name: str, out: int) -> tuple[str, int]:
-        while self.is_alias(self.graph[name]):
-            edge = self.graph.in_edges(name)[0]
-            name, out = edge.src, edge.out
-        return name, out
 
     def _delay_key(self, e: Edge) -> tuple[object, ...]:
         return (e.src, e.out, e.delay, e.init)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from snnc.backends.c.plan import Plan
 from snnc.graph import Node
-from snnc.intops import IntLinear, IntNeuron
+from snnc.intops import IntConv, IntLinear, IntNeuron
 from snnc.kernel import Const, Kernel, Line
+from snnc.params import Param
 
 
 def with_tails(plan: Plan, node: Node) -> Kernel:
@@ -22,7 +23,7 @@ def with_tails(plan: Plan, node: Node) -> Kernel:
         if raw is None:
             continue
         linear = source.op
-        assert isinstance(linear, IntLinear), "only they have raw sums"
+        assert isinstance(linear, IntLinear | IntConv), "only they have raw sums"
         name, value = inputs[i], f"_sum{i}"
         inputs[i] = value
         lo, hi = (n << linear.shift for n in raw)
@@ -30,7 +31,9 @@ def with_tails(plan: Plan, node: Node) -> Kernel:
         body.append(Line(shifted, "shl", (value,), linear.shift, lo=lo, hi=hi))
         if linear.bias is not None:
             bias = linear.bias.data
+            if isinstance(linear, IntConv):
+                bias = bias.reshape(-1, *[1] * len(linear.stride))
             lo, hi = lo + int(bias.min()), hi + int(bias.max())
-            consts.append(Const(f"_bias{i}", linear.bias, origin=f"{source.name}: bias"))
+            consts.append(Const(f"_bias{i}", Param(bias), origin=f"{source.name}: bias"))
             body.append(Line(name, "add", (shifted, f"_bias{i}"), lo=lo, hi=hi))
     return replace(kernel, inputs=tuple(inputs), consts=tuple(consts), body=(*body, *kernel.body))

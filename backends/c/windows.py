@@ -14,6 +14,7 @@ from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import nest, row_major, walk
 from snnc.backends.c.plan import Buffer, bounds_of
 from snnc.backends.c.sums import sum_bounds
+from snnc.backends.c.window_rows import emit_windows
 from snnc.backends.c.words import computed, literal
 from snnc.intops import IntConv, IntConvTranspose, IntMaxPool, IntSumPool
 from snnc.windows import Sizes
@@ -22,10 +23,15 @@ from snnc.windows import Sizes
 def emit_conv(layer: Layer) -> None:
     """Scatter: an event adds a vector over the output channels to each place that it reaches.
 
+    Convolutions of many channels are written by ``window_rows``.
+
     Accumulators are (…, C), so that these vectors are contiguous; ``tick`` transposes.
     """
     op = layer.node.op
     assert isinstance(op, IntConv | IntConvTranspose), "dispatched by type"
+    if pairs := layer.plan.windows(layer.node):
+        emit_windows(layer, pairs)
+        return
     (x,), y = layer.plan.operands(layer.node), layer.output()
     out, per_group, *kernel = op.weight.shape
     each, taps = out // op.groups, math.prod(kernel)
@@ -65,6 +71,9 @@ def emit_pool(layer: Layer) -> None:
     op = layer.node.op
     assert isinstance(op, IntSumPool | IntMaxPool), "dispatched by type"
     (x,), y = layer.plan.operands(layer.node), layer.output()
+    if layer.plan.pools_rows(layer.node):
+        _pool_rows(layer, op, x, y)
+        return
     w = layer.code
     with w.block(f"static void {layer.id('event')}({parameters(x, y.ctype)})"):
         w(f"const uint32_t channel = {_channel(x)};")
@@ -76,6 +85,25 @@ def emit_pool(layer: Layer) -> None:
     with w.block(f"static void {layer.tick}(void)"):
         start_sums(layer, y.name, y.ctype, y.size, None)
         send_events(layer, x, y.name, y.ctype)
+        layer.list_spikes(y)
+
+
+def _pool_rows(layer: Layer, op: IntSumPool | IntMaxPool, x: Buffer, y: Buffer) -> None:
+    """Pooling of bytes whose channels are innermost, place after place of every window."""
+    w, join, each = layer.code, layer.id("join"), y.channels
+    sign = "+" if isinstance(op, IntSumPool) else "|"
+    types = "uint8_t *restrict to, const uint8_t *restrict from"
+    with w.block(f"SNN_ROWS void {join}({types})"), w.loop("c", each):
+        w(f"to[c] = (uint8_t)(to[c] {sign} from[c]);")
+    axes = _axes(len(op.kernel))
+    with w.block(f"static void {layer.tick}(void)"):
+        w(f"memset({y.name}, 0, sizeof {y.name});")
+        with ExitStack() as stack:
+            for a, count in zip(axes, y.shape[1:], strict=True):
+                stack.enter_context(w.block(_for(f"o{a}", count)))
+            _taps(layer, stack, op, x)
+            to, start = _element(y, "0", "o"), _element(x, "0", "i")
+            w(f"{join}({y.name} + {to}, {x.name} + {start});")
         layer.list_spikes(y)
 
 
@@ -96,14 +124,20 @@ def emit_max_pool(layer: Layer) -> None:
             stack.enter_context(w.block(_for(f"o{a}", count)))
         w(f"{word} best = {literal(x.bounds[0], word)};")
         with ExitStack() as window:
-            sides = zip(axes, op.kernel, op.stride, op.padding, x.shape[1:], strict=True)
-            for a, kernel, stride, padding, size in sides:
-                window.enter_context(w.block(_for(f"k{a}", kernel)))
-                w(f"const int32_t i{a} = o{a} * {stride} + k{a} - {padding};")
-                w(f"if (i{a} < 0 || i{a} >= {size}) {{ continue; }}")
+            _taps(layer, window, op, x)
             w(f"const {word} x = {load(x, _element(x, 'c', 'i'), word)};")
             w("best = (x > best) ? x : best;")
         w(store(y, _element(y, "c", "o"), "best", word))
+
+
+def _taps(layer: Layer, stack: ExitStack, op: IntSumPool | IntMaxPool, x: Buffer) -> None:
+    """Open loops over the elements ``i`` of the window of ``o``."""
+    w, axes = layer.code, _axes(len(op.kernel))
+    sides = zip(axes, op.kernel, op.stride, op.padding, x.shape[1:], strict=True)
+    for a, kernel, stride, padding, size in sides:
+        stack.enter_context(w.block(_for(f"k{a}", kernel)))
+        w(f"const int32_t i{a} = o{a} * {stride} + k{a} - {padding};")
+        w(f"if (i{a} < 0 || i{a} >= {size}) {{ continue; }}")
 
 
 def _axes(count: int) -> tuple[str, ...]:

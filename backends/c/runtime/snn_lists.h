@@ -216,4 +216,40 @@ SNN_APPEND(snn_append_32, uint32_t, snn_put_32)
 SNN_REPEAT(snn_repeat_16, uint16_t, snn_put_16)
 SNN_REPEAT(snn_repeat_32, uint32_t, snn_put_32)
 
+/* Copies n numbers, each moved, and up to seven behind them; returns where the copy ends. */
+#define SNN_COPY(copy, number)                                                               \
+    static inline number *copy(number *restrict to, const number *restrict from, uint32_t n, \
+                               int32_t move) {                                               \
+        uint32_t i = 0u;                                                                     \
+        do {                                                                                 \
+            for (uint32_t k = 0u; k < 8u; k++) {                                             \
+                to[i + k] = (number)((int32_t)from[i + k] + move);                           \
+            }                                                                                \
+            i += 8u;                                                                         \
+        } while (i < n);                                                                     \
+        return to + n;                                                                       \
+    }
+
+/* The same for numbers below 32768, four at once: no sum carries into the next. */
+static inline uint16_t *snn_copy_15(uint16_t *to, const uint16_t *from, uint32_t n,
+                                    int32_t move) {
+    const uint64_t all = (uint64_t)((uint32_t)move & 32767u) * UINT64_C(0x0001000100010001);
+    uint32_t i = 0u;
+    do {
+        uint64_t low;
+        uint64_t high;
+        memcpy(&low, from + i, 8u);
+        memcpy(&high, from + i + 4u, 8u);
+        low = (low + all) & UINT64_C(0x7FFF7FFF7FFF7FFF);
+        high = (high + all) & UINT64_C(0x7FFF7FFF7FFF7FFF);
+        memcpy(to + i, &low, 8u);
+        memcpy(to + i + 4u, &high, 8u);
+        i += 8u;
+    } while (i < n);
+    return to + n;
+}
+
+SNN_COPY(snn_copy_16, uint16_t)
+SNN_COPY(snn_copy_32, uint32_t)
+
 #endif
