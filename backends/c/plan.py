@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 from snnc.backends.c import names
 from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
@@ -43,6 +44,8 @@ from snnc.types import Clock, Int
 
 #: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
 EVENT_OPS = (IntLinear, IntDelayLinear, IntConv, IntConvTranspose, IntSumPool, IntMaxPool)
+#: Weights of a convolution that are kept in 16 bits, some of them zeros.
+MOST_SCATTERED = 1 << 15
 #: Operators that collect something in every step although their value is of clock END.
 COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
 
@@ -192,6 +195,8 @@ class Plan:
                 ctype = pairs.ctype
                 if raw := self.raw_sums(node):
                     bounds, ctype = raw, "int16_t"
+            case IntConv() if raw := self.raw_sums(node):
+                bounds, ctype = raw, "int16_t"
             case IntSumPool() if self.pools_rows(node):
                 pass
             case IntLinear() | IntSumPool():
@@ -256,6 +261,19 @@ class Plan:
             return None
         return pair_rows(op, x.bounds, bounds_of(node))
 
+    def scatters(self, node: Node) -> bool:
+        """Whether the spikes of a convolution add rows of 16-bit weights to 16-bit sums."""
+        op = node.op
+        if not self.machine.is_host or not isinstance(op, IntConv) or op.groups > 1:
+            return False
+        if set(op.dilation) != {1} or not self._is_last(node) or self.windows(node):
+            return False
+        (x,) = self.operands(node)
+        cases = prod(-(-k // s) * s for k, s in zip(op.weight.shape[2:], op.stride, strict=True))
+        if x.channels or not x.is_spikes or prod(op.weight.shape[:2]) * cases > MOST_SCATTERED:
+            return False
+        return fits(raw_bounds(op, (0, 1)), "int16_t")
+
     def pools_rows(self, node: Node) -> bool:
         """Whether a pool adds or joins whole vectors of channels."""
         if not isinstance(node.op, IntSumPool | IntMaxPool) or not self._is_last(node):
@@ -283,7 +301,7 @@ class Plan:
             return None
         pairs = self.pairs(node) if isinstance(op, IntLinear) else self.windows(node)
         edges = self.graph.out_edges(node.name)
-        if pairs is None or pairs.most or not edges:
+        if not edges or ((pairs is None or pairs.most) and not self.scatters(node)):
             return None
         for e in edges:
             reader = self.graph[e.dst]

@@ -13,6 +13,7 @@ from snnc.backends.c.events import add_weight, bias_term, parameters, send_event
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import nest, row_major, walk
 from snnc.backends.c.plan import Buffer, bounds_of
+from snnc.backends.c.scatter import emit_scatter
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.window_rows import emit_windows
 from snnc.backends.c.words import computed, literal
@@ -23,7 +24,7 @@ from snnc.windows import Sizes
 def emit_conv(layer: Layer) -> None:
     """Scatter: an event adds a vector over the output channels to each place that it reaches.
 
-    Convolutions of many channels are written by ``window_rows``.
+    Most convolutions are written by ``window_rows`` and ``scatter``.
 
     Accumulators are (…, C), so that these vectors are contiguous; ``tick`` transposes.
     """
@@ -31,6 +32,9 @@ def emit_conv(layer: Layer) -> None:
     assert isinstance(op, IntConv | IntConvTranspose), "dispatched by type"
     if pairs := layer.plan.windows(layer.node):
         emit_windows(layer, pairs)
+        return
+    if layer.plan.scatters(layer.node):
+        emit_scatter(layer)
         return
     (x,), y = layer.plan.operands(layer.node), layer.output()
     out, per_group, *kernel = op.weight.shape
