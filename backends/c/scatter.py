@@ -100,7 +100,7 @@ def _tables(op: IntConv, axes: list[Reach]) -> npt.NDArray[np.int64]:
         for place in product(*map(range, places)):
             taps = tuple(a.tap(c, n) for a, c, n in zip(axes, case, place, strict=True))
             if all(t < k for t, k in zip(taps, kernel, strict=True)):
-                found[(slice(None), *case, *place)] = weight[(slice(None), slice(None), *taps)].T
+                found[:, *case, *place] = weight[:, :, *taps].T
     return found
 
 
