@@ -17,6 +17,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "c": ("snnc.backends.c.backend", "CBackend"),
     "lava": ("snnc.backends.lava.backend", "LavaBackend"),
     "onnx": ("snnc.backends.onnx.backend", "OnnxBackend"),
+    "nir": ("snnc.backends.nir.backend", "NirBackend"),
     "torch": ("snnc.backends.torch.backend", "TorchBackend"),
     "lava-stock": ("snnc.backends.lava.stock.backend", "StockBackend"),
 }
@@ -35,6 +36,7 @@ SUMMARIES: dict[str, str] = {
     },
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
     "onnx": "integer operators of ONNX, one Scan over time with states as inputs and outputs",
+    "nir": "the network in real numbers, for other tools; scales of the integers as metadata",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
     "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",
 }

@@ -61,6 +61,8 @@ class Backend(abc.ABC):
     """Turns a verified integer graph into artifacts, and runs what it emitted."""
 
     name: ClassVar[str]
+    #: Whether what it emits computes; formats for exchange do not.
+    runs: ClassVar[bool] = True
 
     @classmethod
     def for_machine(cls, machine: str) -> Backend:
@@ -106,6 +108,20 @@ class Backend(abc.ABC):
         """
         text = f"the {self.name} backend runs samples to their end"
         raise fail("E427", text, help="use --backend numpy or c")
+
+    def check_model(self, model: Graph, program: Graph) -> list[Diagnostic]:
+        """Every reason why this backend cannot take a network; most look at the program alone."""
+        return self.check(program)
+
+    def emit_model(self, model: Graph, program: Graph, quantized: Graph | None) -> Artifacts:
+        """Generate code; most do it from the program alone.
+
+        Args:
+            model: The real network as it was read.
+            program: Its integer program.
+            quantized: The real network with quantized weights, if it is known.
+        """
+        return self.emit(program)
 
     def compile(self, graph: Graph) -> Artifacts:
         """Check, then emit."""

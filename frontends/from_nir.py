@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, Diagnostic, error, remark, stop_on_errors, warning
+from snnc.diagnostics import CompileError, Diagnostic, error, fail, remark, stop_on_errors, warning
 from snnc.frontends.nir_exporters import EXPORTERS
-from snnc.frontends.nir_file import RawNode, read_file
+from snnc.frontends.nir_file import OPTIONS, RawNode, read_file
 from snnc.frontends.nir_graph import Network, flatten, order
 from snnc.frontends.nir_layers import (
     OPTIONAL,
@@ -36,6 +36,7 @@ from snnc.frontends.readouts import READOUTS
 from snnc.graph import Edge, Graph, Value
 from snnc.params import Param
 from snnc.types import TensorType
+from snnc.untrusted import UnsafeError, parse_json
 
 
 def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedModel:
@@ -46,8 +47,9 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
             networks that do not fit together or are not supported, E301 for NaN, E322 for time
             constants.
     """
-    chosen = NirOptions.of(options).resolved()
+    given = NirOptions.of(options)
     root, version = read_file(data, name)
+    chosen = _recorded(root, given).resolved()
     net = flatten(root, chosen.loop or "spikes")
     found = net.diagnostics + _check_fields(net)
     stop_on_errors(found)
@@ -62,6 +64,26 @@ def read_bytes(data: bytes, name: str, options: Mapping[str, Any]) -> LoadedMode
     found.append(_assumptions(chosen, dt, why, net))
     meta = {"format": "nir", "nir": version, "options": asdict(chosen) | {"dt": dt}}
     return LoadedModel(graph, meta, found)
+
+
+def _recorded(root: RawNode, given: NirOptions) -> NirOptions:
+    """The options, those that nobody has given as snnc has recorded them in the file.
+
+    Raises:
+        CompileError: E146 for a damaged record, E148 for impossible values.
+    """
+    text = root.fields.get(OPTIONS)
+    if not isinstance(text, str) or given.exporter != NirOptions().exporter:
+        return given
+    try:
+        recorded = parse_json(text.encode())["options"]
+        known = {k: v for k, v in recorded.items() if k in NirOptions.__dataclass_fields__}
+    except (UnsafeError, KeyError, TypeError, AttributeError) as e:
+        text = "the record of snnc in the file's metadata is damaged"
+        raise fail("E146", text, help="write the file again, or name an exporter") from e
+    usual = asdict(NirOptions())
+    missing = {k: v for k, v in known.items() if asdict(given)[k] == usual[k]}
+    return NirOptions.of(asdict(given) | missing)
 
 
 def _check_fields(net: Network) -> list[Diagnostic]:

@@ -24,6 +24,8 @@ Array = npt.NDArray[Any]
 
 #: Datasets that hold text; all others hold numbers.
 _TEXT = frozenset({"type", "version", "edges", "padding"})
+#: In the metadata of the graph: what snnc wrote about reading its own files.
+OPTIONS = "snnc"
 _AGAIN = "write the file again with nir.write, which stores the data itself"
 
 
@@ -112,7 +114,10 @@ class _Reader:
             if not isinstance(value, self.h5py.Group):
                 raise fail("E146", f"{path}/{name} is not a node", at(f"{path}/{name}"))
             inner[name] = self.node(value, f"{path}/{name}" if path else name)
-        return RawNode("NIRGraph", path, {}, inner, self._edges(edges, path))
+        fields: dict[str, Array | str] = {}
+        if not path and isinstance(own := group.get(f"metadata/{OPTIONS}"), self.h5py.Dataset):
+            fields[OPTIONS] = self._text(own, "metadata")
+        return RawNode("NIRGraph", path, fields, inner, self._edges(edges, path))
 
     def _edges(self, data: Any, path: str) -> tuple[tuple[str, str], ...]:
         if data.size == 0:

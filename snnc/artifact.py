@@ -186,9 +186,10 @@ class Artifact:
 
     def _foreign_files(self, backend: str) -> Iterable[Diagnostic]:
         """An E408 for every file of a backend that its program does not emit."""
+        graphs = self.model(), self.graph(), self.fakequant()
         emitted = {
             f"{folder_of(backend)}/{name}": b"".join(parts_of(content))
-            for name, content in load_backend(backend).emit(self.graph()).files.items()
+            for name, content in load_backend(backend).emit_model(*graphs).files.items()
         }
         have = {name for name in self.manifest.files if name.startswith(f"{folder_of(backend)}/")}
         notes = ["nothing of it was run"]

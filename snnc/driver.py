@@ -156,7 +156,7 @@ def compile_model(
         files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
         for name, stored in graphs.items():
             files |= _stored(name, stored)
-        files |= emit(program, options.targets, ctx, report)
+        files |= emit((graph, program, fakequant), options.targets, ctx, report)
         start = time.perf_counter()
         written = {
             path: folder.write(path, parts_of(content)) for path, content in sorted(files.items())
@@ -206,18 +206,25 @@ def lower(
 
 
 def emit(
-    program: Graph, targets: Iterable[str], ctx: Context, report: Report
+    graphs: tuple[Graph, Graph, Graph | None],
+    targets: Iterable[str],
+    ctx: Context,
+    report: Report,
 ) -> dict[str, Content]:
-    """Emit all targets after all have checked the program, so that all problems show at once."""
+    """Emit all targets after all have checked the network, so that all problems show at once.
+
+    ``graphs`` are the model, its integer program, and the model with quantized weights.
+    """
+    model, program, quantized = graphs
     backends = {name: load_backend(name) for name in targets}
-    found = [d for backend in backends.values() for d in backend.check(program)]
+    found = [d for backend in backends.values() for d in backend.check_model(model, program)]
     stop_on_errors(found)
     for diagnostic in found:
         ctx.emit(diagnostic)
     files: dict[str, Content] = {}
     for name, backend in backends.items():
         start = time.perf_counter()
-        emitted = backend.emit(program).files
+        emitted = backend.emit_model(model, program, quantized).files
         for path, content in emitted.items():
             files[f"{folder_of(name)}/{path}"] = content
         report(f"emit {name}", f"{len(emitted)} files", time.perf_counter() - start)
