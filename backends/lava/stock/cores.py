@@ -68,7 +68,7 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True)
 class _Synapses:
-    """Entries of a connection, by source neuron: sorted by column, then row."""
+    """Entries of a connection, sorted by row."""
 
     src: Ints
     rows: Ints
@@ -107,15 +107,14 @@ class Cores:
             line = lines[carrier]
             delay = delay + line.hops[source]
             source, carrier = line.source[source], line.src
-        order = np.lexsort((c.matrix.rows, delay, source))
-        halves = c.matrix.values[order] >> 1
+        halves = c.matrix.values >> 1
         size = int(np.abs(np.where(halves < 0, ~halves, halves)).max(initial=0))
         bits = size.bit_length() + 1
         return _Synapses(
-            source[order],
-            c.matrix.rows[order],
+            source,
+            c.matrix.rows,
             halves,
-            delay[order],
+            delay,
             carrier,
             bits if most is None else min(bits, most),
         )
@@ -140,8 +139,9 @@ class Cores:
 
     def _stored(self, s: _Synapses, part: Part) -> tuple[int, int]:
         """Words, and axons; neurons with equal synapses to shifted targets share these."""
-        inside = (s.rows >= part.start) & (s.rows < part.stop)
-        src, rows, values, delays = (x[inside] for x in (s.src, s.rows, s.values, s.delays))
+        inside = slice(*np.searchsorted(s.rows, (part.start, part.stop)))
+        order = np.lexsort((s.rows[inside], s.delays[inside], s.src[inside]))
+        src, rows, values, delays = (x[inside][order] for x in (s.src, s.rows, s.values, s.delays))
         if not len(src):
             return 0, 0
         first = np.flatnonzero(np.diff(src, prepend=-1))

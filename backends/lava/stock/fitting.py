@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 
 from snnc.backends.lava.stock.chips import RESOURCES, Chip, find_chip, names
@@ -62,9 +63,12 @@ def _too_many(plan: StockPlan, placement: Placement) -> Diagnostic:
 def _suggestion(plan: StockPlan, placement: Placement) -> str:
     """Something that fits."""
     chip = placement.chip
-    for bits in (7, 6, 5, 4, 3, 2):
-        if bits in chip.synapses.weight_bits and place(plan, chip, bits).fits:
-            return f"compile with --bits {bits}, and see with `snnc verify` what that costs"
+    sizes = [b for b in chip.synapses.weight_bits if 1 < b < 8]
+    fitting = bisect.bisect(sizes, False, key=lambda bits: not place(plan, chip, bits).fits)
+    if fitting:  # the most bits with which it fits
+        return (
+            f"compile with --bits {sizes[fitting - 1]}, and see with `snnc verify` what that costs"
+        )
     largest = next(iter(placement.by_population))
     return f"make {largest} smaller, or {_elsewhere(plan, chip)}"
 
