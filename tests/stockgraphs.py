@@ -105,7 +105,8 @@ def drive(rng: Rng, g: Graph, value: str, rows: int, delay: int) -> str:
         return g.add(name, op, Value(value, 0, delay)).name
     if kind == 2 and size % 4 == 0 and rows % 4 == 0:
         image = g.add(f"{name}.image", IntReshape((1, 4, size // 4)), Value(value, 0, delay)).name
-        pool = (IntMaxPool, IntSumPool)[rng.integers(2)]
+        maximum = rng.integers(2) and value.startswith("n")  # of spikes
+        pool = IntMaxPool if maximum else IntSumPool
         source = image
         if size >= 8 and rng.random() < 0.5:
             source = g.add(f"{name}.pool", pool((2, 2), (1, 1), (0, 0)), image).name

@@ -50,6 +50,6 @@ def test_loops_and_delays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 5, 7, 8, 11, 12, 14, 20])
+@pytest.mark.parametrize("seed", [2, 5, 7, 9, 11, 12, 14, 20])
 def test_random_networks(seed: int, tmp_path: Path) -> None:
     assert_equal(random_network(seed), tmp_path, 4, 1 + seed % 9)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from snnc import lava_env
 from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.lava.backend import MANY_PROCESSES
 from snnc.backends.lava.execute import execute
 from snnc.backends.lava.stock.chips import Chip, find_chip
 from snnc.backends.lava.stock.fitting import fit, report_files
@@ -54,6 +55,9 @@ class StockBackend(Backend):
         except CompileError as e:
             return list(e.diagnostics)
         found = [warning("W510", note) for note in plan.notes]
+        if (count := plan.processes) > MANY_PROCESSES:
+            text = f"the network becomes {count} Lava processes, each an operating system process"
+            found.append(warning("W510", text))
         return found if self.chip is None else [*found, *fit(plan, self.chip)[1]]
 
     def emit(self, graph: Graph) -> Artifacts:

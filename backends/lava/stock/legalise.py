@@ -56,6 +56,7 @@ class _Legaliser:
         self.sums = Sums(graph, lambda name: False)
         self.problems: list[Diagnostic] = []
         self.notes: list[str] = []
+        self.refused: set[str] = set()
         self.fed: list[_Fed] = []
         self.of_node: dict[tuple[str, int], list[Population]] = {}
 
@@ -132,6 +133,10 @@ class _Legaliser:
         self.of_node[node.name, 0] = [f.population for f in made]
 
     def _refuse(self, node: Node, e: NotStockError) -> None:
+        """Note a problem, the first of a node."""
+        if node.name in self.refused:
+            return
+        self.refused.add(node.name)
         text = f"no stock Lava process computes {node.name}: {e}"
         notes = node.op.kernel.text if isinstance(node.op, IntNeuron) else ()
         hint = f"nearest: {e.nearest}; {CUSTOM}"

@@ -248,8 +248,9 @@ class _Match:
         if whole and not any((x % 64).any() for x in parts):
             below = below // 64 * 64  # all voltages are multiples of 64
         if (below % 64).any():
-            how = "above" if strict else "at"
-            why = f"it fires {how} {int(lif.theta[np.argmax(below % 64 != 0)])}, no multiple of 64"
+            first = int(lif.theta[np.argmax(below % 64 != 0)])
+            how = f"above {first}" if strict else f"at {first} already"
+            why = f"it fires {how}, LIF above multiples of 64 only"
             raise NotStockError(why, "a comparison with >, and thresholds of --profile loihi")
         if (below < 0).any() or (below > 64 * LARGEST_THRESHOLD).any():
             raise NotStockError("its threshold does not fit 17 bits", "a smaller threshold")

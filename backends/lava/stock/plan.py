@@ -125,6 +125,13 @@ class StockPlan:
         """Lava steps by which the last population runs behind the program."""
         return max(self.phases.values(), default=0)
 
+    @property
+    def processes(self) -> int:
+        """Number of Lava processes, without those that feed and record."""
+        between = (*self.lines, *self.connections)
+        neurons = sum(p.kind != "tap" for p in self.populations)
+        return neurons + len(between) + sum(len(x.clears) for x in between)
+
 
 def message_bits(lo: int, hi: int) -> int:
     """Bits of a message that carries values of this range.
