@@ -22,6 +22,7 @@ from snnc.kernel import Kernel
 from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
 from snnc.passes.check_kernel import disagreement
 from snnc.passes.counters import counts
+from snnc.passes.early_ranges import largest
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
@@ -37,6 +38,8 @@ Floats = npt.NDArray[np.float64]
 #: Guard bits more where an input is rounded in every step, as a residual stream is: one spike in
 #: 20,000 that differs becomes one in 200 behind a few blocks.
 MIXED_BITS = 6
+#: Bits of what may be a count of spikes.
+COUNT_BITS = 8
 
 
 def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
@@ -173,7 +176,8 @@ def _common_unit(
     if not thresholds(analysis):  # what is handed on must not be coarser than what came in
         own = [x[i].unit * gain[i] for i in tied if x[i].root is None]
         bits = max([bits, *(min(_bits_finer(base, u), low.profile.max_guard) for u in own)])
-    if any(i not in joint and _rounded(x[i].unit * gain[i] / base) for i in tied if i != main):
+    others = [i for i in tied if i != main and i not in joint]
+    if any(_rounded(x[i].unit * gain[i] / base) and _wide(low, x[i]) for i in others):
         bits = min(bits + MIXED_BITS, low.profile.max_guard)
     guard = max([bits, *finer.values()]) + spare
     fine = leaf(float(1 << guard))
@@ -195,6 +199,12 @@ def _common_unit(
 def _rounded(ratio: Expr) -> bool:
     """Whether a value in ``ratio`` units is rounded when it is brought to one of them."""
     return bool((np.frexp(np.abs(floats(ratio)))[0] != 0.5).any())
+
+
+def _wide(low: Lowered, v: QValue) -> bool:
+    """Whether a value is more than a count of few bits, whose multiple is as good as a constant."""
+    size = None if v.root is not None else largest(low, v)
+    return size is None or size >= 1 << COUNT_BITS
 
 
 def _bits_finer(base: Expr, unit: Expr) -> int:
