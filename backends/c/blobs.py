@@ -37,15 +37,18 @@ def padded(size: int) -> int:
     return -(-size // _ROW) * _ROW
 
 
-def declaration(name: str, ctype: str, size: int, width: int) -> list[str]:
-    """Lines that declare a blob of ``size`` words of ``width`` bytes and name its words."""
+def declaration(name: str, ctype: str, size: int, width: int, place: str) -> list[str]:
+    """Lines that declare a blob of ``size`` words of ``width`` bytes and name its words.
+
+    ``place`` is an attribute that says where it lies, or nothing.
+    """
     rows = -(-size * width // _ROW)
     return [
         f"union {name}_blob {{",
         f"    unsigned char bytes[{rows}][{_ROW}];",
         f"    {ctype} words[{rows * _ROW // width}];",
         "};",
-        f"extern const union {name}_blob {name}_blob;",
+        f"extern {place}const union {name}_blob {name}_blob;",
         f"#define {name} ({name}_blob.words)",
     ]
 

@@ -27,7 +27,7 @@ from snnc.backends.c.words import Bounds, computed, fits
 from snnc.intops import IntConv, IntLinear
 
 #: Rows that are added in one pass over the sums.
-PASSES = (8, 4)
+PASSES = (12, 6, 3)
 #: Counts of spikes up to here are sent as so many spikes.
 MOST_REPEATS = 7
 _LANES = 8

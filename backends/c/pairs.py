@@ -1,7 +1,7 @@
 """Linear layers whose events add pairs of 8-bit weights (``packing``).
 
-``event`` adds one column, ``event4`` and ``event8`` several in one pass over the sums, ``add``
-any number; ``tick`` starts the sums, adds all spikes and writes the layer's value.
+``event`` adds one column, ``event3``, ``event6`` and ``event12`` several in one pass over the sums,
+``add`` any number; ``tick`` starts the sums, adds all spikes and writes the layer's value.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def add_columns(
     size = pairs.words
     note = f"{layer.node.name}: weights j and, times 256, j + {size}; both + {pairs.offset}"
     packed, origin = pairs.pack(weight, spare), names.comment(note)
-    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t")
+    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t", aligned=True)
     for part in ("lo", "hi"):
         layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
     vectors = index == "uint16_t"

@@ -14,6 +14,14 @@ from snnc.backends.c import blobs
 from snnc.backends.c.words import SIZES, stored
 
 _PER_LINE = 16
+_ALIGNED = [
+    "#if defined(__GNUC__) /* at a cache line: vectors do not cross two */",
+    "#define SNN_LINE __attribute__((aligned(64)))",
+    "#else",
+    "#define SNN_LINE",
+    "#endif",
+    "",
+]
 #: Only a layer's own tables are defined again.
 _RECENT = 64
 
@@ -26,6 +34,7 @@ class Table:
     ctype: str
     values: npt.NDArray[Any]
     origin: str
+    aligned: bool = False
 
     @property
     def bytes(self) -> int:
@@ -45,11 +54,17 @@ class Tables:
     entries: list[Table] = field(default_factory=list)
 
     def add(
-        self, name: str, values: npt.NDArray[Any], origin: str, ctype: str | None = None
+        self,
+        name: str,
+        values: npt.NDArray[Any],
+        origin: str,
+        ctype: str | None = None,
+        aligned: bool = False,
     ) -> Table:
         """Define a table in row-major order, at its smallest type unless ``ctype`` names one.
 
         ``origin`` is a comment, already escaped.  Defining a table again gives the first one.
+        An ``aligned`` table starts at a cache line, if the compiler can do that.
         """
         ctype = ctype or stored((int(values.min()), int(values.max())))
         flat = np.ascontiguousarray(values, ctype.removesuffix("_t")).reshape(-1)
@@ -58,7 +73,7 @@ class Tables:
                 assert known.ctype == ctype, "equal values"
                 assert np.array_equal(known.values, flat), "equal values"
                 return known
-        table = Table(name, ctype, flat, origin)
+        table = Table(name, ctype, flat, origin, aligned)
         self.entries.append(table)
         return table
 
@@ -70,12 +85,15 @@ class Tables:
     def header(self) -> str:
         """Return ``tables.h``."""
         lines = ["#ifndef SNN_TABLES_H", "#define SNN_TABLES_H", "", "#include <stdint.h>", ""]
+        if any(t.aligned for t in self.entries):
+            lines += _ALIGNED
         for t in self.entries:
             lines.append(t.origin)
+            place = "SNN_LINE " if t.aligned else ""
             if t.is_blob:
-                lines += blobs.declaration(t.name, t.ctype, t.values.size, SIZES[t.ctype])
+                lines += blobs.declaration(t.name, t.ctype, t.values.size, SIZES[t.ctype], place)
             else:
-                lines.append(f"extern const {t.ctype} {t.name}[{t.values.size}];")
+                lines.append(f"extern {place}const {t.ctype} {t.name}[{t.values.size}];")
         return "\n".join([*lines, "", "#endif", ""])
 
     def definitions(self) -> str | Streamed:

@@ -33,10 +33,10 @@ def per_operation(folder: Path, level: str, top: int, sizes: tuple[int, ...], st
 @pytest.mark.parametrize(
     ("level", "top", "most"),
     [
-        pytest.param("-O2", 7, 0.59, marks=pytest.mark.slow),
-        ("-O2", 63, 0.63),
-        ("-O3", 63, 0.63),
-        pytest.param("-O2", 127, 0.75, marks=pytest.mark.slow),
+        pytest.param("-O2", 7, 0.34, marks=pytest.mark.slow),
+        ("-O2", 63, 0.5),
+        ("-O3", 63, 0.5),
+        pytest.param("-O2", 127, 0.62, marks=pytest.mark.slow),
     ],
 )
 def test_loops_are_vectorised(tmp_path: Path, level: str, top: int, most: float) -> None:
@@ -46,4 +46,4 @@ def test_loops_are_vectorised(tmp_path: Path, level: str, top: int, most: float)
 
 @pytest.mark.slow
 def test_half_an_instruction_per_synaptic_operation(tmp_path: Path) -> None:
-    assert per_operation(tmp_path, "-O2", 63, SIZES, STEPS) <= 0.5
+    assert per_operation(tmp_path, "-O2", 127, SIZES, STEPS) <= 0.5
