@@ -39,6 +39,8 @@ SUMMARIES: dict[str, str] = {
     "nir": "the network in real numbers, for other tools; scales of the integers as metadata",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
     "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",
+    "lava:loihi1": "these within the limits of a Loihi 1 chip, placed on its cores",
+    "lava:loihi2": "the same for Loihi 2",
 }
 
 __all__ = ["BACKENDS", "SUMMARIES", "check_names", "folder_of", "in_order", "load_backend"]

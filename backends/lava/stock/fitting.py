@@ -10,6 +10,8 @@ from snnc.backends.lava.stock.cores import Cores, TooLargeError
 from snnc.backends.lava.stock.placement import Placement, place
 from snnc.backends.lava.stock.plan import StockPlan
 from snnc.diagnostics import Diagnostic, error, remark
+from snnc.intops import IntInput
+from snnc.types import Clock
 
 #: Rows of the table that an error shows.
 ROWS = 12
@@ -22,7 +24,10 @@ def fit(plan: StockPlan, chip: Chip) -> tuple[Placement | None, list[Diagnostic]
         if source.bits > chip.payload_bits.value:
             text = f"{chip.name} takes spikes without values, {source.node} has {source.lo} to "
             why = chip.payload_bits.source
-            hint = f"compile with --encode rate, or {_elsewhere(plan, chip)}"
+            hint = _elsewhere(plan, chip)
+            node = plan.front[source.node]
+            if isinstance(node.op, IntInput) and node.type.clock is Clock.STEP:
+                hint = f"compile with --encode rate, or {hint}"
             found.append(error("E520", f"{text}{source.hi}", None, why, help=hint))
     if (longest := Cores(plan, chip).longest_delay) > chip.longest_delay.value:
         text = f"{chip.name} delays spikes by at most {chip.longest_delay.value} steps"
