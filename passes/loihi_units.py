@@ -33,8 +33,8 @@ _MOVES = (
 
 def scaled(graph: Graph, name: str, factor: float, fn: str = "mul") -> None:
     """Multiply, or divide, all that a node passes on by ``factor``."""
-    codes = [e for e in graph.out_edges(name) if isinstance(graph[e.dst].op, ops.RateCode)]
-    leaving = [e for e in graph.out_edges(name) if e not in codes]  # codes know the real value
+    # encoders know the real value
+    leaving = [e for e in graph.out_edges(name) if not _is_coded(graph, e.dst)]
     if not leaving:
         return
     loc = graph[name].loc
@@ -45,6 +45,16 @@ def scaled(graph: Graph, name: str, factor: float, fn: str = "mul") -> None:
     for edge in leaving:
         graph.disconnect(edge)
         graph.connect(Edge(made.name, edge.dst, edge.port, 0, edge.delay, edge.init))
+
+
+def _is_coded(graph: Graph, name: str) -> bool:
+    """Whether a value that a node reads becomes spikes before any weights."""
+    node = graph[name]
+    if isinstance(node.op, ops.RateCode | ops.Neuron):
+        return True
+    users = graph.out_edges(name)
+    through = isinstance(node.op, (*_MOVES, ops.Pointwise, ops.Sum, ops.Concat))
+    return bool(through and users and all(_is_coded(graph, e.dst) for e in users))
 
 
 def unit_of(graph: Graph, name: str, bits: int) -> float:

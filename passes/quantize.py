@@ -219,6 +219,7 @@ EXACT_TAKES: frozenset[type[ops.Op]] = frozenset(
         *(ops.Input, ops.Constant, ops.Output, ops.Pointwise, ops.Sum, ops.Neuron),
         *get_args(Weighted),
         *CODE_RULES,
+        ops.StepTable,
         *(ops.SumPool1d, ops.SumPool2d, ops.SumPool3d),
         *(ops.AvgPool1d, ops.AvgPool2d, ops.AvgPool3d),
         *(ops.MaxPool1d, ops.MaxPool2d, ops.MaxPool3d),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc import intops, ops
+from snnc.graph import Graph
 from snnc.params import Param
 
 Floats = npt.NDArray[np.float64]
@@ -56,3 +57,16 @@ def row_shape(op: Weighted) -> tuple[int, ...]:
     if isinstance(op, ops.Linear | ops.DelayLinear):
         return (-1,)
     return (-1, *[1] * len(op.stride))
+
+
+def has_weights(graph: Graph, name: str) -> bool:
+    """Whether a node, or anything that it reads, has weights; otherwise it encodes inputs."""
+    seen, left = {name}, [name]
+    while left:
+        node = graph[left.pop()]
+        if isinstance(node.op, Weighted):
+            return True
+        fresh = {e.src for e in graph.in_edges(node.name)} - seen
+        seen |= fresh
+        left += sorted(fresh)
+    return False

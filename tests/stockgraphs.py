@@ -237,10 +237,10 @@ def _rz(x: Ints) -> Ints:
     return found
 
 
-def emulated(plan: StockPlan, x: Ints) -> dict[str, Ints]:
-    """Outputs of a network of one per-step input, as ``Simulator.run`` gives them."""
+def emulated(plan: StockPlan, x: Ints, static: bool = False) -> dict[str, Ints]:
+    """Outputs of a network of one input (N, T, ...), as ``Simulator.run`` gives them."""
     samples, steps = x.shape[:2]
-    values, _ = simulator(plan.front).run(x)
+    values, _ = simulator(plan.front).run(x[:, 0] if static else x, steps)
     fed = {name: values[out] for name, out in plan.outputs.items()}
     rows = {name: v.reshape(samples * steps, -1) for name, v in fed.items()}
     rows = {s.name: rows[s.name] for s in plan.sources}

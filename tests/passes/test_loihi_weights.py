@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import snnc
 from snnc.backends.float_sim import FloatSimulator
 from snnc.backends.lava.stock.legalise import legalise
 from snnc.diagnostics import CompileError
@@ -34,7 +36,8 @@ from snnc.passes.pipeline import integer_pipeline
 from snnc.types import TensorType
 from tests.intgraphs import simulator
 from tests.kerneltext import kernel
-from tests.passes.test_fit_loihi import LIF
+from tests.models import model_file
+from tests.passes.test_fit_loihi import LIF, chain
 from tests.realgraphs import param
 from tests.stockgraphs import emulated
 
@@ -172,3 +175,23 @@ def test_weights_behind_weights_are_refused() -> None:
     g.add("out", Output(), "sum")
     with pytest.raises(CompileError, match=r"weights read first\.scaled, which are neither spikes"):
         lowered(g)
+
+
+@pytest.mark.parametrize("encoder", ["rate", "latency", "sigma-delta"])
+def test_encoders_stay_on_the_host(encoder: str, tmp_path: Path) -> None:
+    """They have no weights; the populations behind them are the chip's."""
+    path = model_file(tmp_path, chain(kernel(LIF, beta=0.9, theta=1.0)))
+    options = {"encode": encoder, "lava_mode": "stock", "target": "lava"}
+    artifact = snnc.compile(path, tmp_path / "net", **options)  # type: ignore[arg-type]
+    assert artifact.manifest.profile == "loihi"
+    x = rng(0).random((6, 30))
+    report = artifact.verify(x, backends=["numpy"])
+    assert report.quantized_spikes["n0"] == 1.0
+    assert (report.spikes["n0"] or 0) > 0.9
+    plan = legalise(artifact.graph())
+    assert [p.node for p in plan.populations] == ["n0", "head"]
+    encoded = artifact.encode(x)
+    spikes = np.repeat(encoded["x"][:, None], 20, 1)
+    want, _ = artifact.simulator.run(encoded, 20)
+    static = emulated(plan, spikes, static=True)
+    assert all(np.array_equal(static[k], want[k]) for k in want)
