@@ -6,8 +6,9 @@ Effective_MACs         the same, of layers that send other numbers
 Dense                  all weights, met by all elements of all steps, zero or not
 ActivationSparsity     share of zeros among the spikes of all neurons, steps and samples
 ConnectionSparsity     share of zeros among the weights
-MembraneUpdates        states of neurons that a step changes
-Footprint              bytes of the constants and states, each in the smallest word that holds it
+MembraneUpdates        states of neurons that a step changes (NeuroBench: membranes alone, and in
+                       the first step all of them)
+Footprint              bytes of the constants and states, each in the smallest word that fits
 =====================  =============================================================================
 
 Biases, pools and normalization do not count; neither do products of two values (attention), which

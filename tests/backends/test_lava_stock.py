@@ -25,6 +25,7 @@ from snnc.intops import (
     IntMaxPool,
     IntNeuron,
     IntOutput,
+    IntReplay,
     IntReshape,
     IntSum,
     IntTimeSum,
@@ -197,6 +198,26 @@ def test_a_loop_must_wait_a_step_per_connection(tmp_path: Path) -> None:
     assert problem.code == "E512"
     assert "a loop through 2 connection(s) waits fewer than 2 step(s)" in problem.message
     assert "max" in problem.notes[0]
+
+
+def test_populations_of_another_loop_are_refused() -> None:
+    """And a classifier of counts is the host's."""
+    rng = np.random.default_rng(0)
+    g = Graph("loops", 5)
+    g.add("x", IntInput((4,), Clock.STEP, 0, 1, 1.0))
+    g.add("fc", IntLinear(weights(rng, 4, 4)), "x")
+    g.add("n", IntNeuron(lif(rng, 4, current=False), (4,)), "fc")
+    g.add("head", IntLinear(weights(rng, 2, 4)), g.add("count", IntTimeSum(), "n").name)
+    g.add("y", IntOutput(ONE), "head")
+    (note,) = StockBackend().check(proven(g))
+    assert note.code == "W510"
+    assert "head is computed on the host: it is read after the steps" in note.message
+    g.add("again", IntReplay(), "n")
+    g.add("more", IntNeuron(lif(rng, 4, current=False), (4,)), "again")
+    g.add("z", IntOutput(ONE), g.add("sum", IntTimeSum(), "more").name)
+    (problem,) = (d for d in StockBackend().check(proven(g)) if d.code[0] == "E")
+    assert problem.code == "E511"
+    assert "more: it runs in another loop over time" in problem.message
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import bisect
 import json
+from weakref import WeakKeyDictionary
 
 from snnc.backends.lava.stock.chips import RESOURCES, Chip, find_chip, names
 from snnc.backends.lava.stock.cores import Cores, TooLargeError
 from snnc.backends.lava.stock.placement import Placement, place
 from snnc.backends.lava.stock.plan import StockPlan
 from snnc.diagnostics import Diagnostic, error, remark
+from snnc.graph import Graph
 from snnc.intops import IntInput
 from snnc.types import Clock
 
+Fit = tuple[Placement | None, list[Diagnostic]]
+#: What was found, by a plan's own graph and the name of a chip: checked, then emitted.
+_FITS: WeakKeyDictionary[Graph, dict[str, tuple[Chip, Fit]]] = WeakKeyDictionary()
 #: Rows of the table that an error shows.
 ROWS = 12
 
 
-def fit(plan: StockPlan, chip: Chip) -> tuple[Placement | None, list[Diagnostic]]:
+def fit(plan: StockPlan, chip: Chip) -> Fit:
     """The placement, and an E520 for everything that does not fit; else an R521 says how full."""
+    known = _FITS.setdefault(plan.front, {})
+    if chip.key not in known:
+        known[chip.key] = chip, _fitted(plan, chip)
+    if known[chip.key][0] != chip:
+        return _fitted(plan, chip)
+    return known[chip.key][1]
+
+
+def _fitted(plan: StockPlan, chip: Chip) -> Fit:
     found: list[Diagnostic] = []
     for source in plan.sources:
         if source.bits > chip.payload_bits.value:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from snnc.backends.lava.stock import neurons as lif
-from snnc.backends.lava.stock.host import Host
+from snnc.backends.lava.stock.host import WEIGHTED, Host
 from snnc.backends.lava.stock.maps import pooled
 from snnc.backends.lava.stock.matrix import Ints, Matrix
 from snnc.backends.lava.stock.neurons import NotStockError, recognise
@@ -24,10 +25,12 @@ from snnc.backends.lava.stock.wiring import Wiring
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.graph import Graph, Node
 from snnc.intops import IntMaxPool, IntNeuron
-from snnc.types import Int
+from snnc.types import Clock, Int
 
 #: Processes of one node, whose neurons have different decays or thresholds.
 MOST_GROUPS = 16
+#: Plans of programs, which are checked, emitted and compared in turn; a program does not change.
+_PLANS: WeakKeyDictionary[Graph, StockPlan] = WeakKeyDictionary()
 CUSTOM = "--lava-mode custom runs every network"
 
 
@@ -38,7 +41,9 @@ def legalise(graph: Graph) -> StockPlan:
         CompileError: E511 for everything that no stock process computes, E512 for a loop that
             waits too little.
     """
-    return _Legaliser(graph).plan()
+    if graph not in _PLANS:
+        _PLANS[graph] = _Legaliser(graph).plan()
+    return _PLANS[graph]
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class _Legaliser:
         for node in self.graph:
             if node.name not in self.host.back:
                 self._consider(node)
+        self._check_back()
         taken, offsets = self._taps()
         if self.problems:
             raise CompileError(self.problems)
@@ -131,6 +137,18 @@ class _Legaliser:
             return
         self.fed += made
         self.of_node[node.name, 0] = [f.population for f in made]
+
+    def _check_back(self) -> None:
+        """What follows the steps is the host's, but for populations of further loops."""
+        for name in sorted(self.host.back):
+            node = self.graph[name]
+            weighted = isinstance(node.op, WEIGHTED)
+            states = isinstance(node.op, IntNeuron) and bool(node.op.kernel.states)
+            if node.type.clock.kind is Clock.STEP and (weighted or states):
+                why = "it runs in another loop over time, behind the first"
+                self._refuse(node, NotStockError(why, "one loop over time for all layers"))
+            elif weighted:
+                self.notes.append(f"{name} is computed on the host: it is read after the steps")
 
     def _refuse(self, node: Node, e: NotStockError) -> None:
         """Note a problem, the first of a node."""
