@@ -154,7 +154,12 @@ class _Writer:
             self._add(node, {"type": "Output", "shape": shape}, edges)
         elif node.name in self.neurons:
             found = self.neurons[node.name]
-            fields = {p: np.broadcast_to(v, node.type.shape) for p, v in found.fields.items()}
+            # where it is 0, v_reset is left to its default: NIR up to 1.0.4 does not know it
+            fields = {
+                p: np.broadcast_to(v, node.type.shape)
+                for p, v in found.fields.items()
+                if p != "v_reset" or v.any()
+            }
             self._add(node, {"type": found.kind, **fields}, edges)
         else:
             self.feeds[node.name] = []
