@@ -20,8 +20,8 @@ from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal
 from snnc.intops import IntConv, IntLinear
 
-#: Room behind a list: a group of four that is written without asking, or what fills up a pass.
-SLACK = 8
+#: Room behind a list: what is written without asking (``SNN_SLACK``), and what fills up a pass.
+SLACK = 40
 
 
 def emit_pairs(layer: Layer, pairs: PairRows) -> None:

@@ -100,7 +100,10 @@ def _tables(op: IntConv, axes: list[Reach]) -> npt.NDArray[np.int64]:
         for place in product(*map(range, places)):
             taps = tuple(a.tap(c, n) for a, c, n in zip(axes, case, place, strict=True))
             if all(t < k for t, k in zip(taps, kernel, strict=True)):
-                found[:, *case, *place] = weight[:, :, *taps].T
+                every = slice(None)
+                to: tuple[slice | int, ...] = (every, *case, *place)
+                of: tuple[slice | int, ...] = (every, every, *taps)
+                found[to] = weight[of].T
     return found
 
 

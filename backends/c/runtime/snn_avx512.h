@@ -97,6 +97,38 @@ static inline uint32_t snn_list_16(const uint8_t *restrict x, uint32_t n, uint16
     }
     return count;
 }
+
+/* Numbers from first on of the bytes with a bit, 32 at once. */
+static inline uint16_t *snn_bits(__m256i bytes, unsigned bit, uint32_t first, uint16_t *ids) {
+    const __m512i places = _mm512_set_epi16(
+        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9,
+        8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __mmask32 set = _mm256_test_epi8_mask(bytes, _mm256_set1_epi8((char)(1u << bit)));
+    const __m512i all = _mm512_add_epi16(places, _mm512_set1_epi16((short)first));
+    _mm512_storeu_si512(ids, _mm512_maskz_compress_epi16(set, all));
+    return ids + __builtin_popcount((unsigned)set);
+}
+
+/* Numbers of counts below 2**bits, as often as each says. */
+static inline uint16_t *snn_repeat_16(const uint8_t *restrict x, uint32_t n, uint32_t bits,
+                                      uint32_t first, uint16_t *restrict ids) {
+    for (uint32_t i = 0u; i < n; i += 32u) {
+        const unsigned known = (n - i >= 32u) ? 0xFFFFFFFFu : (1u << (n - i)) - 1u;
+        const __m256i bytes = _mm256_maskz_loadu_epi8((__mmask32)known, x + i);
+        ids = snn_bits(bytes, 0u, first + i, ids);
+        for (unsigned bit = 1u; bit < bits; bit++) {
+            for (unsigned again = 0u; again < (1u << bit); again++) {
+                ids = snn_bits(bytes, bit, first + i, ids);
+            }
+        }
+    }
+    return ids;
+}
+
+static inline uint16_t *snn_append_16(const uint8_t *restrict x, uint32_t n, uint32_t first,
+                                      uint16_t *restrict ids) {
+    return snn_repeat_16(x, n, 1u, first, ids);
+}
 #endif
 
 #endif

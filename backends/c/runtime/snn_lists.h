@@ -90,6 +90,9 @@ static const uint8_t snn_counts[256] = {
     2, 3, 3, 4, 3, 4, 4, 5, 3, 4, 4, 5, 4, 5, 5, 6, 3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7,
     3, 4, 4, 5, 4, 5, 5, 6, 4, 5, 5, 6, 5, 6, 6, 7, 4, 5, 5, 6, 5, 6, 6, 7, 5, 6, 6, 7, 6, 7, 7, 8};
 
+/* Numbers that may be written behind the end of a list. */
+#define SNN_SLACK 32u
+
 /* Eight bytes as one word; compilers make it one load. */
 static inline uint64_t snn_eight(const uint8_t *x) {
     return (uint64_t)x[0] | ((uint64_t)x[1] << 8) | ((uint64_t)x[2] << 16) |
@@ -163,17 +166,14 @@ SNN_PUT(snn_put_32, uint32_t)
         return count;                                                                        \
     }
 
-/* The same with every number moved by first; ids has room for four more. Returns where the list
- * ends. */
+/* The same with every number moved by first; ids has room for SNN_SLACK more. Returns where the
+ * list ends. Lists of a few dozen neurons are rarely empty enough for a test to be worth it. */
 #define SNN_APPEND(list, number, put)                                                        \
     static inline number *list(const uint8_t *restrict x, uint32_t n, uint32_t first,        \
                                number *restrict ids) {                                       \
         uint32_t i = 0u;                                                                     \
         for (; n - i >= 8u; i += 8u) {                                                       \
-            const uint64_t eight = snn_eight(x + i);                                         \
-            if (eight != 0u) {                                                               \
-                ids += put(ids, first + i, snn_pack(eight));                                 \
-            }                                                                                \
+            ids += put(ids, first + i, snn_pack(snn_eight(x + i)));                          \
         }                                                                                    \
         for (; i < n; i++) {                                                                 \
             ids[0] = (number)(first + i);                                                    \
@@ -182,8 +182,7 @@ SNN_PUT(snn_put_32, uint32_t)
         return ids;                                                                          \
     }
 
-/* The same for counts x[] below 2**bits, whose numbers come as often as the count says; every
- * number is moved by first, and ids has room for four more. Returns where the list ends. */
+/* The same for counts x[] below 2**bits, whose numbers come as often as the count says. */
 #define SNN_REPEAT(list, number, put)                                                        \
     static inline number *list(const uint8_t *restrict x, uint32_t n, uint32_t bits,         \
                                uint32_t first, number *restrict ids) {                       \
@@ -197,9 +196,11 @@ SNN_PUT(snn_put_32, uint32_t)
                 }                                                                            \
             }                                                                                \
             const uint32_t from = first + i;                                                 \
-            for (uint32_t bit = 0u; bit < bits && eight != 0u; bit++) {                      \
+            ids += put(ids, from, snn_pack(eight & UINT64_C(0x0101010101010101)));           \
+            eight &= UINT64_C(0xFEFEFEFEFEFEFEFE);                                           \
+            for (uint32_t bit = 1u; bit < bits && eight != 0u; bit++) {                      \
                 const uint32_t set = snn_pack((eight >> bit) & UINT64_C(0x0101010101010101)); \
-                for (uint32_t again = 0u; again < (1u << bit); again++) {                    \
+                for (uint32_t again = 0u; again < ((uint32_t)1 << bit); again++) {           \
                     ids += put(ids, from, set);                                              \
                 }                                                                            \
             }                                                                                \
@@ -209,11 +210,11 @@ SNN_PUT(snn_put_32, uint32_t)
 
 #if !defined(SNN_OWN_LIST)
 SNN_LIST(snn_list_16, uint16_t, snn_put_16)
+SNN_APPEND(snn_append_16, uint16_t, snn_put_16)
+SNN_REPEAT(snn_repeat_16, uint16_t, snn_put_16)
 #endif
 SNN_LIST(snn_list_32, uint32_t, snn_put_32)
-SNN_APPEND(snn_append_16, uint16_t, snn_put_16)
 SNN_APPEND(snn_append_32, uint32_t, snn_put_32)
-SNN_REPEAT(snn_repeat_16, uint16_t, snn_put_16)
 SNN_REPEAT(snn_repeat_32, uint32_t, snn_put_32)
 
 /* Copies n numbers, each moved, and up to seven behind them; returns where the copy ends. */
