@@ -13,7 +13,7 @@ from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import Nest, Shape, nest, row_major
 from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var
-from snnc.backends.c.tails import with_tails
+from snnc.backends.c.tails import with_tails, without_indices
 from snnc.backends.c.words import Bounds, computed, index_type, literal, stored
 from snnc.backends.c.writer import CWriter
 from snnc.intops import IntNeuron
@@ -26,6 +26,8 @@ def emit_neuron(layer: Layer) -> None:
     op = layer.node.op
     assert isinstance(op, IntNeuron), "dispatched by type"
     kernel, shape = with_tails(layer.plan, layer.node), op.shape
+    if layer.plan.machine.is_host:
+        kernel = without_indices(kernel)
     operands = layer.plan.operands(layer.node)
     outputs = [layer.output(i) for i in range(len(kernel.outputs))]
     lanes = None

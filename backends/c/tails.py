@@ -37,3 +37,14 @@ def with_tails(plan: Plan, node: Node) -> Kernel:
             consts.append(Const(f"_bias{i}", Param(bias), origin=f"{source.name}: bias"))
             body.append(Line(name, "add", (shifted, f"_bias{i}"), lo=lo, hi=hi))
     return replace(kernel, inputs=tuple(inputs), consts=tuple(consts), body=(*body, *kernel.body))
+
+
+def without_indices(kernel: Kernel) -> Kernel:
+    """The kernel with an element per neuron instead of tables: vectors cannot look them up."""
+    consts = []
+    for const in kernel.consts:
+        if const.index is not None:
+            index, values = const.index.data, const.values.data
+            const = replace(const, values=Param(values[index]), index=None)
+        consts.append(const)
+    return replace(kernel, consts=tuple(consts))

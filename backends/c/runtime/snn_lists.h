@@ -143,8 +143,8 @@ SNN_PUT(snn_put_16, uint16_t)
 #endif
 SNN_PUT(snn_put_32, uint32_t)
 
-/* Numbers of the ones in x[0..n-1], ascending; returns how many. Eight silent neurons cost one
- * comparison, others a look into the table, and four numbers are written without asking. ids has
+/* Numbers of the ones in x[0..n-1], ascending; returns how many. Eight neurons cost a look
+ * into the table, without a test that a processor cannot predict; four numbers are written. ids has
  * room for n: no number is written beyond the neurons read so far. */
 #define SNN_LIST(list, number, put)                                                          \
     static inline uint32_t list(const uint8_t *restrict x, uint32_t n,                       \
@@ -152,10 +152,7 @@ SNN_PUT(snn_put_32, uint32_t)
         uint32_t count = 0u;                                                                 \
         uint32_t i = 0u;                                                                     \
         for (; n - i >= 8u; i += 8u) {                                                       \
-            const uint64_t eight = snn_eight(x + i);                                         \
-            if (eight != 0u) {                                                               \
-                count += put(ids + count, i, snn_pack(eight));                               \
-            }                                                                                \
+            count += put(ids + count, i, snn_pack(snn_eight(x + i)));                        \
         }                                                                                    \
         for (; i < n; i++) {                                                                 \
             if (x[i] != 0u) {                                                                \

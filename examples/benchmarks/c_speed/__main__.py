@@ -25,17 +25,21 @@ import torch
 import snnc
 from examples.benchmarks.c_speed.bound import bound_run
 from examples.benchmarks.c_speed.case import Case, Run
+from examples.benchmarks.c_speed.convolution import convolution
 from examples.benchmarks.c_speed.mlp import mlp, reference
 from examples.benchmarks.c_speed.naive import NAIVE, naive_run
 from examples.benchmarks.c_speed.native import NATIVE, PORTABLE, VECTORS, emitted_run
 from examples.benchmarks.c_speed.recurrent import recurrent
 from examples.benchmarks.c_speed.report import Row, header, plot
 from examples.benchmarks.c_speed.timing import measure
+from examples.benchmarks.c_speed.transformer import transformer
 
 #: A net at a density, with so many samples.
 NETS: dict[str, Callable[[float, int], Case]] = {
     "a": mlp,
+    "b": convolution,
     "c": recurrent,
+    "d": transformer,
     "ref": reference,
 }
 BUILDS = (PORTABLE, NATIVE, VECTORS)
@@ -47,12 +51,13 @@ def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, floa
     snnc.export(case.module, x[:2], folder / "model.pt", time_axis=1)
     artifact = snnc.compile(folder / "model.pt", folder / "net", target="numpy,c")
     (expected,) = artifact.run(case.x).raw.values()
-    outputs = expected.shape[1]
+    outputs = expected[0].size
     c = artifact.folder / "c"
     build = folder / "build"
     build.mkdir()
     exact = {b.title: emitted_run(c, b, case.x, outputs, build) for b in BUILDS}
-    exact[NAIVE.title] = naive_run(artifact.graph(), build, case.x, outputs)
+    if case.rows:  # dense layers only
+        exact[NAIVE.title] = naive_run(artifact.graph(), build, case.x, outputs)
     runs, same = exact | case.peers, {}
     for name, run in runs.items():
         scores = run(0, len(case.x)).reshape(expected.shape)

@@ -53,16 +53,23 @@ def calibrated(
         read.append(spikes)
         sums = spikes @ w.T.astype(np.float32)
         target = density if i < len(weights) - 1 else 0.2
-        lo, hi = 1, 1 << 18
-        while lo < hi:
-            middle = (lo + hi) // 2
-            if _spikes(sums, r, middle).mean() > target:
-                lo = middle + 1
-            else:
-                hi = middle
-        layers.append(Layer(w, r, lo))
-        spikes = _spikes(sums, r, lo)
+        theta, spikes = calibrate(sums, target, r)
+        layers.append(Layer(w, r, theta))
     return layers, read
+
+
+def calibrate(
+    sums: npt.NDArray[np.float32], target: float, recurrent: Ints | None = None
+) -> tuple[int, npt.NDArray[np.float32]]:
+    """The threshold with which neurons fire at a rate, and their spikes, for inputs (N, T, …)."""
+    lo, hi = 1, 1 << 18
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if _spikes(sums, recurrent, middle).mean() > target:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo, _spikes(sums, recurrent, lo)
 
 
 def _spikes(

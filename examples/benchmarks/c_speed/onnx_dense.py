@@ -46,8 +46,8 @@ class Builder:
         self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
         return names
 
-    def session(self, x: tuple[int, ...], kind: int, result: str) -> onnxruntime.InferenceSession:
-        """A session of one thread for input ``x``."""
+    def model(self, x: tuple[int, ...], kind: int, result: str) -> onnx.ModelProto:
+        """The graph as a model of input ``x``."""
         graph = helper.make_graph(
             self.nodes,
             "net",
@@ -57,11 +57,17 @@ class Builder:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = 9
+        return model
+
+    def session(self, x: tuple[int, ...], kind: int, result: str) -> onnxruntime.InferenceSession:
+        """A session of one thread for input ``x``."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            self.model(x, kind, result).SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
         )
 
 
