@@ -97,7 +97,7 @@ def emit_lanes(
         low, high = words_of(layer, i, state.name)
         wide = not fits(proven(state), "int16_t")
         for array, bits in ((low, 0), (high, 16))[: 1 + wide]:
-            data(f"static uint16_t {array}[{buffer.size}];")
+            data(f"SNN_STATE uint16_t {array}[{buffer.size}];")
             _start(reset, array, buffer.size, state.init, bits)
         text = f"((int32_t)(uint16_t)({low}[i] ^ 32768u) - 32768)"
         if wide:
@@ -116,7 +116,7 @@ def emit_lanes(
         for buffer in outputs:
             code(*layer.listing(buffer))
     if states:
-        declared = (f"static {b.ctype} {b.name}[{b.size}];" for b in states)
+        declared = (f"SNN_STATE {b.ctype} {b.name}[{b.size}];" for b in states)
         data("#ifdef SNN_TRACE", *declared, "#endif")
         layer.trace("#if SNN_LANES")
         with layer.trace.loop("i", outputs[0].size):

@@ -66,12 +66,12 @@ class Layer:
 
     def array(self, name: str, ctype: str, size: int, note: str = "") -> None:
         """Declare a static array."""
-        self.data(f"static {ctype} {name}[{size}];{' ' + comment(note) if note else ''}")
+        self.data(f"SNN_STATE {ctype} {name}[{size}];{' ' + comment(note) if note else ''}")
         self.arrays[name] = ctype, size
 
     def counter(self, name: str, note: str = "") -> None:
         """Declare a static number."""
-        self.data(f"static uint32_t {name};{' ' + comment(note) if note else ''}")
+        self.data(f"SNN_STATE uint32_t {name};{' ' + comment(note) if note else ''}")
         self.arrays[name] = "uint32_t", 1
 
     def output(self, out: int = 0) -> Buffer:

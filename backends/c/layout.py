@@ -13,6 +13,8 @@ from snnc.backends.c.readme import board_readme, host_readme
 
 #: Files of the host program that are the same for every network.
 HOST_RUNTIME = ("info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c")
+#: Many samples in a call.
+BATCH = ("snn_batch.h", "snn_batch.c")
 
 #: Lists of spikes, and what certain vector units do better.
 HOST_LISTS = ("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_avx2.h", "snn_neon.h")
@@ -28,7 +30,7 @@ def runtime(name: str) -> str:
 def flat_files(net: Network) -> Files:
     """Everything in one folder, with a host program."""
     files: Files = {**_network(net), **_host(net)}
-    files |= {name: runtime(name) for name in (*HOST_LISTS, "Makefile")}
+    files |= {name: runtime(name) for name in (*HOST_LISTS, *BATCH, "Makefile")}
     return files | {"interface.json": interface_json(net), "README.txt": host_readme(net)}
 
 

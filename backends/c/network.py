@@ -154,8 +154,8 @@ class Network:
         w(*(['#include "snn_quads.h"'] if quads else []))
         w('#include "tables.h"', "", *([*quads, ""] if quads else []))
         loops = range(1, self.graph.phases + 1)
-        w(*(f"static uint32_t {counter(Clock.of(Clock.STEP, k))};" for k in loops))
-        w("static uint8_t snn_running;", "")
+        w(*(f"SNN_STATE uint32_t {counter(Clock.of(Clock.STEP, k))};" for k in loops))
+        w("SNN_STATE uint8_t snn_running;", "")
         w("#ifdef SNN_TRACE", "void (*snn_trace_step)(uint32_t loop, uint32_t step) = NULL;")
         w("#endif", "")
         self._queues(w)
@@ -208,7 +208,7 @@ class Network:
         for delay in self.plan.delays.values():
             edge, buffer = delay.edge, delay.buffer
             w(names.comment(f"{edge.delay} step(s) ago first: output {edge.out} of {edge.src}"))
-            w(f"static {buffer.ctype} {delay.name}[{edge.delay}][{buffer.size}];")
+            w(f"SNN_STATE {buffer.ctype} {delay.name}[{edge.delay}][{buffer.size}];")
         if self.plan.delays:
             w("")
         for node in self._early:

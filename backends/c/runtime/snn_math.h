@@ -26,6 +26,17 @@ static inline uint32_t snn_product(uint32_t x, uint32_t factor, uint32_t more, i
 #endif
 }
 
+/* The network's variables: one network in a program, or with SNN_THREADS one in every thread. */
+#if !defined(SNN_THREADS)
+#define SNN_STATE static
+#elif defined(SNN_TRACE)
+#error "verification needs the network of a single thread"
+#elif defined(__GNUC__)
+#define SNN_STATE static __thread
+#else
+#define SNN_STATE static _Thread_local
+#endif
+
 /* Whether neurons are computed in words of 16 bits, two for a wide value: many at a time in vectors,
  * but slower one by one. The results are the same. */
 #if !defined(SNN_LANES)
