@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from snnc.intops import (
     IntSum,
     IntTimeSum,
 )
+from snnc.params import Param
 from snnc.types import Clock
 from tests.intgraphs import proven, random_graph, random_inputs, simulator
 from tests.lavagraphs import GRAPHS
@@ -198,6 +200,29 @@ def test_a_loop_must_wait_a_step_per_connection(tmp_path: Path) -> None:
     assert problem.code == "E512"
     assert "a loop through 2 connection(s) waits fewer than 2 step(s)" in problem.message
     assert "max" in problem.notes[0]
+
+
+def test_names_of_processes_differ_whatever_the_layers_are_called() -> None:
+    rng = np.random.default_rng(5)
+    g = Graph("names", 6)
+    g.add("x", IntInput((8,), Clock.STEP, 0, 1, 1.0))
+    last = "x"
+    for name in ("n", "n group 0", "line 0 of n", "head (sum)", "x -> n (0)", "n'\nimport os"):
+        fc = g.add(f"{name} fc", IntLinear(weights(rng, 8, 8)), Value(last, 0, 1)).name
+        kernel = lif(rng, 8, current=False)
+        theta = Param(64 * (1 + np.arange(8) // 3))
+        consts = tuple(replace(c, values=theta) if c.name == "theta" else c for c in kernel.consts)
+        last = g.add(name, IntNeuron(replace(kernel, consts=consts), (8,)), fc).name
+    g.add("head", IntLinear(weights(rng, 2, 8)), last)
+    g.add("y", IntOutput(ONE), g.add("sum", IntTimeSum(), "head").name)
+    graph = proven(g)
+    plan = legalise(graph)
+    parts = (*plan.sources, *plan.populations, *plan.lines, *plan.connections)
+    names = [part.name for part in parts]
+    assert len(set(names)) == len(names) > 60
+    x = rng.integers(0, 2, (3, 7, 8))
+    want, _ = simulator(graph).run(x)
+    assert np.array_equal(emulated(plan, x)["y"], want["y"])
 
 
 def test_populations_of_another_loop_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +29,17 @@ _COLLECTORS = (
     intops.IntTimeMax,
     intops.IntTimeStack,
 )
+
+
+def unused(name: str, *taken: Container[str]) -> str:
+    """A name that is not taken, like ``name``.
+
+    >>> unused("a", {"a"}, {"a'"})
+    "a''"
+    """
+    while any(name in names for names in taken):
+        name += "'"
+    return name
 
 
 class Host:
@@ -92,7 +104,7 @@ class Host:
 
     def input_name(self, name: str, out: int) -> str:
         """The name of a value between host and chip."""
-        return name if out == 0 else f"{name}.{out}"
+        return name if out == 0 else unused(f"{name}.{out}", self.graph)
 
     def graphs(self, sources: list[Source], taken: set[str]) -> tuple[Graph, Graph]:
         """The programs in front and behind.

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from snnc.backends.lava.stock import neurons as lif
-from snnc.backends.lava.stock.host import WEIGHTED, Host
+from snnc.backends.lava.stock.host import WEIGHTED, Host, unused
 from snnc.backends.lava.stock.maps import pooled
 from snnc.backends.lava.stock.matrix import Ints, Matrix
 from snnc.backends.lava.stock.neurons import NotStockError, recognise
@@ -62,6 +62,7 @@ class _Legaliser:
         self.problems: list[Diagnostic] = []
         self.notes: list[str] = []
         self.refused: set[str] = set()
+        self.names: set[str] = set()
         self.fed: list[_Fed] = []
         self.of_node: dict[tuple[str, int], list[Population]] = {}
 
@@ -88,7 +89,7 @@ class _Legaliser:
             found = phases(names, waits, dict.fromkeys((s.name for s in sources.values()), 0))
         except TightLoopError as e:
             raise self._tight(e) from e
-        wiring = Wiring({s.name: 0 for s in sources.values()} | found)
+        wiring = Wiring({s.name: 0 for s in sources.values()} | found, self._fresh)
         for f in self.fed:
             for root, matrix in f.arrives.items():
                 for src in self._carriers(root, sources):
@@ -188,7 +189,7 @@ class _Legaliser:
         made = []
         for i, (index, du, dv, vth) in enumerate(parts):
             mantissa, exponent = _mantissas(bias[index])
-            name = node.name if len(parts) == 1 else f"{node.name}#{i}"
+            name = node.name if len(parts) == 1 else self._fresh(f"{node.name} group {i}")
             rows = {r: m.part(index, np.arange(m.shape[1])) for r, m in arrives.items()}
             population = Population(
                 name,
@@ -207,6 +208,11 @@ class _Legaliser:
             )
             made.append(_Fed(population, rows))
         return made
+
+    def _fresh(self, name: str) -> str:
+        """A name of a process that no node and no other process has."""
+        self.names.add(found := unused(name, self.graph, self.names))
+        return found
 
     def _groups(self, found: lif.Lif) -> list[tuple[Ints, int, int, int]]:
         """Neurons of equal parameters: their numbers, du, dv and vth."""
@@ -260,7 +266,9 @@ class _Legaliser:
                     continue
                 index = np.arange(total.size)
                 peak = int(np.abs(np.stack(self._bounds(total))).max(initial=0))
-                tap = Population(f"{key} (sum)", name, out, index, "tap", fires=False, peak=peak)
+                tap = Population(
+                    self._fresh(f"{key} (sum)"), name, out, index, "tap", fires=False, peak=peak
+                )
                 self.fed.append(_Fed(tap, total.parts))
                 offsets[key] = total.const
                 made = [tap]

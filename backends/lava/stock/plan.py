@@ -128,9 +128,9 @@ class StockPlan:
     @property
     def processes(self) -> int:
         """Number of Lava processes, without those that feed and record."""
-        between = (*self.lines, *self.connections)
-        neurons = sum(p.kind != "tap" for p in self.populations)
-        return neurons + len(between) + sum(len(x.clears) for x in between)
+        neurons = len([p for p in self.populations if p.kind != "tap"])
+        clears = [x.clears for x in self.lines] + [c.clears for c in self.connections]
+        return neurons + len(clears) + sum(map(len, clears))
 
 
 def message_bits(lo: int, hi: int) -> int:

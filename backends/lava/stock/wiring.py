@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,10 +30,11 @@ class Wiring:
 
     Args:
         phases: Of sources and populations.
+        fresh: Makes a name that is not taken.
     """
 
-    def __init__(self, phases: dict[str, int]) -> None:
-        self.phases = phases
+    def __init__(self, phases: dict[str, int], fresh: Callable[[str], str]) -> None:
+        self.phases, self.fresh = phases, fresh
         self.bundles: dict[tuple[str, str, Route, bool, int], _Bundle] = {}
         self.lines: dict[tuple[object, ...], Line] = {}
         self.connections: list[Connection] = []
@@ -70,7 +72,7 @@ class Wiring:
             carrier = self._line(carrier, every, hops, bits, ())
         clears = way.clears if way.drop_weights else ()
         for part in legal(matrix):
-            name = f"{src} -> {dst}" + (f" ({len(self.connections)})")
+            name = self.fresh(f"{src} -> {dst} ({len(self.connections)})")
             self.connections.append(
                 Connection(name, carrier, dst, part.matrix, part.exponent, bits, clears)
             )
@@ -103,6 +105,6 @@ class Wiring:
             raise NotStockError(why, f"delays of up to {LONGEST_LINE} steps")
         key = (src, source.tobytes(), hops.tobytes(), clears)
         if key not in self.lines:
-            name = f"line {len(self.lines)} of {src}"
+            name = self.fresh(f"line {len(self.lines)} of {src}")
             self.lines[key] = Line(name, src, source, hops, bits, clears)
         return self.lines[key].name

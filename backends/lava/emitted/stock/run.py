@@ -72,6 +72,7 @@ class _Run:
         self.values = {name: values[out] for name, out in self.document["front"].items()}
         self.progress: dict[str, Any] = {}
         self.kept: dict[tuple[str, str], Any] = {}
+        self.own: list[Any] = []
 
     def run(self, timeout: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """Outputs and records, as ``Simulator.run`` gives them."""
@@ -102,7 +103,7 @@ class _Run:
         for name, ports in network.inputs.items():
             data = self.values[name].reshape(self.samples * self.steps, -1).astype(np.int32)
             feed = io.Feed(data, self._counter(f"source {name}"))
-            network.processes[f"source {name}"] = feed
+            self.own.append(feed)
             for port in ports:
                 feed.s_out.connect(port)
         for p in self.document["populations"]:
@@ -124,9 +125,9 @@ class _Run:
     def _recorder(self, kind: Any, network: Any, p: dict[str, Any], var: str, total: int) -> Any:
         from snnc_memory import shared  # type: ignore[import-not-found]
 
-        name = f"{p['name']}.{var}"
         data = self.kept[p["name"], var] = shared((total, p["size"]))
-        process = network.processes[f"record {name}"] = kind(data, self._counter(name))
+        process = kind(data, self._counter(f"{p['name']}.{var}"))
+        self.own.append(process)
         return process
 
     def _counter(self, name: str) -> Any:

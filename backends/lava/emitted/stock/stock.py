@@ -18,8 +18,8 @@ To use the network inside a Lava program of your own::
     source.run(RunSteps(16 * samples + network.latency), Loihi2SimCfg(select_tag="fixed_pt"))
 
 A value of the program that some neurons of a layer carry in processes of their own (because of
-their decays) has several ports: ``lif1#0``, ``lif1#1`` and so on, with the neurons' numbers in
-``network.neurons``.
+their decays) has several ports: ``lif1 group 0``, ``lif1 group 1`` and so on, with the neurons'
+numbers in ``network.neurons``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Network:
     Attributes:
         steps: Of one sample.
         latency: How many steps of Lava the last population runs behind.
-        processes: Populations, delay lines, connections and resets, by name.
+        processes: Populations, delay lines and connections, by name.
+        resets: What empties connections between samples.
         inputs: Source -> ports to connect it to: integers, flat, in row-major order.
         outputs: Population -> port that carries its spikes.
         sums: What the host reads of weights without neurons -> ports that add up to it.
@@ -68,6 +69,7 @@ class Network:
     steps: int
     latency: int
     processes: dict[str, Any] = field(default_factory=dict)
+    resets: list[Any] = field(default_factory=list)
     inputs: dict[str, list[Any]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, list[Any]] = field(default_factory=dict)
@@ -129,7 +131,7 @@ def _add(network: Network, record: Record, process: Any) -> None:
     for offset in sorted({c % network.steps for c in record["clears"]}):
         reset = Reset(reset_value=0, interval=network.steps, offset=offset)
         reset.connect_var(process.a_buff)
-        network.processes[f"{record['name']}: reset {offset}"] = reset
+        network.resets.append(reset)
 
 
 def _population(p: Record, tensors: dict[str, Array], steps: int) -> Any:
