@@ -53,7 +53,7 @@ def digits_tokens() -> Split:
     return cut(x, 2, stride=2).mT, y, cut(x_test, 2, stride=2).mT, y_test
 
 
-def fashion(train: int = 12000, test: int = 1000) -> Split:
+def fashion(train: int = 5000, test: int = 5000) -> Split:
     """Fashion-MNIST: k/255 in shape (N, 1, 28, 28)."""
     with np.load(DATA / "fashion_mnist" / "fashion_mnist_20k_5k.npz") as d:
         x, x_test = (torch.tensor(d[k] / np.float32(255)) for k in ("x_train", "x_test"))

@@ -173,6 +173,8 @@ def measure(
         _verify(row, artifact, data, labels)
         _ranges(row, artifact, data)
         row.outputs = _outputs(artifact, data[:64])
+        if split is not None and family.task and not family.task.score:
+            _whole(row, artifact, net, split)
         if split is not None and family.task and family.task.score and labels is not None:
             _score(row, artifact, net, test, labels, data)
     return row
@@ -263,6 +265,21 @@ def _outputs(artifact: Artifact, data: np.ndarray) -> float | None:
     wanted = np.asarray(real[name], np.float64).reshape(found.shape)
     spread = float(wanted.std())
     return float(np.sqrt(np.mean((found - wanted) ** 2))) / spread if spread else None
+
+
+def _whole(row: Row, artifact: Artifact, net: nn.Module, split: Split, batch: int = 250) -> None:
+    """Accuracies on all of a test part of which only some samples were compared word for word."""
+    x, y = split[2:]
+    if len(x) <= SAMPLES:
+        return
+    right = np.zeros(2)
+    for part, labels in zip(x.split(batch), y.split(batch), strict=True):
+        with torch.no_grad():
+            real = net(part)
+        whole = next(iter(artifact.run(part.numpy(), "c").outputs.values()))
+        for i, scores in enumerate((real.numpy(), np.asarray(whole))):
+            right[i] += (scores.reshape(len(part), -1).argmax(1) == labels.numpy()).sum()
+    row.metric = ("%", *(100 * right / len(x)).tolist())
 
 
 def _score(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from examples.families.measure import Row
 
-_TITLES = ("family", "T", "parameters", "float → integer", "labels", "spikes", "rates", "exact on")
+_TITLES = ("family", "T", "parameters", "float → integer", "labels", "spikes", "bits", "exact on")
 
 
 def markdown(rows: list[Row]) -> str:
@@ -27,14 +27,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     head = (row.family.name, str(row.steps), f"{row.parameters:,}")
     if row.blocked:
         return (*head, f"blocked: {row.blocked}", "", "", "", "")
-    rates = "–" if row.rates is None else "{:.0%} to {:.0%}".format(*row.rates)
     exact = ", ".join(name for name, same in row.exact.items() if same)
     wrong = f"; {'; '.join(row.problems)}" if row.problems else ""
-    return (*head, row.score(), _share(row.labels), _share(row.spikes), rates, exact + wrong)
+    return (*head, row.score().replace("->", "→"), _share(row.labels), _share(row.spikes), str(row.proven[0]), exact + wrong)
 
 
 def _share(x: float | None) -> str:
-    return "–" if x is None else f"{int(x * 1e4) / 1e2:.2f} %"  # not rounded up to 100
+    return "-" if x is None else f"{int(x * 1e4) / 1e2:.2f} %"  # not rounded up to 100
 
 
 def _line(cells: tuple[str, ...]) -> str:
