@@ -29,7 +29,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         return (*head, f"blocked: {row.blocked}", "", "", "", "")
     exact = ", ".join(name for name, same in row.exact.items() if same)
     wrong = f"; {'; '.join(row.problems)}" if row.problems else ""
-    return (*head, row.score().replace("->", "→"), _share(row.labels), _share(row.spikes), str(row.proven[0]), exact + wrong)
+    score = row.score().replace("->", "→")
+    shares = _share(row.labels), _share(row.spikes)
+    return (*head, score, *shares, str(row.proven[0]), exact + wrong)
 
 
 def _share(x: float | None) -> str:

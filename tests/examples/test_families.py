@@ -49,25 +49,26 @@ def test_every_file_is_short() -> None:
 
 
 class Quiet(torch.nn.Module):
-    """Two populations: the second fires where the current of the first is above ``theta``."""
+    """A population whose currents have a mean."""
 
-    def __init__(self, theta: float) -> None:
+    def __init__(self, mean: float) -> None:
         super().__init__()
-        self.fc, self.theta = torch.nn.Linear(4, 8), theta
+        self.fc = torch.nn.Linear(4, 8)
+        torch.nn.init.constant_(self.fc.bias, mean)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         v, total = torch.zeros(x.size(0), 8), torch.zeros(x.size(0), 8)
         for t in range(x.shape[1]):
             v = 0.5 * v + self.fc(x[:, t])
-            s = spike(v - self.theta)
+            s = spike(v - 1)
             v = v * (1 - s)
             total = total + s
         return total
 
 
-@pytest.mark.parametrize(("theta", "rate"), [(1e3, "0.00%"), (-1e3, "100.00%"), (1.0, "")])
-def test_a_population_that_never_or_always_fires_is_a_problem(theta: float, rate: str) -> None:
-    family = Family("quiet", lambda: Quiet(theta), lambda: torch.randn(8, 5, 4), {"time_axis": 1})
+@pytest.mark.parametrize(("mean", "rate"), [(-20.0, "0.00%"), (20.0, "100.00%"), (0.0, "")])
+def test_a_population_that_never_or_always_fires_is_a_problem(mean: float, rate: str) -> None:
+    family = Family("quiet", lambda: Quiet(mean), lambda: torch.randn(8, 5, 4), {"time_axis": 1})
     found = row(family)
     silent = [p for p in found.problems if "fires" in p]
     assert len(silent) == bool(rate)
