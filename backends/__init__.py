@@ -36,6 +36,7 @@ SUMMARIES: dict[str, str] = {
     },
     "lava": "Lava processes for lava-nc 0.10.0, run under a supervisor",
     "onnx": "integer operators of ONNX, one Scan over time with states as inputs and outputs",
+    "onnx:float": "the network in real numbers as ONNX, in double precision, for other tools",
     "nir": "the network in real numbers, for other tools; scales of the integers as metadata",
     "torch": "the program as a torch.nn.Module, for large batches on CPU or GPU",
     "lava-stock": "only processes that lava-nc provides: --target lava --lava-mode stock",

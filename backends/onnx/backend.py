@@ -25,6 +25,16 @@ class OnnxBackend(Backend):
 
     name: ClassVar[str] = "onnx"
 
+    @classmethod
+    def for_machine(cls, machine: str) -> Backend:
+        """``onnx:float``, the real-valued network; CompileError E002 for anything else."""
+        if machine != "float":
+            text = f"there is no target onnx:{machine}"
+            raise fail("E002", text, help="onnx has the integers, onnx:float the real network")
+        from snnc.backends.onnx.real_backend import RealOnnxBackend
+
+        return RealOnnxBackend()
+
     def check(self, graph: Graph) -> list[Diagnostic]:
         return check(graph)
 

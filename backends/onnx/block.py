@@ -12,7 +12,9 @@ from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 BOOL, UINT8 = TensorProto.BOOL, TensorProto.UINT8
 INT32, INT64, UINT64 = TensorProto.INT32, TensorProto.INT64, TensorProto.UINT64
+DOUBLE = TensorProto.DOUBLE
 KINDS: dict[int, Any] = {
+    DOUBLE: np.float64,
     BOOL: np.bool_,
     UINT8: np.uint8,
     TensorProto.INT8: np.int8,

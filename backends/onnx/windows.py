@@ -13,7 +13,7 @@ from snnc.backends.onnx.emitter import Shape, Site, Writer
 from snnc.backends.onnx.layers import as_bytes, bound_of, bytes_of, finished
 
 
-def padded(b: Block, x: V, before: Sequence[int], after: Sequence[int], fill: int = 0) -> V:
+def padded(b: Block, x: V, before: Sequence[int], after: Sequence[int], fill: float = 0) -> V:
     """``fill`` around all axes behind the batch."""
     if not any((*before, *after)):
         return x

@@ -1,10 +1,10 @@
 """Reads the NIR file of a network in other libraries and counts the spikes that are the same.
 
 The network is an MLP 64-48-10 of LIF neurons with random weights, once with a reset to zero, as
-NIR's equations have it, and once by subtraction, which NIR does not record.  ``snnc compile --target
-nir`` writes the file; each library reads it in a process of its own, with its defaults, and runs 32
-samples of 100 steps.  Their output spikes are compared with those of the compiled network in real
-numbers: how many there are, and the share of equal entries.
+NIR's equations have it, and once by subtraction, which NIR does not record.  ``snnc compile
+--target nir`` writes the file; each library reads it in a process of its own, with its defaults,
+and runs 32 samples of 100 steps.  Their output spikes are compared with those of the compiled
+network in real numbers: how many there are, and the share of equal entries.
 
     python -m examples.benchmarks.nir_readers
     python -m examples.benchmarks.nir_readers --python spikingjelly=/other/bin/python
