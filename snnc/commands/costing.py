@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import safetensors.numpy
 
 from snnc.artifact import Artifact
+from snnc.atomic import write_file
+from snnc.backends.base import Arrays
+from snnc.backends.numpy.simulator import Simulator
 from snnc.commands.options import binning_of, common, event_options, pass_console
 from snnc.commands.tables import Row, Rows
 from snnc.console import Console, number, visible
 from snnc.data import load_data
 from snnc.energy import Estimate, digital, figures, loihi, quantized_ann, verdict
 from snnc.operations import Counts, count
+from snnc.storage import dump_graph
 
 #: Samples that are counted unless the user says otherwise.
 SAMPLES = 100
@@ -25,11 +31,23 @@ SAMPLES = 100
 @click.option("--data", type=click.Path(path_type=Path), required=True, help=".npy or .npz: x, y.")
 @click.option("--samples", type=click.IntRange(1), default=SAMPLES, show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Time steps, if the input is static.")
+@click.option(
+    "--sana-fe",
+    type=click.Path(path_type=Path),
+    help="Write the first sample and the network, of profile loihi, for SANA-FE (YAML).",
+)
 @event_options
 @common
 @pass_console
 def cost_command(
-    console: Console, /, folder: Path, data: Path, samples: int, steps: int | None, **events: Any
+    console: Console,
+    /,
+    folder: Path,
+    data: Path,
+    samples: int,
+    steps: int | None,
+    sana_fe: Path | None,
+    **events: Any,
 ) -> None:
     """Count operations on data, by NeuroBench's names, and estimate energies with their sources."""
     artifact = Artifact.open(folder)
@@ -37,6 +55,8 @@ def cost_command(
     encoded, found = artifact.encode_data(loaded)
     console.report(*loaded.diagnostics, *found)
     counts = count(artifact.graph(), artifact.simulator, encoded, artifact.steps_of(encoded, steps))
+    if sana_fe is not None:
+        write_file(sana_fe, _for_sana_fe(artifact, encoded, counts.steps).encode())
     estimates = [digital(counts), quantized_ann(counts)]
     if artifact.manifest.profile == "loihi":
         estimates.append(loihi(counts))
@@ -71,6 +91,20 @@ def cost_command(
         "energy": [_document(e) for e in estimates],
         "verdict": verdict(counts),
     }
+
+
+def _for_sana_fe(artifact: Artifact, encoded: Arrays, steps: int) -> str:
+    """The network and its first sample, as SANA-FE reads them."""
+    from snnc.backends.lava.stock.legalise import legalise
+    from snnc.backends.lava.stock.sana_fe import network_yaml
+
+    plan = legalise(artifact.graph())
+    document, tensors = dump_graph(plan.front)
+    front = Simulator(json.loads(document), safetensors.numpy.load(tensors))
+    first = {name: encoded[name][:1] for name in front.inputs}
+    values, _ = front.run(first, steps)
+    spikes = {s.name: values[plan.outputs[s.name]].reshape(steps, -1) for s in plan.sources}
+    return network_yaml(plan, spikes)
 
 
 def _document(estimate: Estimate) -> dict[str, object]:
