@@ -64,7 +64,7 @@ class _Scan:
 
 
 def real_model(graph: Graph) -> ModelProto:
-    """The model; inputs are (N, T, ...) per step or (N, ...); without any per step, T is ``steps``."""
+    """The model; inputs are (N, T, ...) or (N, ...), and T is ``steps`` if none is per step."""
     return _Writer(graph).model()
 
 

@@ -26,7 +26,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 BLOCK = 25
-IN_SUITE = int(os.environ.get("SNNC_GRAPHS", "100"))
+IN_SUITE = int(os.environ.get("SNNC_GRAPHS", "50"))
 CAMPAIGN = 50_000
 
 

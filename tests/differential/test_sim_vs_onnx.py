@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from snnc.backends.onnx.backend import OnnxBackend
+from snnc.backends.onnx.kernel import live_lines
 from snnc.backends.onnx.registry import BOUNDARY, COLLECTORS, SEQUENCES, WRITERS
 from snnc.backends.onnx.session import Model
 from snnc.diagnostics import CompileError
@@ -27,7 +28,7 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
 )
-from snnc.kernel import ROUNDINGS
+from snnc.kernel import INT_FUNCTIONS, ROUNDINGS
 from snnc.op import Op
 from snnc.params import Param
 from snnc.passes import run_passes
@@ -70,6 +71,13 @@ def assert_equal(
 
 def test_every_operator_is_written() -> None:
     assert {*WRITERS, *COLLECTORS, *SEQUENCES, *BOUNDARY} == set(INTOPS)
+
+
+def test_the_graphs_compared_have_every_operator_and_function() -> None:
+    nodes = [n for seed in COVERING for n in random_graph(seed)]
+    assert {type(n.op).__name__ for n in nodes} == set(INTOPS)
+    kernels = [n.op.kernel for n in nodes if isinstance(n.op, IntNeuron)]
+    assert {y.fn for k in kernels for y in live_lines(k)} == set(INT_FUNCTIONS)
 
 
 @pytest.mark.parametrize("seed", COVERING)
