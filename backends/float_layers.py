@@ -140,7 +140,15 @@ def _pool(op: Any, x: Array) -> Array:
 
 def _convolution(op: _Conv, x: Array) -> Array:
     w = _param(op.weight, x)
-    out, _, *kernel = w.shape
+    rows, places = columns(op, x)
+    parts = [rows[:, g] @ p.reshape(len(p), -1).T for g, p in enumerate(np.split(w, op.groups))]
+    y = np.moveaxis(np.concatenate(parts, 1).reshape(len(x), *places, len(w)), -1, 1)
+    return y if op.bias is None else y + _per_channel(op.bias, x)
+
+
+def columns(op: _Conv, x: Array) -> tuple[Array, list[int]]:
+    """What meets the weights of a convolution, (batch * places, groups, …), and the places."""
+    kernel = op.weight.shape[2:]
     rank = len(kernel)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(op.dilation, kernel, strict=True))
     view = _windows(_padded(x, op.padding), reach, op.stride)
@@ -148,10 +156,7 @@ def _convolution(op: _Conv, x: Array) -> Array:
     view = view[inside]
     n, _, *places = view.shape[: 2 + rank]
     order = (0, *range(2, 2 + rank), 1, *range(2 + rank, 2 + 2 * rank))
-    rows = view.transpose(order).reshape(n * math.prod(places), op.groups, -1)
-    parts = [rows[:, g] @ p.reshape(len(p), -1).T for g, p in enumerate(np.split(w, op.groups))]
-    y = np.moveaxis(np.concatenate(parts, 1).reshape(n, *places, out), -1, 1)
-    return y if op.bias is None else y + _per_channel(op.bias, x)
+    return view.transpose(order).reshape(n * math.prod(places), op.groups, -1), places
 
 
 def _transposed(op: _Spread, x: Array) -> Array:

@@ -8,7 +8,7 @@ same names of words as the integer simulator.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -84,13 +84,20 @@ _PER_STEP = (ops.TimeSum, ops.TimeMean, ops.TimeMax, ops.TimeLast, ops.TimeStack
 class FloatSimulator:
     """Runs a real-valued graph on batches, in ``dtype``.
 
+    ``layer`` applies operators without state, in place of the usual rules.
+
     Attributes:
         inputs: Name -> type of every input.
         outputs: Names of the outputs.
     """
 
-    def __init__(self, graph: Graph, dtype: type[np.floating[Any]] = np.float64) -> None:
-        self.graph, self.dtype = graph, dtype
+    def __init__(
+        self,
+        graph: Graph,
+        dtype: type[np.floating[Any]] = np.float64,
+        layer: Callable[[ops.Op, list[Array]], Array] = layer,
+    ) -> None:
+        self.graph, self.dtype, self.layer = graph, dtype, layer
         self.nodes = list(graph)
         self.edges = {n.name: graph.in_edges(n.name) for n in self.nodes}
         self.inputs = {n.name: n.op.type for n in self.nodes if isinstance(n.op, ops.Input)}
@@ -106,7 +113,11 @@ class FloatSimulator:
         return list(dict.fromkeys(names))
 
     def run(
-        self, x: Array | dict[str, Array], steps: int | None = None, record: Iterable[str] = ()
+        self,
+        x: Array | dict[str, Array],
+        steps: int | None = None,
+        record: Iterable[str] = (),
+        watch: Mapping[str, Callable[[Array], None]] | None = None,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Run a batch of samples from the initial state.
 
@@ -114,6 +125,7 @@ class FloatSimulator:
             x: Real inputs, (N, T, ...) per step or (N, ...) static; a dict if there are several.
             steps: T, needed only without a per-step input (default: as the model was traced).
             record: Words to keep; each becomes (N, T, ...), states after the step.
+            watch: Called with the first operand of nodes without state, whenever they compute.
 
         Returns:
             Outputs by name and the records.
@@ -133,7 +145,7 @@ class FloatSimulator:
         if count <= late:
             raise ValueError(f"the first {late} steps are discarded, got {count}")
         batch = len(next(iter(arrays.values())))
-        run = _Run(self, batch, set(record), count)
+        run = _Run(self, batch, set(record), count, watch or {})
         run.at(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
         for phase in range(1, self.graph.phases + 1):
             now = Clock.of(Clock.STEP, phase)
@@ -149,8 +161,15 @@ class FloatSimulator:
 
 
 class _Run:
-    def __init__(self, sim: FloatSimulator, batch: int, wanted: set[str], steps: int) -> None:
-        self.sim, self.batch, self.steps = sim, batch, steps
+    def __init__(
+        self,
+        sim: FloatSimulator,
+        batch: int,
+        wanted: set[str],
+        steps: int,
+        watch: Mapping[str, Callable[[Array], None]],
+    ) -> None:
+        self.sim, self.batch, self.steps, self.watch = sim, batch, steps, watch
         self.values: dict[tuple[str, int], Array] = {}
         self.state: dict[str, Array] = {}
         self.records: dict[str, list[Array]] = {w: [] for w in sorted(wanted)}
@@ -184,7 +203,7 @@ class _Run:
                     row = self._param(op.values)[t]
                     self.values[node.name, 0] = np.broadcast_to(row, (self.batch, *row.shape))
                 elif isinstance(op, ops.DelayLinear):
-                    self.values[node.name, 0] = self._delayed(op, self.sim.edges[node.name][0])
+                    self.values[node.name, 0] = self._delayed(node.name, op)
                 elif isinstance(op, ops.StepAffine):
                     y = self._operand(self.sim.edges[node.name][0]) * self._param(op.scale)[t]
                     y = y if op.offset is None else y + self._param(op.offset)[t]
@@ -198,6 +217,8 @@ class _Run:
                     self._neuron(node, op.kernel)
                 else:
                     x = [self._operand(e) for e in self.sim.edges[node.name]]
+                    if node.name in self.watch:
+                        self.watch[node.name](x[0])
                     self.values[node.name, 0] = self._apply(op, x, node.type)
 
     def remember(self, clock: Clock) -> None:
@@ -217,15 +238,17 @@ class _Run:
         shape = self.sim.graph[edge.src].types[edge.out].shape
         return np.broadcast_to(init.astype(self.sim.dtype), (self.batch, *shape))
 
-    def _delayed(self, op: ops.DelayLinear, edge: Edge) -> Array:
+    def _delayed(self, name: str, op: ops.DelayLinear) -> Array:
         """A layer whose columns read their inputs some steps ago."""
+        edge = self.sim.edges[name][0]
         columns = np.zeros((self.batch, op.weight.shape[1]), self.sim.dtype)
         for lag in np.unique(op.delay.data):
             x = self._operand(replace(edge, delay=edge.delay + int(lag)))
             now = np.flatnonzero(op.delay.data == lag)
             columns[:, now] = x.reshape(self.batch, -1)[:, op.index.data[now]]
-        y: Array = columns @ self._param(op.weight).T
-        return y if op.bias is None else y + self._param(op.bias)
+        if name in self.watch:
+            self.watch[name](columns)
+        return self.sim.layer(ops.Linear(op.weight, op.bias), [columns])
 
     def _param(self, param: Param) -> Array:
         return param.data.astype(self.sim.dtype)
@@ -302,4 +325,4 @@ class _Run:
                 return np.asarray(FUNCTIONS[op.fn](*x))
             case ops.Hold():
                 return x[0]
-        return layer(op, x)
+        return self.sim.layer(op, x)

@@ -6,11 +6,14 @@ import abc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from snnc.diagnostics import CompileError, Diagnostic
 from snnc.graph import Graph
 from snnc.interval import Interval
+
+if TYPE_CHECKING:
+    from snnc.passes.calibration import Calibration
 
 
 @dataclass
@@ -21,12 +24,14 @@ class Context:
         diagnostics: Everything reported without stopping.
         layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
         fake_quantized: The real graph with quantized weights, once ``quantize`` has run.
+        calibration: Data for methods of ``quantize`` that need some.
         ranges: Proven interval of every value, per element, once ``prove-ranges`` has run.
     """
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     layers: dict[str, dict[str, object]] = field(default_factory=dict)
     fake_quantized: Graph | None = None
+    calibration: Calibration | None = None
     ranges: dict[tuple[str, int], Interval] = field(default_factory=dict)
 
     def emit(self, diagnostic: Diagnostic) -> None:

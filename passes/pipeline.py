@@ -16,6 +16,7 @@ from snnc.passes.rounding_errors import RoundingErrors
 from snnc.passes.sink_mean import SinkMean
 from snnc.passes.step_gains import StepGains
 from snnc.profile import PROFILES
+from snnc.quantization import USUAL, Plan
 
 
 def real_pipeline(exact: bool = False) -> tuple[Pass, ...]:
@@ -40,13 +41,17 @@ def integer_pipeline(
     profile: str = "default",
     max_steps: int = 0,
     stock: bool = False,
+    plan: Plan = USUAL,
 ) -> tuple[Pass, ...]:
-    """From a traced graph to proven integers; ``stock``: which Lava's own processes compute."""
+    """From a traced graph to proven integers; ``stock``: which Lava's own processes compute.
+
+    ``plan`` says how integers of weights are chosen.
+    """
     exact = profile in PROFILES and PROFILES[profile].exact
     return (
         *real_pipeline(exact),
         *((FitLoihi(bits, input_bits, stock),) if exact else ()),  # before: what is exact stays so
-        Quantize(bits, input_bits, profile),
+        Quantize(bits, input_bits, profile, plan),
         PruneDead(),
         ProveRanges(max_steps),
         DropClamps(),

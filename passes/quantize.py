@@ -20,6 +20,7 @@ from snnc.exact import ONE, ConstantError, leaf
 from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass
+from snnc.passes.choose_codes import Chooser, weighted_names
 from snnc.passes.constant_values import as_value
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.quantize_attention import ATTENTION_RULES
@@ -35,6 +36,7 @@ from snnc.passes.quantize_time import TIME_RULES
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.weight_rows import Weighted
 from snnc.profile import PROFILES
+from snnc.quantization import USUAL, Plan
 from snnc.types import SPIKE, Int
 
 #: Steps of an input's grid, up to which it is kept.
@@ -49,12 +51,14 @@ class Quantize(Pass):
         bits: Of a weight, 2 to 16; 2 means -1, 0, 1.
         input_bits: Of an input that is not on a grid of its own, 2 to 16.
         profile: Numeric profile, a name of ``snnc.profile.PROFILES``.
+        plan: How integers are chosen, and exceptions by layer.
     """
 
     name: ClassVar[str] = "quantize"
     bits: int = 8
     input_bits: int = 8
     profile: str = "default"
+    plan: Plan = USUAL
 
     def requires(self, graph: Graph) -> None:
         for what, value in (("bits", self.bits), ("input_bits", self.input_bits)):
@@ -66,7 +70,13 @@ class Quantize(Pass):
         if self.profile not in PROFILES:
             known = ", ".join(sorted(PROFILES))
             raise fail("E325", f"unknown numeric profile {self.profile!r}", help=f"known: {known}")
-        problems = [p for n in graph for p in _unsupported(graph, n)]
+        problems = self.plan.check_method()
+        neurons = [n.name for n in graph if isinstance(n.op, ops.Neuron)]
+        problems += self.plan.check_names(weighted_names(graph), neurons)
+        if self.plan != USUAL and PROFILES[self.profile].exact:
+            text = f"profile {self.profile!r} has a way of its own to choose integers"
+            problems.append(error("E330", text, help="leave --method and --config out"))
+        problems += [p for n in graph for p in _unsupported(graph, n)]
         if PROFILES[self.profile].exact:
             taken = EXACT_TAKES | set(EXACT)
             problems += [_not_exact(n, self.profile) for n in graph if type(n.op) not in taken]
@@ -76,7 +86,8 @@ class Quantize(Pass):
     def run(self, graph: Graph, ctx: Context) -> Graph:
         profile = PROFILES[self.profile]
         empty = Graph(graph.name, graph.steps, graph.max_steps, graph.later_steps)
-        low = Lowered(graph, empty, ctx, self.bits, profile)
+        chooser = Chooser(self.plan, graph, ctx.calibration, ctx)
+        low = Lowered(graph, empty, ctx, self.bits, profile, chooser)
         rules = RULES | EXACT if profile.exact else RULES
         histories = moved_spikes(graph, lambda e: graph[e.src].types[e.out].dtype == SPIKE)
         for node in graph:

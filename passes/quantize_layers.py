@@ -42,7 +42,7 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     axes = range(len(shape) - 1) if isinstance(op, ops.Linear) else range(1, len(shape))
     if axes and not isinstance(op, ops.DelayLinear):  # whose columns read single elements
         source = low.uniform(node, source, tuple(axes))
-    source = low.narrowed(node, source, INPUT_BITS - max(0, low.bits - 8))
+    source = low.narrowed(node, source, INPUT_BITS - max(0, low.bits_of(node.name) - 8))
     weights, columns = fold_unit(op, source.unit, shape)
     root = Root(node, op, weights, columns)
     low.add(node, in_integers(op, Param(np.zeros(weights.shape, np.int8))), source)

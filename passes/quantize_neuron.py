@@ -21,6 +21,7 @@ from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
 from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
 from snnc.passes.check_kernel import disagreement
+from snnc.passes.choose_codes import Part
 from snnc.passes.counters import counts
 from snnc.passes.early_ranges import largest
 from snnc.passes.fake_kernel import fake_kernel
@@ -28,10 +29,11 @@ from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import exact_bits, gains, guard_bits, thresholds, unit_free
 from snnc.passes.lower_kernel import lower_kernel
-from snnc.passes.quantize_weights import place, scaled_rows
+from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
 from snnc.passes.visible_signs import visible_signs
+from snnc.passes.weight_rows import scaled_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -161,14 +163,13 @@ def _common_unit(
     main = (*waiting, *tied, 0)[0]
     root = x[main].root
     finer: dict[int, int] = {}
+    chosen, parts = None, {}
     if root is not None:
-        rows = {i: scaled_rows(_root(x[i]).rows, ratio) for i, ratio in joint.items()}
-        finer = _finer(rows, low.bits)
-        # Scaled up by what they are finer, all of them share one row: none is clipped.
-        parts = [r * (1 << finer[i]) if finer[i] else r for i, r in rows.items()]
-        stacked = np.concatenate(parts, 1) if len(parts) > 1 else parts[0]
-        scales = row_scales(stacked, low.bits)
-        base = x[main].resolved(scales.exact(root.row_shape)).unit * gain[main]
+        layers = {i: low.bits_of(_root(x[i]).node.name) for i in joint}
+        finer = _finer({i: scaled_rows(_root(x[i]).rows, r) for i, r in joint.items()}, layers)
+        parts = {i: Part(_root(x[i]), r, finer[i], layers[i]) for i, r in joint.items()}
+        chosen = low.chooser.choose(low.fake, list(parts.values()), node)
+        base = x[main].resolved(chosen.scales.exact(root.row_shape)).unit * gain[main]
     else:
         base = x[main].unit * gain[main]
     bits = guard_bits(analysis, base, low.profile)
@@ -179,13 +180,14 @@ def _common_unit(
     others = [i for i in tied if i != main and i not in joint]
     if any(_rounded(x[i].unit * gain[i] / base) and _wide(low, x[i]) for i in others):
         bits = min(bits + MIXED_BITS, low.profile.max_guard)
+    bits = _wanted_guard(low, node, parts, bits)
     guard = max([bits, *finer.values()]) + spare
     fine = leaf(float(1 << guard))
     unit = base / fine
     inputs = []
     for i, v in enumerate(x):
-        if i in joint:
-            place(low, _root(v), scales.floats / (1 << finer[i]), joint[i], guard - finer[i], spare)
+        if chosen is not None and i in parts:
+            place(low, parts[i], chosen, list(parts).index(i), guard - finer[i], spare)
             inputs.append(QValue(v.value, unit, v.per_step))
             continue
         v = low.settled(v)
@@ -194,6 +196,17 @@ def _common_unit(
             continue
         inputs.append(low.rescaled(node, QValue(v.value, v.unit * gain[i], v.per_step), unit))
     return inputs, unit, guard, spare
+
+
+def _wanted_guard(low: Lowered, node: Node, parts: dict[int, Part], bits: int) -> int:
+    """Guard bits as the user wants them for the neuron or for what feeds it, else ``bits``."""
+    names = [node.name, *(p.name for p in parts.values())]
+    wanted = {n: g for n in names if (g := low.chooser.plan.of(n).guard) is not None}
+    if len(set(wanted.values())) > 1:
+        text = f"{low.chooser.plan.file} gives {' and '.join(wanted)} different guard bits"
+        why = f"they are those of one neuron, {node.name}"
+        raise fail("E331", text, node.loc, why, help="name one of them")
+    return next(iter(wanted.values()), bits)
 
 
 def _rounded(ratio: Expr) -> bool:
@@ -213,14 +226,14 @@ def _bits_finer(base: Expr, unit: Expr) -> int:
     return max(0, int(exponent) - int(mantissa == 0.5))
 
 
-def _finer(rows: dict[int, Floats], bits: int) -> dict[int, int]:
+def _finer(rows: dict[int, Floats], bits: dict[int, int]) -> dict[int, int]:
     """By how many powers of two each input's weights are smaller than those of the largest.
 
     Pixels of unit 1/255 next to spikes of unit 1 would otherwise share one scale and vanish.
     """
     if len(rows) == 1:
         return dict.fromkeys(rows, 0)
-    own = {i: row_scales(r, bits).floats for i, r in rows.items()}
+    own = {i: row_scales(r, bits[i]).floats for i, r in rows.items()}
     top = np.maximum.reduce(list(own.values()))
     ratios = {i: np.sort(top / s)[len(s) // 2] for i, s in own.items()}
     found = {i: max(0, int(np.frexp(r)[1]) - 1) for i, r in ratios.items()}

@@ -111,12 +111,13 @@ def _embedding(low: Lowered, node: Node, x: list[QValue]) -> None:
         low.problems.append(error("E210", text, node.loc, help=hint))
         return
     table = op.weight.data.astype(np.float64)
-    scales = row_scales(table.T, low.bits)
-    codes = quantized(table.T, scales.floats, low.bits)
-    low.add(node, intops.IntEmbedding(Param(stored(codes.T, low.bits))), v)
+    bits = low.bits_of(node.name)
+    scales = row_scales(table.T, bits)
+    codes = quantized(table.T, scales.floats, bits)
+    low.add(node, intops.IntEmbedding(Param(stored(codes.T, bits))), v)
     back = codes * scales.floats[:, None]
     low.fake.replace(Node(node.name, ops.Embedding(Param(back.T.copy())), node.types, node.loc))
-    low.ctx.note(node.name, **weight_facts(table.T, codes, scales.floats, low.bits))
+    low.ctx.note(node.name, **weight_facts(table.T, codes, scales.floats, bits))
     low.values[node.name, 0] = QValue(Value(node.name), scales.exact((-1,)))
 
 

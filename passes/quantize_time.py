@@ -172,12 +172,13 @@ def _mix(low: Lowered, node: Node, x: list[QValue]) -> None:
     op, v = node.op, low.settled(x[0])
     assert isinstance(op, ops.TimeMix), "called for matrices over the steps only"
     weight = op.weight.data.astype(np.float64)
-    scales = row_scales(weight, low.bits)
-    codes = quantized(weight, scales.floats, low.bits)
-    matrix = intops.IntTimeMix(Param(stored(codes, low.bits)))
+    bits = low.bits_of(node.name)
+    scales = row_scales(weight, bits)
+    codes = quantized(weight, scales.floats, bits)
+    matrix = intops.IntTimeMix(Param(stored(codes, bits)))
     kept = Param(codes * scales.floats[:, None])
     low.fake.replace(replace(low.fake[node.name], op=replace(op, weight=kept)))
-    low.ctx.note(node.name, weights=int(codes.size), weight_bits=low.bits)
+    low.ctx.note(node.name, weights=int(codes.size), weight_bits=bits)
     column = (-1, *[1] * len(node.type.shape))
     exact = scales.exact(column)
     if op.bias is None and len(np.unique(scales.floats)) == 1:

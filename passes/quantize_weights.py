@@ -10,8 +10,9 @@ import numpy.typing as npt
 from snnc import ops
 from snnc.exact import Expr, floats, leaf, nearest
 from snnc.params import Param, compact
-from snnc.passes.quantized_value import Lowered, QValue, Root
-from snnc.passes.row_scale import quantized, row_scales, stored
+from snnc.passes.choose_codes import Chosen, Part
+from snnc.passes.quantized_value import Lowered, QValue
+from snnc.passes.row_scale import stored
 from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows
 
 Floats = npt.NDArray[np.float64]
@@ -41,40 +42,36 @@ def fold_unit(op: Weighted, unit: Expr, shape: tuple[int, ...]) -> tuple[Floats,
     return weight * columns, columns
 
 
-def scaled_rows(rows: Floats, ratio: Floats) -> Floats:
-    """Rows times a factor each; mostly all factors are 1 and nothing is copied."""
-    return rows * ratio[:, None] if (ratio != 1.0).any() else rows
-
-
 def settle(low: Lowered, v: QValue) -> QValue:
     """Quantize waiting weights for a consumer that is no neuron."""
     assert v.root is not None, "nothing waits"
     root = v.root
-    scales = row_scales(root.rows, low.bits)
-    shift = 0 if root.op.bias is None else max(0, READOUT_BITS - low.bits)  # for the bias alone
-    place(low, root, scales.floats, np.ones(len(root.rows)), shift)
+    bits = low.bits_of(root.node.name)
+    part = Part(root, np.ones(len(root.rows)), 0, bits)
+    chosen = low.chooser.choose(low.fake, [part], None)
+    scales = chosen.scales
+    shift = 0 if root.op.bias is None else max(0, READOUT_BITS - bits)  # for the bias alone
+    place(low, part, chosen, 0, shift)
     if (settled := low.values.get((root.node.name, 0))) is not None:  # for its other consumers
         unit = scales.exact(root.row_shape) / leaf(float(1 << shift))
         low.values[root.node.name, 0] = settled.resolved(unit) if settled.root else settled
     return v.resolved(scales.exact(root.row_shape) / leaf(float(1 << shift)))
 
 
-def place(
-    low: Lowered, root: Root, scales: Floats, ratio: Floats, shift: int, spare: int = 0
-) -> None:
+def place(low: Lowered, part: Part, chosen: Chosen, index: int, shift: int, spare: int = 0) -> None:
     """Write the integers of ``ratio * (W x + b)`` in units of ``scales * 2**-shift``.
 
-    ``scales`` and ``ratio`` have one entry per row; the last ``spare`` bits of biases are 0.
+    ``index`` is the part's place in what was chosen; the last ``spare`` bits of biases are 0.
     """
-    node, op = root.node, root.op
-    rows = scaled_rows(root.rows, ratio)
-    codes = quantized(rows, scales, low.bits)
-    weight = Param(stored(codes.reshape(root.weights.shape), low.bits))
+    root, ratio, own = part.root, part.ratio, chosen.parts[index]
+    node, op, codes = root.node, root.op, own.codes
+    scales = chosen.scales.floats / (1 << part.finer)
+    weight = Param(stored(codes.reshape(root.weights.shape), part.bits))
     bias = real_bias = None
-    if op.bias is not None:
+    if own.bias is not None:
         step = leaf(scales) / leaf(float(1 << shift))
         coarse = step * leaf(float(1 << spare))
-        offsets = nearest(leaf(op.bias.data) * leaf(ratio) / coarse) << spare
+        offsets = nearest(leaf(own.bias) * leaf(ratio) / coarse) << spare
         bias, real_bias = Param(compact(offsets)), Param(offsets * floats(step) / ratio)
     old = low.out[node.name]
     assert isinstance(old.op, IntWeighted), f"{node.name} has no weights"
@@ -86,7 +83,8 @@ def place(
     if (root.columns != 1.0).any():
         back /= np.where(root.columns == 0, 1.0, root.columns)
     low.fake.replace(replace(node, op=with_rows(op, back, real_bias)))
-    low.ctx.note(node.name, **weight_facts(rows, codes, scales, low.bits), guard_bits=shift)
+    facts = weight_facts(part.rows, codes, scales * own.factor, part.bits)
+    low.ctx.note(node.name, **facts, guard_bits=shift)
 
 
 def weight_facts(rows: Floats, codes: Ints, scales: Floats, bits: int) -> dict[str, float]:

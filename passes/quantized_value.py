@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from snnc.passes.base import Context
 from snnc.passes.common_measure import multiples
 from snnc.passes.weight_rows import Weighted, row_shape
 from snnc.profile import Profile
+
+if TYPE_CHECKING:
+    from snnc.passes.choose_codes import Chooser
 
 Transform = Callable[[Expr], Expr]
 Saved = tuple[Graph, Graph, dict[tuple[str, int], "QValue"], int]
@@ -101,6 +105,7 @@ class Lowered:
     ctx: Context
     bits: int
     profile: Profile
+    chooser: Chooser
     values: dict[tuple[str, int], QValue] = field(default_factory=dict)
     past: dict[tuple[str, int], QValue] = field(default_factory=dict)  # numbers of earlier steps
     ranges: dict[tuple[str, int], tuple[Node, Interval]] = field(default_factory=dict)
@@ -109,6 +114,10 @@ class Lowered:
 
     def __post_init__(self) -> None:
         self.fake = self.real.copy()
+
+    def bits_of(self, layer: str) -> int:
+        """Of a weight of a layer."""
+        return self.chooser.plan.of(layer).bits or self.bits
 
     def saved(self) -> Saved:
         """What ``restore`` needs to undo everything that happens from now on."""

@@ -27,6 +27,9 @@ _LARGEST = 100
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: Of the weights of a row that the method ``percentile`` does not clip.
+PERCENTILE_PER_MILLE = 995
+
 
 def largest(bits: int) -> int:
     """Largest magnitude of a symmetric integer weight."""
@@ -56,24 +59,36 @@ class RowScales:
         return peak * percent / leaf(100.0 * largest(self.bits))
 
 
-def row_scales(rows: Floats, bits: int) -> RowScales:
+def row_scales(
+    rows: Floats, bits: int, method: str = "mse", importance: Floats | None = None
+) -> RowScales:
     """The scale of each row of a (rows, columns) matrix.
 
     A row of zeros gets the median of the others, 1 if there are none: its bias is then as fine
     as theirs.
 
+    Args:
+        rows: The weights.
+        bits: Of an integer with its sign.
+        method: ``max``: no weight is clipped; ``percentile``: the largest 0.5 % may be; ``mse``.
+        importance: (rows, columns) that multiplies squared errors.
+
     >>> row_scales(np.array([[254.0, -3.0], [0.0, 0.0]]), 8).floats.tolist()
     [2.0, 2.0]
     """
     top = largest(bits)
-    peak = np.abs(rows).max(1, initial=0.0)
+    peak = _percentile(np.abs(rows)) if method == "percentile" else np.abs(rows).max(1, initial=0.0)
     normal = peak > max(peak.max(initial=0.0) * 2.0**-40, np.finfo(np.float64).tiny)
     clip = np.full(len(rows), 100.0)
-    chosen = np.flatnonzero(normal)
+    chosen = np.flatnonzero(normal) if method == "mse" else ()
     each = max(1, _BLOCK // max(1, rows.shape[1]))
     for start in range(0, len(chosen), each):
         some = chosen[start : start + each]
-        clip[some] = _best_clips(np.abs(rows[some]) / peak[some, None], top)
+        size = np.abs(rows[some]) / peak[some, None]
+        if importance is None:
+            clip[some] = _best_clips(size, top)
+        else:
+            clip[some] = _weighted_clips(size, _shares(importance[some]), top)
     others = np.sort(peak[normal])
     typical = others[len(others) // 2] if len(others) else float(top)
     return RowScales(np.where(normal, peak, typical), clip, bits)
@@ -120,6 +135,22 @@ def _best_clips(size: Floats, top: int) -> Floats:
     return found
 
 
+def _weighted_clips(size: Floats, share: Floats, top: int) -> Floats:
+    """The same with squared errors times ``share``, at most 1; every error is an integer."""
+    weight = float(1 << (60 - max(1, size.shape[1]).bit_length()))
+    best = np.full(len(size), np.iinfo(np.int64).max)
+    found = np.full(len(size), 100.0)
+    room = np.empty_like(size)
+    for percent in range(100, 24, -1):
+        error = _errors(size, percent, top, room)
+        cost = error * error * share * weight
+        total = np.rint(cost, out=cost).astype(np.int64).sum(1)
+        better = total < best
+        best = np.where(better, total, best)
+        found = np.where(better, float(percent), found)
+    return found
+
+
 def _errors(size: Floats, percent: int, top: int, room: Floats) -> Floats:
     """What quantizing and clipping changes, in ``room``."""
     step = percent / 100 / top
@@ -134,6 +165,22 @@ def _integer_error(size: Floats, percent: int, top: int, weight: float) -> int:
     """Sum of squared errors in units of ``1 / weight``, every one rounded."""
     error = _errors(size, percent, top, np.empty_like(size))
     return int(np.rint(error * error * weight).astype(np.int64).sum())
+
+
+def _percentile(sizes: Floats) -> Floats:
+    """The largest magnitude of each row but the largest 5 in 1000; not 0 if one is not."""
+    if not sizes.shape[1]:
+        return np.zeros(len(sizes))
+    place = -(-sizes.shape[1] * PERCENTILE_PER_MILLE // 1000) - 1
+    found: Floats = np.sort(sizes, 1)[:, place]
+    return np.where(found > 0, found, sizes.max(1))
+
+
+def _shares(importance: Floats) -> Floats:
+    """Importances of at most 1 in each row."""
+    peak = importance.max(1, initial=0.0, keepdims=True)
+    out: Floats = np.where(peak > 0, importance / np.where(peak > 0, peak, 1.0), 1.0)
+    return out
 
 
 def quantized(rows: Floats, scales: Floats, bits: int) -> Ints:

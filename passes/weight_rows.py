@@ -32,6 +32,11 @@ def rows_first(op: Weighted) -> Floats:
     return grouped.reshape(-1, *grouped.shape[2:])
 
 
+def scaled_rows(rows: Floats, ratio: Floats) -> Floats:
+    """Rows times a factor each; mostly all factors are 1 and nothing is copied."""
+    return rows * ratio[:, None] if (ratio != 1.0).any() else rows
+
+
 def with_rows(op: _W, weight: Floats, bias: Param | None) -> _W:
     """The layer with other weights, given as ``rows_first`` gives them."""
     if isinstance(op, Spread):

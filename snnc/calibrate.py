@@ -1,4 +1,7 @@
-"""Set range and grid of the inputs from calibration data instead of the export's example."""
+"""Set range and grid of the inputs from calibration data instead of the export's example.
+
+The data also serve the methods of quantization that look at what reaches a layer.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from snnc.frontends.ranges import observed
 from snnc.graph import Graph
 from snnc.manifest import InputEntry
 from snnc.ops import Input
+from snnc.passes.calibration import Calibration
 
 
-def calibrate(graph: Graph, path: Path) -> None:
-    """Give every ``Input`` the range and grid of the data.
+def calibrate(graph: Graph, path: Path) -> Calibration:
+    """Give every ``Input`` the range and grid of the data; returns them.
 
     Raises:
         CompileError: E42x if the data do not fit the network.
@@ -36,3 +40,4 @@ def calibrate(graph: Graph, path: Path) -> None:
             raise fail("E424", f"{path.name} holds NaN or infinity", help="remove such samples")
         lo, hi, step = observed(x)
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
+    return Calibration(data.dense)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,13 +18,14 @@ from snnc.encoder_choice import EncoderChoice, parse_encoder
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
-from snnc.manifest import FORMAT, NAME, FileEntry, Manifest, dump_manifest
+from snnc.manifest import FORMAT, NAME, CalibrationEntry, FileEntry, Manifest, dump_manifest
 from snnc.passes.add_confidence import AddConfidence
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.encode_input import check_values, encode_inputs
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
 from snnc.profile import DEFAULT, LOIHI, PROFILES
+from snnc.quantization import USUAL, Plan, read_plan
 from snnc.storage import dump_graph
 from snnc.version import __version__
 
@@ -42,7 +44,9 @@ class Options:
         targets: Backends to emit; ``numpy`` is always among them.
         bits: Of a weight, with its sign.
         input_bits: Of an input whose values show no grid.
-        calibration: Data file whose inputs set the input range.
+        method: How integers of weights are chosen, a name of ``snnc.quantization.METHODS``.
+        config: TOML file with exceptions by layer (``snnc.quantization``).
+        calibration: Data file whose inputs set the input range, and that methods look at.
         profile: Numeric profile; None: the one that the model is made for, else ``default``, or
             ``loihi`` for Lava's stock processes.
         lava_mode: What the target ``lava`` is: ``custom`` processes or lava-nc's own (``stock``).
@@ -62,6 +66,8 @@ class Options:
     targets: tuple[str, ...] = ("numpy",)
     bits: int = 8
     input_bits: int = 8
+    method: str = "mse"
+    config: Path | None = None
     calibration: Path | None = None
     profile: str | None = None
     lava_mode: str = "custom"
@@ -85,6 +91,7 @@ class Options:
                 why = ("1 bit holds a sign and no value",) if value == 1 else ()
                 text = f"{flag} is {value}, possible are 2 to 16"
                 found.append(error("E320", text, None, *why, help="8 is usual"))
+        found += Plan(self.method).check_method()
         if self.max_steps is not None and self.max_steps < 1:
             text = f"--max-steps is {self.max_steps}, possible are 1 and more"
             found.append(error("E003", text))
@@ -144,14 +151,16 @@ def compile_model(
         opened = (options.nir, options.onnx, options.lava_dl, options.shape, options.steps)
         loaded = load(model, options.module, *opened)
         options = replace(options, profile=_profile(options, loaded))
+        plan = Plan(options.method)
+        if options.config is not None:
+            plan = read_plan(options.config, options.method)
         graph, encoders = encode_inputs(loaded.graph, map(parse_encoder, options.encode))
-        if options.calibration is not None:
-            calibrate(graph, options.calibration)
+        data = None if options.calibration is None else calibrate(graph, options.calibration)
         stop_on_errors(check_values(graph, encoders))
         graph = run_passes(graph, [AddConfidence(kind) for kind in options.exit])
         report("read", f"{len(graph)} operators", time.perf_counter() - start)
-        ctx = Context(list(loaded.diagnostics))
-        program, fakequant = lower(graph, options, ctx, report)
+        ctx = Context(list(loaded.diagnostics), calibration=data)
+        program, fakequant = lower(graph, options, ctx, report, plan)
         graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
         files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
         for name, stored in graphs.items():
@@ -184,7 +193,7 @@ def _profile(options: Options, loaded: Loaded) -> str:
 
 
 def lower(
-    graph: Graph, options: Options, ctx: Context, report: Report
+    graph: Graph, options: Options, ctx: Context, report: Report, plan: Plan = USUAL
 ) -> tuple[Graph, Graph | None]:
     """Run the passes; returns the integer program and the float model with its weights."""
 
@@ -200,6 +209,7 @@ def lower(
         profile=options.profile or DEFAULT.name,
         max_steps=options.max_steps or 0,
         stock=options.stock,
+        plan=plan,
     )
     program = run_passes(graph, passes, ctx, observers)
     return program, ctx.fake_quantized
@@ -256,7 +266,17 @@ def describe(
         targets=options.targets,
         warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),
         files=dict(sorted(files.items())),
+        method=options.method,
+        calibration=_used(options.calibration, ctx),
     )
+
+
+def _used(path: Path | None, ctx: Context) -> CalibrationEntry | None:
+    """What the manifest says of the calibration data, if integers were chosen with them."""
+    if path is None or ctx.calibration is None or not ctx.calibration.used:
+        return None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return CalibrationEntry(path.name, digest, ctx.calibration.samples)
 
 
 def _stored(folder: str, graph: Graph) -> dict[str, bytes]:
@@ -271,6 +291,8 @@ def compile(  # the public name is snnc.compile
     target: str | Iterable[str] = "numpy",
     bits: int = 8,
     input_bits: int = 8,
+    method: str = "mse",
+    config: Path | str | None = None,
     calibration: Path | str | None = None,
     profile: str | None = None,
     lava_mode: str = "custom",
@@ -295,6 +317,8 @@ def compile(  # the public name is snnc.compile
         targets=tuple(target.split(",")) if isinstance(target, str) else tuple(target),
         bits=bits,
         input_bits=input_bits,
+        method=method,
+        config=None if config is None else Path(config),
         calibration=None if calibration is None else Path(calibration),
         profile=profile,
         lava_mode=lava_mode,

@@ -85,6 +85,14 @@ class Word(Record, frozen=True):
     bits: int
 
 
+class CalibrationEntry(Record, frozen=True):
+    """The data that ranges of inputs, and perhaps integers of weights, were chosen with."""
+
+    file: str
+    sha256: str
+    samples: int
+
+
 class LayerEntry(Record, frozen=True):
     """A layer of the integer program.
 
@@ -106,11 +114,13 @@ class LayerEntry(Record, frozen=True):
     facts: dict[str, Fact]
 
 
-class Manifest(Record, frozen=True):
+class Manifest(Record, frozen=True, omit_defaults=True):
     """Everything a reader needs to know before it opens any other file.
 
     ``steps`` is T as the model was traced; if ``fixed_steps``, the model computes with that number
-    itself.  Ranges are proven for ``max_steps`` steps at most (0: any number).
+    itself.  Ranges are proven for ``max_steps`` steps at most (0: any number).  ``method`` chose
+    the integers of weights, but where the facts of a layer name another; with ``calibration`` data
+    if it needs some.
     """
 
     format: str
@@ -128,6 +138,8 @@ class Manifest(Record, frozen=True):
     targets: tuple[str, ...]
     warnings: tuple[str, ...]
     files: dict[str, FileEntry]
+    method: str = "mse"
+    calibration: CalibrationEntry | None = None
 
     @property
     def tree(self) -> str:

@@ -1,0 +1,180 @@
+"""What calibration data say of a layer's inputs: the spike Hessian ``E[n n']`` and the mean.
+
+The layer's graph, with every predecessor as far quantized as it is by then, runs on the data;
+what arrives at the layer is counted in units of its weights, so that spikes are 0 and 1 and sums
+of products are whole numbers.  Only ancestors of the layer run, in batches: memory holds one batch
+and the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from snnc import ops
+from snnc.backends.float_layers import columns as conv_columns
+from snnc.backends.float_sim import FloatSimulator
+from snnc.diagnostics import fail
+from snnc.graph import Graph
+from snnc.passes.exact_product import MANTISSA, ExactLayers, rounded_to
+from snnc.passes.weight_rows import Convolution, Spread, Weighted
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Watch = Callable[[Array], None]
+
+#: Samples that are looked at, taken at equal distances.
+MOST_SAMPLES = 256
+#: With fewer, chosen integers suit the samples more than the task.
+FEW_SAMPLES = 32
+#: Most numbers that all values of one batch may have.
+BATCH_VALUES = 1 << 23
+#: Most places of a convolution that are looked at in one batch and step.
+MOST_PLACES = 2048
+#: Products of spikes are added in float32 up to here, where it is exact.
+SINGLE = 24
+
+
+@dataclass(eq=False)
+class Calibration:
+    """Checked samples by input name, (N, T, …) or (N, …); N is the same everywhere.
+
+    ``used`` says whether anyone looked at them.
+    """
+
+    arrays: Mapping[str, Array]
+    used: bool = False
+
+    @property
+    def given(self) -> int:
+        """The number of samples."""
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def samples(self) -> int:
+        """How many of them are looked at."""
+        return min(self.given, MOST_SAMPLES)
+
+    def batches(self, graph: Graph) -> Iterator[dict[str, Array]]:
+        """The samples that are used, in batches that suit the size of the graph."""
+        chosen = np.arange(self.samples) * self.given // self.samples
+        self.used = True
+        values = sum(t.size for n in graph for t in n.types)
+        size = max(1, min(64, BATCH_VALUES // max(1, values)))
+        for start in range(0, len(chosen), size):
+            part = chosen[start : start + size]
+            yield {name: np.asarray(a[part], np.float64) for name, a in self.arrays.items()}
+
+    def watched(self, graph: Graph, watch: Mapping[str, Watch]) -> None:
+        """Run what some layers depend on, handing their inputs to ``watch``."""
+        part = ancestors(graph, watch)
+        simulator = FloatSimulator(part, layer=ExactLayers())
+        for batch in self.batches(part):
+            known = {name: a for name, a in batch.items() if name in part}
+            _run(simulator, known, watch=watch)
+
+    def outputs(self, graph: Graph, record: tuple[str, ...] = ()) -> list[dict[str, Array]]:
+        """Outputs and recorded words of the whole graph, by batch."""
+        simulator = FloatSimulator(graph, layer=ExactLayers())
+        found = []
+        for batch in self.batches(graph):
+            known = {name: a for name, a in batch.items() if name in graph}
+            outputs, words = _run(simulator, known, record)
+            found.append(outputs | words)
+        return found
+
+
+def _run(
+    simulator: FloatSimulator,
+    batch: dict[str, Array],
+    record: tuple[str, ...] = (),
+    watch: Mapping[str, Watch] | None = None,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    try:
+        return simulator.run(batch, record=record, watch=watch)
+    except ValueError as e:  # more or fewer steps than the network can have
+        raise fail("E421", f"the calibration data do not fit: {e}") from e
+
+
+def ancestors(graph: Graph, names: Mapping[str, object]) -> Graph:
+    """The nodes that some nodes depend on, also through delays, and themselves."""
+    whole: nx.DiGraph[str] = nx.DiGraph()
+    whole.add_nodes_from(n.name for n in graph.nodes)
+    whole.add_edges_from((e.src, e.dst) for e in graph.edges)
+    needed = set(names).union(*(nx.ancestors(whole, name) for name in names))
+    # Without an input the simulator would not know how many samples there are.
+    needed |= {n.name for n in graph.nodes if isinstance(n.op, ops.Input)}
+    part = graph.copy()
+    for node in graph.nodes:
+        if node.name not in needed:
+            part.remove(node.name)
+    return part
+
+
+class InputStatistics:
+    """Adds up ``n n'`` and ``n`` of a layer's inputs in its units, exactly.
+
+    Args:
+        op: The layer.
+        columns: The units of its inputs, (groups, columns) as its weights meet them.
+    """
+
+    def __init__(self, op: Weighted, columns: Floats) -> None:
+        self._op = op
+        self._units = np.where(columns == 0, 1.0, columns)
+        groups, count = columns.shape
+        self._squares = np.zeros((groups, count, count))
+        self._sums = np.zeros((groups, count))
+        self.count = 0
+
+    @property
+    def hessian(self) -> Floats:
+        """``E[n n']``, (groups, columns, columns)."""
+        return self._squares / max(1, self.count)
+
+    @property
+    def mean(self) -> Floats:
+        """``E[n]``, (groups, columns)."""
+        return self._sums / max(1, self.count)
+
+    def add(self, x: Array) -> None:
+        """Take in the inputs of a batch at one step."""
+        rows = self._arriving(x)
+        n = np.rint(rows / self._units)
+        peak = float(np.abs(n).max(initial=0.0))
+        room = (MANTISSA - len(n).bit_length()) // 2
+        if peak >= 1 << room:  # rounded so far that sums of squares are exact again
+            n = rounded_to(n, room)
+            step = np.ldexp(1.0, int(np.frexp(peak)[1]) - room)
+        else:
+            step = 1.0
+        whole = n / step
+        small = 2 * int(min(peak, 2.0**room)).bit_length() + len(n).bit_length() <= SINGLE
+        whole = whole.astype(np.float32) if small else whole
+        for g in range(n.shape[1]):
+            part = np.ascontiguousarray(whole[:, g])
+            self._squares[g] += (part.T @ part).astype(np.float64) * (step * step)
+            self._sums[g] += part.sum(0, dtype=np.float64) * step
+        self.count += len(n)
+
+    def _arriving(self, x: Array) -> Array:
+        """(rows, groups, columns) as the weights meet them."""
+        if isinstance(self._op, Convolution):
+            rows, _ = conv_columns(self._op, x)
+            every = -(-len(rows) // MOST_PLACES)
+            return rows[:: every | 1]  # odd, so that it goes through the places of an image
+        return x.reshape(-1, 1, x.shape[-1])
+
+
+def statistics(op: Weighted, columns: Floats, weights: Floats) -> InputStatistics | None:
+    """An empty count for a layer; None for layers whose inputs meet no fixed columns."""
+    if isinstance(op, Spread):
+        return None
+    groups = op.groups if isinstance(op, Convolution) else 1
+    full = np.broadcast_to(columns, weights.shape).reshape(groups, len(weights) // groups, -1)
+    return InputStatistics(op, full[:, 0])

@@ -1,0 +1,323 @@
+"""Choose the integer codes of weights by the method that the user wants.
+
+Weights that share row scales, because one neuron adds them up, are chosen together.  ``auto`` tries
+several methods and keeps what changes the network's outputs least on the calibration data, every
+later layer still in real numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from snnc import ops
+from snnc.diagnostics import fail, warning
+from snnc.graph import Graph, Node
+from snnc.params import Param
+from snnc.passes.base import Context
+from snnc.passes.calibration import FEW_SAMPLES, Calibration, InputStatistics, statistics
+from snnc.passes.correct_codes import bias_shift, threshold_factors
+from snnc.passes.gptq import descend, gptq
+from snnc.passes.quantized_value import Root
+from snnc.passes.row_scale import RowScales, quantized, row_scales
+from snnc.passes.weight_rows import Weighted, scaled_rows, with_rows
+from snnc.quantization import USUAL, Plan
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+#: With so many bits or fewer, coordinate descent follows GPTQ.
+DESCENT_BITS = 3
+#: … unless a sweep had more steps than this.
+DESCENT_STEPS = 1 << 34
+#: With so many bits or fewer, ``auto`` also tries to correct biases.
+BIAS_BITS = 4
+#: With so many bits or fewer, ``auto`` also tries to correct thresholds.
+THRESHOLD_BITS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One layer of those that share row scales.
+
+    Attributes:
+        root: The layer.
+        ratio: (rows,) factors of its rows in the shared unit.
+        finer: By how many powers of two its scale is smaller than the shared one.
+        bits: Of a weight.
+    """
+
+    root: Root
+    ratio: Floats
+    finer: int
+    bits: int
+
+    @property
+    def rows(self) -> Floats:
+        """(rows, columns) in the shared unit."""
+        return scaled_rows(self.root.rows, self.ratio)
+
+    @property
+    def name(self) -> str:
+        """Of the layer."""
+        return self.root.node.name
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """The integers of one layer.
+
+    Attributes:
+        codes: (rows, columns).
+        bias: (rows,) in real numbers, if the layer has one.
+        factor: (rows,) that thresholds grow by: the scales are smaller by it than the codes say.
+    """
+
+    codes: Ints
+    bias: Floats | None
+    factor: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Shared scales, and the integers of each part."""
+
+    method: str
+    scales: RowScales
+    parts: tuple[Codes, ...]
+
+
+@dataclass
+class Chooser:
+    """Chooses codes for one network.
+
+    Attributes:
+        plan: What the user wants.
+        real: The network in real numbers.
+        calibration: Data; None if no method needs them.
+        ctx: Takes warnings and facts.
+    """
+
+    plan: Plan
+    real: Graph
+    calibration: Calibration | None
+    ctx: Context
+    _seen: dict[tuple[str, bool], InputStatistics] = field(default_factory=dict)
+    _outputs: list[dict[str, Array]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.plan.calibrated:
+            return
+        if self.calibration is None:
+            text = f"method {self.plan.method!r} needs calibration data"
+            if self.plan.method not in ("gptq", "auto"):
+                text = f"a method in {self.plan.file} needs calibration data"
+            raise fail("E332", text, help="give --calibration DATA.npz, some training samples")
+        if (given := self.calibration.given) < FEW_SAMPLES:
+            text = f"{given} calibration samples are few, {FEW_SAMPLES} and more are usual"
+            hint = "integers may suit these samples more than the task: give more"
+            self.ctx.emit(warning("W332", text, help=hint))
+
+    def method(self, names: list[str]) -> str:
+        """The method of layers that share row scales."""
+        methods = {name: self.plan.of(name).method or self.plan.method for name in names}
+        if len(set(methods.values())) > 1:
+            text = f"{self.plan.file} gives {' and '.join(names)} different methods"
+            why = "they feed one neuron and share the scale of each row"
+            raise fail("E331", text, None, why, help="give them the same method")
+        return methods[names[0]]
+
+    def choose(self, fake: Graph, parts: list[Part], neuron: Node | None) -> Chosen:
+        """Codes for layers that share row scales.
+
+        Args:
+            fake: The network with the weights of earlier layers quantized.
+            parts: The layers, the main one first.
+            neuron: What they feed, if it is a neuron.
+        """
+        method = self.method([p.name for p in parts])
+        if method in ("max", "percentile", "mse"):
+            return self._kept(self._plain(parts, method), parts)
+        counts = [self._statistics(fake, p.root) for p in parts]
+        if any(s is None for s in counts):  # a transposed convolution
+            return self._kept(self._plain(parts, "mse"), parts)
+        seen = [s for s in counts if s is not None]
+        best = self._compensated(parts, seen)
+        if method == "auto":
+            best = self._least(fake, parts, neuron, seen, best)
+        return self._kept(best, parts)
+
+    def _kept(self, chosen: Chosen, parts: list[Part]) -> Chosen:
+        if self.plan != USUAL:
+            for part in parts:
+                self.ctx.note(part.name, method=chosen.method)
+        return chosen
+
+    def _plain(self, parts: list[Part], method: str) -> Chosen:
+        scales = row_scales(_stacked(parts), min(p.bits for p in parts), method)
+        codes = [quantized(p.rows, scales.floats / (1 << p.finer), p.bits) for p in parts]
+        return _chosen(method, scales, parts, codes)
+
+    def _compensated(self, parts: list[Part], seen: list[InputStatistics]) -> Chosen:
+        """GPTQ, the scales chosen with the frequency of each input in mind."""
+        hessians = [s.hessian for s in seen]
+        weights = np.concatenate(
+            [_per_row(h, p) / 4.0**p.finer for p, h in zip(parts, hessians, strict=True)], 1
+        )
+        bits = min(p.bits for p in parts)
+        scales = row_scales(_stacked(parts), bits, "mse", weights)
+        codes = []
+        for part, hessian in zip(parts, hessians, strict=True):
+            own = scales.floats / (1 << part.finer)
+            groups = zip(
+                np.split(part.rows, len(hessian)), np.split(own, len(hessian)), hessian, strict=True
+            )
+            codes.append(np.concatenate([_gptq(r, s, part.bits, h) for r, s, h in groups]))
+        return _chosen("gptq", scales, parts, codes)
+
+    def _least(
+        self,
+        fake: Graph,
+        parts: list[Part],
+        neuron: Node | None,
+        seen: list[InputStatistics],
+        first: Chosen,
+    ) -> Chosen:
+        """The candidate that changes the outputs least."""
+        found = [first, self._plain(parts, "mse")]
+        bits = min(p.bits for p in parts)
+        if bits <= BIAS_BITS and any(p.root.op.bias is not None for p in parts):
+            found.append(self._corrected(parts, seen, first))
+        if bits <= THRESHOLD_BITS and neuron is not None:
+            found += [c for c in map(self._raised(fake, parts, neuron), (first, found[-1])) if c]
+        errors = [self._error(_with(fake, parts, c)) for c in found]
+        best = min(range(len(found)), key=errors.__getitem__)
+        tried = ", ".join(f"{c.method} {e:.3g}" for c, e in zip(found, errors, strict=True))
+        for part in parts:
+            self.ctx.note(part.name, tried=tried)
+        return found[best]
+
+    def _corrected(self, parts: list[Part], seen: list[InputStatistics], chosen: Chosen) -> Chosen:
+        """The same codes with biases that keep the mean of what the layer hands on."""
+        codes = []
+        for part, now, old in zip(parts, seen, chosen.parts, strict=True):
+            if old.bias is None:
+                codes.append(old)
+                continue
+            before = self._statistics(self.real, part.root)
+            assert before is not None, "seen before"
+            scale = chosen.scales.floats / (1 << part.finer) / part.ratio
+            shift = bias_shift(part.root.rows, before.mean, old.codes * scale[:, None], now.mean)
+            codes.append(replace(old, bias=old.bias + shift))
+        return replace(chosen, method=f"{chosen.method} + bias", parts=tuple(codes))
+
+    def _raised(
+        self, fake: Graph, parts: list[Part], neuron: Node
+    ) -> Callable[[Chosen], Chosen | None]:
+        """A function that corrects the thresholds of a choice, if that is possible."""
+        calibration = self.calibration
+        assert calibration is not None, "checked before"
+
+        def scaled(chosen: Chosen, factor: Floats) -> Chosen:
+            scales = replace(chosen.scales, peak=chosen.scales.peak / factor)
+            codes = [
+                replace(c, factor=factor, bias=None if c.bias is None else c.bias / factor)
+                for c in chosen.parts
+            ]
+            name = f"{chosen.method} + threshold"
+            return Chosen(name, scales, tuple(codes))
+
+        def raised(chosen: Chosen) -> Chosen | None:
+            def network(factor: Floats) -> Graph:
+                return _with(fake, parts, scaled(chosen, factor))
+
+            root = parts[0].root
+            factor = threshold_factors(calibration, self.real, network, neuron, root)
+            return None if factor is None else scaled(chosen, factor)
+
+        return raised
+
+    def _error(self, graph: Graph) -> float:
+        """Squared change of the outputs, relative to their size; over all samples."""
+        assert self.calibration is not None, "checked before"
+        if self._outputs is None:
+            self._outputs = self.calibration.outputs(self.real)
+        total = 0.0
+        found = self.calibration.outputs(graph)
+        for name in self._outputs[0]:
+            pairs = [(a[name], b[name]) for a, b in zip(self._outputs, found, strict=True)]
+            change = sum(float(np.square(a - b).sum()) for a, b in pairs)
+            size = sum(float(np.square(a).sum()) for a, _ in pairs)
+            total += change / size if size else change
+        return total
+
+    def _statistics(self, graph: Graph, root: Root) -> InputStatistics | None:
+        """What arrives at a layer; each is looked at once."""
+        assert self.calibration is not None, "checked before"
+        key = (root.node.name, graph is self.real)
+        if key not in self._seen:
+            found = statistics(root.op, root.columns, root.weights)
+            if found is None:
+                return None
+            self.calibration.watched(graph, {root.node.name: found.add})
+            self._seen[key] = found
+        return self._seen[key]
+
+
+def _chosen(method: str, scales: RowScales, parts: list[Part], codes: list[Ints]) -> Chosen:
+    ones = np.ones(len(scales.peak))
+    biases = [None if p.root.op.bias is None else p.root.op.bias.data for p in parts]
+    found = [
+        Codes(c, None if b is None else np.broadcast_to(b, len(ones)).astype(np.float64), ones)
+        for c, b in zip(codes, biases, strict=True)
+    ]
+    return Chosen(method, scales, tuple(found))
+
+
+def _stacked(parts: list[Part]) -> Floats:
+    """Weights side by side, each scaled up by what it is finer, so that none is clipped.
+
+    A layer of more bits than the least is finer for that alone.
+    """
+    least = min(p.bits for p in parts)
+    return np.concatenate([np.ldexp(p.rows, p.finer - (p.bits - least)) for p in parts], 1)
+
+
+def _per_row(hessian: Floats, part: Part) -> Floats:
+    """How often each weight counts, (rows, columns): the diagonals, and a little for all."""
+    diagonal = hessian.diagonal(axis1=1, axis2=2)
+    diagonal = diagonal + 1e-3 * diagonal.mean()
+    rows = len(part.root.weights)
+    return np.repeat(diagonal, rows // len(diagonal), 0)
+
+
+def _gptq(rows: Floats, scales: Floats, bits: int, hessian: Floats) -> Ints:
+    codes = gptq(rows, scales, bits, hessian)
+    if bits <= DESCENT_BITS and rows.size * rows.shape[1] <= DESCENT_STEPS:
+        codes = descend(rows, scales, bits, hessian, codes)
+    return codes
+
+
+def _with(fake: Graph, parts: list[Part], chosen: Chosen) -> Graph:
+    """The network with the weights that were chosen, in real numbers."""
+    graph = fake.copy()
+    for part, own in zip(parts, chosen.parts, strict=True):
+        root = part.root
+        scales = chosen.scales.floats / (1 << part.finer) / part.ratio
+        back = (own.codes * scales[:, None]).reshape(root.weights.shape)
+        safe = np.where(root.columns == 0, 1.0, root.columns)
+        bias = None if own.bias is None else Param(own.bias)
+        node = graph[root.node.name]
+        graph.replace(replace(node, op=with_rows(root.op, back / safe, bias)))
+    return graph
+
+
+def weighted_names(graph: Graph) -> list[str]:
+    """Layers that a plan can name."""
+    kinds = (*get_args(Weighted), ops.Embedding, ops.TimeMix)
+    return [n.name for n in graph if isinstance(n.op, kinds)]

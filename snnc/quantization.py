@@ -1,0 +1,168 @@
+"""What a user chooses about quantization: a method for the network, and exceptions by layer.
+
+The exceptions are read from a TOML file::
+
+    [layers.fc1]
+    method = "gptq"
+    bits = 4
+    guard = 10
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snnc.diagnostics import CompileError, Diagnostic, error, fail
+
+#: How the integers of weights are chosen.
+METHODS: dict[str, str] = {
+    "max": "the largest weight of a row is the largest integer",
+    "percentile": "as max, without the largest 0.5 % of a row",
+    "mse": "the scale of a row with the smallest squared error",
+    "gptq": "integers that make up for each other's rounding on calibration data",
+    "auto": "by layer, what changes the outputs least on calibration data",
+}
+#: Those that need calibration data.
+CALIBRATED = ("gptq", "auto")
+#: Most guard bits that may be asked for.
+MOST_GUARD = 24
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """What is chosen for one layer; None leaves it to the network's choice.
+
+    Attributes:
+        method: A name of ``METHODS``.
+        bits: Of a weight, 2 to 16.
+        guard: Guard bits, of the neuron that the layer feeds or the neuron named.
+    """
+
+    method: str | None = None
+    bits: int | None = None
+    guard: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the weights of a network become integers.
+
+    Attributes:
+        method: A name of ``METHODS``.
+        layers: Exceptions, by name of layer.
+        file: Where they come from, for messages.
+    """
+
+    method: str = "mse"
+    layers: dict[str, LayerChoice] = field(default_factory=dict)
+    file: str = ""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether calibration data are needed."""
+        methods = {self.method, *(c.method for c in self.layers.values())}
+        return bool(methods & set(CALIBRATED))
+
+    def of(self, layer: str) -> LayerChoice:
+        """What is chosen for a layer."""
+        return self.layers.get(layer, LayerChoice())
+
+    def check_method(self) -> list[Diagnostic]:
+        """What is wrong with the method."""
+        if self.method in METHODS:
+            return []
+        text = f"--method is {self.method!r}, possible are {', '.join(METHODS)}"
+        return [error("E330", text, help=_nearest(self.method, METHODS))]
+
+    def check_names(self, layers: Iterable[str], neurons: Iterable[str]) -> list[Diagnostic]:
+        """What is wrong with the names of layers, given those with weights and the neurons."""
+        layers, neurons = set(layers), set(neurons)
+        found = []
+        for name, choice in self.layers.items():
+            if name not in layers | neurons:
+                text = f"{self.file} names the layer {name!r}, which the network does not have"
+                known = f"layers with weights: {', '.join(sorted(layers))}"
+                hint = _nearest(name, layers | neurons)
+                found.append(error("E331", text, None, known, help=hint))
+            elif name not in layers and (choice.method or choice.bits):
+                text = f"{self.file} gives {name} a method or bits, but it is a neuron"
+                found.append(error("E331", text, help="give them to the layer that feeds it"))
+        return found
+
+
+#: What is done unless a user wants something else.
+USUAL = Plan()
+
+
+def read_plan(path: Path, method: str) -> Plan:
+    """Read ``snnc.toml``.
+
+    Raises:
+        CompileError: E331 if the file cannot be read or says something unknown.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise fail("E331", f"{path.name} cannot be read: {e}") from e
+    problems = _unknown(path.name, found, ("layers",), "")
+    tables = found.get("layers", {})
+    if not isinstance(tables, dict):
+        raise fail("E331", f"layers of {path.name} is no table", help="write [layers.NAME]")
+    layers = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            text = f"{path.name} gives layer {name} {table!r} in place of a table"
+            problems.append(error("E331", text, help=f'write [layers."{name}"]'))
+            continue
+        if any(isinstance(value, dict) for value in table.values()):
+            inner = next(key for key, value in table.items() if isinstance(value, dict))
+            text = f"{path.name} splits the name {name}.{inner} at its dot"
+            problems.append(error("E331", text, help=f'write [layers."{name}.{inner}"]'))
+            continue
+        wrong = _wrong(path.name, name, table)
+        problems += wrong
+        if not wrong:
+            layers[name] = LayerChoice(**table)
+    if problems:
+        raise CompileError(problems)
+    return Plan(method, layers, path.name)
+
+
+def _wrong(file: str, name: str, table: dict[str, Any]) -> list[Diagnostic]:
+    """What is wrong with the choices for a layer."""
+    if "profile" in table:
+        text = f"{file} gives layer {name} a profile, but all layers share one arithmetic"
+        return [error("E331", text, help="use --profile for the whole network")]
+    found = _unknown(file, table, ("method", "bits", "guard"), f" of layer {name}")
+    method = table.get("method", "mse")
+    if method not in METHODS:
+        text = f"method of layer {name} in {file} is {method!r}, possible are {', '.join(METHODS)}"
+        found.append(error("E330", text, help=_nearest(str(method), METHODS)))
+    limits = {"bits": ("E320", 2, 16), "guard": ("E331", 0, MOST_GUARD)}
+    for key, (code, low, high) in limits.items():
+        value = table.get(key, low)
+        if type(value) is not int or not low <= value <= high:
+            text = f"{key} of layer {name} in {file} is {value!r}, possible are {low} to {high}"
+            found.append(error(code, text))
+    return found
+
+
+def _unknown(
+    file: str, table: dict[str, Any], known: tuple[str, ...], where: str
+) -> list[Diagnostic]:
+    return [
+        error("E331", f"{file} has an unknown key {key!r}{where}", help=_nearest(key, known))
+        for key in table
+        if key not in known
+    ]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, or all of them."""
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
