@@ -73,9 +73,6 @@ class Quantize(Pass):
         problems = self.plan.check_method()
         neurons = [n.name for n in graph if isinstance(n.op, ops.Neuron)]
         problems += self.plan.check_names(weighted_names(graph), neurons)
-        if self.plan != USUAL and PROFILES[self.profile].exact:
-            text = f"profile {self.profile!r} has a way of its own to choose integers"
-            problems.append(error("E330", text, help="leave --method and --config out"))
         problems += [p for n in graph for p in _unsupported(graph, n)]
         if PROFILES[self.profile].exact:
             taken = EXACT_TAKES | set(EXACT)

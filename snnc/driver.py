@@ -154,6 +154,9 @@ def compile_model(
         plan = Plan(options.method)
         if options.config is not None:
             plan = read_plan(options.config, options.method)
+        if plan != USUAL and PROFILES[options.profile or DEFAULT.name].exact:
+            text = f"profile {options.profile!r} has a way of its own to choose integers"
+            raise fail("E330", text, help="leave --method and --config out")
         graph, encoders = encode_inputs(loaded.graph, map(parse_encoder, options.encode))
         data = None if options.calibration is None else calibrate(graph, options.calibration)
         stop_on_errors(check_values(graph, encoders))
