@@ -285,6 +285,8 @@ def _stacked(parts: list[Part]) -> Floats:
     A layer of more bits than the least is finer for that alone.
     """
     least = min(p.bits for p in parts)
+    if len(parts) == 1:
+        return np.ldexp(parts[0].rows, parts[0].finer) if parts[0].finer else parts[0].rows
     return np.concatenate([np.ldexp(p.rows, p.finer - (p.bits - least)) for p in parts], 1)
 
 
