@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import hashlib
 import json
@@ -11,6 +10,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from snnc.diagnostics import fail
 SOURCES = ("snn.c", "weights.c", "info.c", "trace.c")
 _BUILD_SECONDS = 900
 _P64 = ctypes.POINTER(ctypes.c_int64)
-_loaded: dict[str, Library] = {}
+#: Libraries that stay loaded; a process can map a limited number of them.
+_MOST_LOADED = 32
+_loaded: OrderedDict[str, Library] = OrderedDict()
 
 
 def find_compiler(wanted: str = "") -> str:
@@ -40,7 +43,7 @@ def find_compiler(wanted: str = "") -> str:
 
 
 def load_library(folder: Path, compiler: str, flags: tuple[str, ...]) -> Library:
-    """Build and load the network of a folder; the same content is built once per process.
+    """Build and load the network of a folder; what was used of late is not built again.
 
     Raises:
         CompileError: E621 without a compiler, E622 if it fails, E405 if files are missing.
@@ -59,14 +62,23 @@ def load_library(folder: Path, compiler: str, flags: tuple[str, ...]) -> Library
     for name, content in files.items():
         digest.update(f"{name}:{len(content)}:".encode() + content)
     key = digest.hexdigest()
-    if key not in _loaded:
-        _loaded[key] = Library(_build(files, command, flags), interface)
-    return _loaded[key]
+    library = _loaded.pop(key, None) or Library(_build(files, command, flags), interface)
+    _loaded[key] = library
+    while len(_loaded) > _MOST_LOADED:
+        _loaded.popitem(last=False)  # unloaded when no thread uses it any more
+    return library
 
 
 def _build(files: dict[str, bytes], command: str, flags: tuple[str, ...]) -> Path:
     place = Path(tempfile.mkdtemp(prefix="snnc-c-"))
-    atexit.register(_remove, place, os.getpid())
+    try:
+        return _built(place, files, command, flags)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _built(place: Path, files: dict[str, bytes], command: str, flags: tuple[str, ...]) -> Path:
     for name, content in files.items():
         (place / name).write_bytes(content)
     target = place / "libsnn.so"
@@ -83,8 +95,10 @@ def _build(files: dict[str, bytes], command: str, flags: tuple[str, ...]) -> Pat
     return target
 
 
-def _remove(place: Path, owner: int) -> None:
+def _discard(handle: int, place: Path, owner: int) -> None:
+    """Unload a library that nobody refers to, and remove its folder."""
     if os.getpid() == owner:  # a forked child must not take its parent's files away
+        ctypes.CDLL(None).dlclose(ctypes.c_void_p(handle))
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -95,6 +109,7 @@ class Library:
         self.interface = interface
         self._alone = threading.Lock()
         library = ctypes.CDLL(str(path))
+        weakref.finalize(self, _discard, library._handle, path.parent, os.getpid())  # noqa: SLF001
         self._trace, self._until = library.snn_trace, library.snn_trace_until
         self._trace.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
         self._trace.restype = ctypes.c_int
