@@ -16,6 +16,7 @@ from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows
 from snnc.backends.c.plan import Buffer
+from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal
 from snnc.intops import IntConv, IntLinear
@@ -203,7 +204,9 @@ def _add(layer: Layer, index: str, single: bool) -> None:
 def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) -> None:
     """``read``: true sums from those of ``count`` spikes, all within 16 bits."""
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
-    first = min(pairs.words, out)
+    first, op = min(pairs.words, out), layer.node.op
+    assert isinstance(op, IntLinear | IntConv), "layers with pairs"
+    least, most = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
     y = replace(y, name="y")
     parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, out - first, f"{hi}[j]"))
     with w.block(f"SNN_ROWS void {layer.id('read')}({y.ctype} *restrict y, uint32_t count)"):
@@ -217,8 +220,11 @@ def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) ->
                 value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
                 if pairs.most:
                     w(f"{y.name}[{at}] += {value};")
-                else:
-                    w(store(y, at, scaled.format(value, at=at), "int32_t"))
+                    continue
+                # of any distinct spikes; intervals cannot follow sums modulo 65536 (proof.py)
+                w(f"const int32_t sum = {value};")
+                w(f"/*@ admit certified: {least} <= sum <= {most}; */")
+                w(store(y, at, scaled.format("sum", at=at), "int32_t"))
 
 
 def scaling(layer: Layer, op: IntLinear | IntConv) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from snnc.commands.tables import agreement_rows, backend_rows
 from snnc.console import Console, number, visible
 from snnc.container import read_model
 from snnc.data import load_data
+from snnc.diagnostics import fail
 from snnc.verify import verify
 
 
 @click.command("verify")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), required=True, help=".npy or .npz: x, y.")
+@click.option("--data", type=click.Path(path_type=Path), help=".npy or .npz: x, y.")
+@click.option("--prove", is_flag=True, help="Also prove the emitted C with Frama-C Eva.")
+@click.option("--proof", type=click.Path(path_type=Path), help="Keep harnesses in a new folder.")
 @click.option("--backend", default="all", show_default=True, help="Which: a comma list.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model [the one compiled].")
 @click.option("--samples", type=click.IntRange(1), help="First samples only [all; Lava: 50].")
@@ -30,7 +34,9 @@ def verify_command(
     console: Console,
     /,
     folder: Path,
-    data: Path,
+    data: Path | None,
+    prove: bool,
+    proof: Path | None,
     backend: str,
     model: Path | None,
     samples: int | None,
@@ -40,9 +46,16 @@ def verify_command(
     """Compare the float model, the integer program and every backend on data.
 
     Backends must equal the program in every spike, state word and output; if one does not, the
-    exit code is 7.
+    exit code is 7.  --prove shows for all inputs and any number of steps that nothing in the C code
+    overflows or is undefined; it needs no data.
     """
     artifact = Artifact.open(folder)
+    if prove:
+        _prove(console, artifact, proof)
+    if data is None:
+        if not prove:
+            raise fail("E003", "there is nothing to compare on", help="name a file with --data")
+        return
     graph = None if model is None else read_model(model).graph
     outputs = artifact.manifest.outputs
     classes = outputs[0].shape[0] if len(outputs[0].shape) == 1 else None
@@ -54,7 +67,7 @@ def verify_command(
             artifact, loaded, chosen, model=graph, samples=samples, steps=steps, progress=advance
         )
     console.report(*report.diagnostics)
-    console.result = {"artifact": str(folder), **report.document()}
+    console.result |= {"artifact": str(folder), **report.document()}
     labelled = "" if loaded.labels is None else ", with labels"
     console.say(
         f"{visible(str(folder))}: {report.samples} samples of {report.steps} steps{labelled}\n"
@@ -67,3 +80,46 @@ def verify_command(
     console.table(*agreement_rows(report))
     console.say()
     console.table(*backend_rows(report))
+
+
+def _prove(console: Console, artifact: Artifact, kept: Path | None) -> None:
+    """Prove the C target and show a line for every harness."""
+    from snnc.backends.c.network import Network
+    from snnc.backends.c.proof import uncovered
+    from snnc.backends.c.proof_run import Verdict, check_certificate, prove, write_proof
+
+    artifact.check_backend("c")
+    with tempfile.TemporaryDirectory(prefix="snnc-proof-") as name:
+        place = Path(name)
+        if kept is not None:
+            if kept.exists():
+                raise fail("E431", f"{kept} exists", help="choose another folder with --proof")
+            place = kept
+        found = write_proof(artifact.graph(), place)
+        verdicts: list[Verdict] = []
+        with console.progress("prove", len(found)) as advance:
+            for harness in found:
+                verdicts.append(prove(place / "proof", harness, place / "c"))
+                advance(1)
+        certified = check_certificate(place / "proof", artifact.folder / "program")
+    rows = [
+        (v.node, v.name, str(v.alarms), f"{v.valid} of {v.asserts}", f"{v.seconds:.1f} s")
+        for v in verdicts
+    ]
+    console.table(("layer", "harness", "alarms", "assertions", "time"), rows)
+    console.say(f"\n  certificate  {certified}")
+    rest = uncovered(Network(artifact.graph()), found)
+    if rest:
+        console.say(f"  without a harness  {visible(', '.join(rest))}")
+    console.result["proof"] = {
+        "certificate": certified,
+        "uncovered": rest,
+        "harnesses": [
+            {"layer": v.node, "name": v.name, "alarms": v.alarms, "proven": v.proven}
+            for v in verdicts
+        ],
+    }
+    if left := [v for v in verdicts if not v.proven]:
+        text = f"{left[0].name} of layer {left[0].node} is not proven"
+        why = f"{left[0].alarms} alarms, {left[0].valid} of {left[0].asserts} assertions valid"
+        raise fail("E414", text, None, why, help="--proof DIR keeps the harnesses and README.txt")

@@ -1,0 +1,42 @@
+"""A certificate of sums: which interval every accumulator needs, and the word that it has.
+
+``runtime/check_bounds.py`` checks it against the stored program and shares no code with the
+compiler.
+"""
+
+from __future__ import annotations
+
+import json
+
+from snnc.backends.c.network import Network
+from snnc.backends.c.plan import bounds_of
+from snnc.backends.c.sums import raw_bounds
+from snnc.backends.c.words import hull
+from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear
+
+FORMAT = "snnc.bounds/1"
+
+
+def bounds_json(net: Network) -> str:
+    """Return ``bounds.json``: layers with weights, their input, sums and words."""
+    layers = []
+    for node in net.plan.nodes:
+        if not isinstance(node.op, IntLinear | IntDelayLinear | IntConv | IntConvTranspose):
+            continue
+        (edge,) = net.graph.in_edges(node.name)
+        x = hull((0, 0), bounds_of(net.graph[edge.src], edge.out))
+        if edge.delay and edge.init is not None:
+            x = hull(x, (int(edge.init.data.min()), int(edge.init.data.max())))
+        pairs = net.plan.pairs(node) if isinstance(node.op, IntLinear) else None
+        kept = pairs is not None and not pairs.most
+        layers.append(
+            {
+                "name": node.name,
+                "input": list(x),
+                "sums": list(raw_bounds(node.op, x)),
+                "sum_word": "int16_t" if kept else "int64_t",
+                "is_raw": net.plan.raw_sums(node) is not None,
+                "value_word": net.plan.value(node.name).ctype,
+            }
+        )
+    return json.dumps({"format": FORMAT, "layers": layers}, indent=1) + "\n"
