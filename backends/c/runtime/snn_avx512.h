@@ -25,7 +25,9 @@ SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, u
         const uint16_t *later = w + ids[(k + SNN_AHEAD < count) ? k + SNN_AHEAD : k] * words;
 #pragma GCC unroll 8
         for (int v = 0; v < n; v++) {
-            _mm_prefetch((const char *)(later + 32 * v), _MM_HINT_T0);
+            if (n == 8) { /* narrow tables are in the cache anyway */
+                _mm_prefetch((const char *)(later + 32 * v), _MM_HINT_T0);
+            }
             const __m512i x = _mm512_loadu_si512(column + 32 * v);
             a[v] = _mm512_add_epi16(a[v], x);
             b[v] = _mm512_add_epi16(b[v], _mm512_srli_epi16(x, 8u));
@@ -36,6 +38,19 @@ SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, u
         _mm512_storeu_si512(lo + 32 * v, a[v]);
         _mm512_storeu_si512(hi + 32 * v, b[v]);
     }
+}
+
+/* The same of half a vector: what is stored whole can be loaded again at once. */
+SNN_INLINE void snn_half(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
+                         uint16_t *lo, uint16_t *hi) {
+    __m256i a = _mm256_setzero_si256(), b = a;
+    for (uint32_t k = 0u; k < count; k++) {
+        const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(w + ids[k] * words));
+        a = _mm256_add_epi16(a, x);
+        b = _mm256_add_epi16(b, _mm256_srli_epi16(x, 8));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lo, a);
+    _mm256_storeu_si256((__m256i *)(void *)hi, b);
 }
 
 /* The same of fewer words than a vector has. */
@@ -56,17 +71,22 @@ SNN_INLINE void snn_rest(const uint16_t *w, size_t words, const uint16_t *ids, u
 SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
                             uint16_t *lo, uint16_t *hi) {
     const size_t most = words - words % 256u, half = words - words % 128u;
-    const size_t whole = words - words % 32u;
+    const size_t two = words - words % 64u, whole = words - words % 32u;
     for (size_t j = 0u; j < most; j += 256u) {
         snn_part(w + j, words, ids, count, lo + j, hi + j, 8);
     }
     for (size_t j = most; j < half; j += 128u) {
         snn_part(w + j, words, ids, count, lo + j, hi + j, 4);
     }
-    for (size_t j = half; j < whole; j += 32u) {
+    for (size_t j = half; j < two; j += 64u) {
+        snn_part(w + j, words, ids, count, lo + j, hi + j, 2);
+    }
+    for (size_t j = two; j < whole; j += 32u) {
         snn_part(w + j, words, ids, count, lo + j, hi + j, 1);
     }
-    if (whole < words) {
+    if (words - whole == 16u) {
+        snn_half(w + whole, words, ids, count, lo + whole, hi + whole);
+    } else if (whole < words) {
         snn_rest(w + whole, words, ids, count, lo + whole, hi + whole, (unsigned)(words - whole));
     }
 }
