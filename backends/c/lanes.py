@@ -160,6 +160,9 @@ class Lanes:
             case "copy":
                 return args[0]
             case "select":
+                term = self._term(line.args[1], line.args[2])
+                if term and args[0].bounds[0] >= 0 and args[0].bounds[1] <= 1:
+                    return self._added(args[2], self._masked(args[0], term, note), bounds, note)
                 return self._chosen(args[0], args[1], args[2], bounds, note)
             case "ge" | "lt":
                 return self._compared(line.args[0], line.args[1], line.fn == "ge", note)
@@ -173,6 +176,24 @@ class Lanes:
                 first = self._compared(line.args[0], line.args[1], line.fn == "maximum", note)
                 return self._chosen(first, args[0], args[1], bounds, note)
         raise NoLanesError
+
+    def _term(self, total: str, name: str) -> Lane | None:
+        """What was added to ``name`` for ``total``, if that sum is of no other use."""
+        for line in self.kernel.body:
+            if line.name != total or line.fn != "add" or name not in line.args:
+                continue
+            other = line.args[1 - line.args.index(name)]
+            if line.args in self._sums or line.args[::-1] in self._sums:
+                return None
+            return self.env.get(other)
+        return None
+
+    def _masked(self, which: Lane, x: Lane, note: str) -> Lane:
+        """``x`` where ``which`` is 1, else 0: cheaper than a choice of two sums."""
+        mask = self._word(f"0u - {which.low}", f"{note}_m")
+        low = self._word(f"{x.low} & {mask}", f"{note}_k")
+        high = self._word(f"{x.high} & {mask}", f"{note}_kh") if x.high else ""
+        return Lane(low, high, (min(0, x.bounds[0]), max(0, x.bounds[1])))
 
     def _high(self, x: Lane, note: str) -> str:
         """The high word of a value, also of one that needs none."""
