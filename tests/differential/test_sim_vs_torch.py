@@ -16,7 +16,7 @@ from snnc.backends.torch.network import IntegerNetwork
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.program import Program
 from snnc.backends.torch.registry import BOUNDARY, OPERATORS
-from snnc.graph import Graph
+from snnc.graph import Graph, Value
 from snnc.intops import INTOPS, IntInput, IntNeuron, IntOutput, IntTimeStack
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line
 from snnc.params import Param
@@ -123,9 +123,34 @@ def test_ties_of_shifted_products(rounding: str, shift: int) -> None:
         np.testing.assert_array_equal(got[name], a, name)
 
 
-def _read(g: Graph) -> Graph:
-    from snnc.graph import Value
+@pytest.mark.parametrize(
+    ("room", "base"),
+    [(1 << 30, torch.int32), (1 << 51, torch.float64), ((1 << 51) + 1, torch.int64)],
+)
+def test_comparisons_at_the_ends_of_every_type(room: int, base: torch.dtype) -> None:
+    top = room - 1
+    ends = np.array([-top, -top + 1, -1, 0, 1, top - 1, top])
+    compared = ("ge", "gt", "le", "lt", "eq", "ne")
+    body = [Line(fn, fn, ("i", "c")) for fn in compared]
+    body += [Line(f"{fn}_", fn, ("c", "i")) for fn in compared]
+    body += [Line("one", "select", ("ge", "i", "c")), Line("other", "select", ("lt", "c", "i"))]
+    body += [Line("low", "minimum", ("i", "c")), Line("high", "maximum", ("i", "c"))]
+    outputs = tuple(line.name for line in body)
+    grid = Const("c", Param(np.tile(ends, (len(ends), 1))))
+    g = Graph("ends", 3)
+    g.add("x", IntInput((len(ends), 1), Clock.STEP, -top, top, 1.0))
+    shape = (len(ends), len(ends))
+    g.add("n", IntNeuron(Kernel(("i",), (), (grid,), tuple(body), outputs), shape), "x")
+    graph = proven(_read(g))
+    found = module(graph)
+    assert [m.base for m in found.layers if isinstance(m, Neuron)] == [base]
+    x = {"x": np.tile(ends[:, None], (1, 2, 1, 1))}
+    want, got = simulator(graph).run(x)[0], run(found, x)[0]
+    for name, a in want.items():
+        np.testing.assert_array_equal(got[name], a, name)
 
+
+def _read(g: Graph) -> Graph:
     for node in list(g.nodes):
         for out in range(len(node.types) if isinstance(node.op, IntNeuron) else 0):
             g.add(f"{node.name}.{out}", IntTimeStack(), Value(node.name, out))
