@@ -1,7 +1,8 @@
 """Linear layers whose events add pairs of 8-bit weights (``packing``).
 
 ``event`` adds one column, ``event3``, ``event6`` and ``event12`` several in one pass over the sums,
-``add`` any number; ``tick`` starts the sums, adds all spikes and writes the layer's value.
+``start12`` makes sums of the first twelve, ``add`` takes any number; ``tick`` adds all spikes and
+writes the layer's value.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ def add_columns(
         _add_by_vectors(layer, table, size)
     if not spare:
         _event(layer, table, size)
+    _events(layer, table, pairs, PASSES[0], index, "start")
     for rows in PASSES:
         _events(layer, table, pairs, rows, index)
     _add(layer, index, spare == 0)
@@ -167,10 +169,13 @@ def _event(layer: Layer, table: Table, size: int) -> None:
             w("lo[j] = (uint16_t)(lo[j] + w[j]);", "hi[j] = (uint16_t)(hi[j] + (w[j] >> 8));")
 
 
-def _events(layer: Layer, table: Table, pairs: PairRows, rows: int, index: str) -> None:
+def _events(
+    layer: Layer, table: Table, pairs: PairRows, rows: int, index: str, part: str = "event"
+) -> None:
+    """``event`` adds columns to the sums, ``start`` makes sums of them."""
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
     each = min(pairs.together, rows)
-    name = layer.id(f"event{rows}")
+    name = layer.id(f"{part}{rows}")
     with w.block(f"SNN_ROWS void {name}({sums}, const {index} *ids)"):
         for k in range(rows):
             w(f"const uint16_t *restrict w{k} = {table.name} + (size_t)ids[{k}] * {pairs.words}u;")
@@ -186,13 +191,18 @@ def _events(layer: Layer, table: Table, pairs: PairRows, rows: int, index: str) 
                     )
                 )
             low, high = " + ".join(words), " + ".join(f"({x} >> 8)" for x in words)
-            w(f"lo[j] = (uint16_t)(lo[j] + {low});", f"hi[j] = (uint16_t)(hi[j] + {high});")
+            old = ("lo[j] + ", "hi[j] + ") if part == "event" else ("", "")
+            w(f"lo[j] = (uint16_t)({old[0]}{low});", f"hi[j] = (uint16_t)({old[1]}{high});")
 
 
 def _add(layer: Layer, index: str, single: bool) -> None:
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
     with w.block(f"static void {layer.id('add')}(const {index} *ids, uint32_t count)"):
-        w("uint32_t n = 0u;", f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});")
+        w("uint32_t n = 0u;")
+        with w.block(f"if (count >= {PASSES[0]}u)"):
+            w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, ids);", f"n = {PASSES[0]}u;")
+        with w.block("else"):
+            w(f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});")
         for rows in PASSES:
             with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
                 w(f"{layer.id(f'event{rows}')}({lo}, {hi}, ids + n);")
