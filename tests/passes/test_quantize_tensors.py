@@ -28,6 +28,7 @@ from snnc.ops import (
     Repeat,
     Reshape,
     Slice,
+    Softmax,
     Sum,
     Take,
     TimeMean,
@@ -272,8 +273,14 @@ def test_parameters_that_are_read_as_values(tmp_path: Path) -> None:
 
 
 def test_the_profile_of_the_chip_refuses_what_it_would_round() -> None:
-    with pytest.raises(CompileError, match="operator Transpose has no form in the profile loihi"):
-        run_passes(patches("tokens"), [*real_pipeline(), Quantize(profile="loihi")])
+    g = Graph("shares", 12)
+    g.add("x", Input(TensorType((2, 3)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(Param(np.ones((4, 3)))), "x")
+    g.add("shares", Softmax(1), "fc")
+    g.add("sum", TimeSum(), "shares")
+    g.add("out", Output(), "sum")
+    with pytest.raises(CompileError, match="operator Softmax has no form in the profile loihi"):
+        run_passes(g, [*real_pipeline(), Quantize(profile="loihi")])
 
 
 def test_an_element_is_not_less_than_itself_as_the_kth_largest() -> None:
