@@ -276,10 +276,10 @@ def test_the_profile_of_the_chip_refuses_what_it_would_round() -> None:
     g = Graph("shares", 12)
     g.add("x", Input(TensorType((2, 3)), 0.0, 1.0, 1.0))
     g.add("fc", Linear(Param(np.ones((4, 3)))), "x")
-    g.add("shares", Softmax(1), "fc")
+    g.add("shares", Softmax(0), "fc")
     g.add("sum", TimeSum(), "shares")
     g.add("out", Output(), "sum")
-    with pytest.raises(CompileError, match="operator Softmax has no form in the profile loihi"):
+    with pytest.raises(CompileError, match="shares: Softmax does not give whole numbers"):
         run_passes(g, [*real_pipeline(), Quantize(profile="loihi")])
 
 
