@@ -94,7 +94,10 @@ def verify(
     if (fakequant := artifact.fakequant()) is not None:
         floats["quantized_spikes"] = _Float.of(fakequant, spikes)
     comparisons = {name: Comparison(name) for name in names}
-    limits = {n: len(data) if samples else DEFAULT_SAMPLES.get(n, len(data)) for n in names}
+    limits = {
+        n: len(data) if samples else DEFAULT_SAMPLES.get(n.partition(":")[0], len(data))
+        for n in names
+    }
     warned: list[Diagnostic] = []
     tally = Tally(artifact.manifest.outputs, spikes)
     for start, stop in batches(len(data), _batch_size(program, count)):
