@@ -28,7 +28,7 @@ from snnc.passes.loihi_weights import Feed, feeds
 from snnc.passes.lower_exact import NotWholeError, lower_exact
 from snnc.passes.merge_delays import MergeDelays
 from snnc.passes.row_scale import quantized, row_scales
-from snnc.passes.weight_rows import Weighted, has_weights, row_shape, rows_first, with_rows
+from snnc.passes.weight_rows import Weighted, is_encoder, row_shape, rows_first, with_rows
 from snnc.types import SPIKE
 
 Floats = npt.NDArray[np.float64]
@@ -71,8 +71,8 @@ class FitLoihi(Pass):
                 try:
                     done |= _Fit(graph, self, node).fit()
                 except NotLoihiError as e:
-                    if node.type.dtype == SPIKE and not has_weights(graph, node.name):
-                        continue  # an encoder, for the host
+                    if node.type.dtype == SPIKE and is_encoder(graph, node.name):
+                        continue  # for the host
                     text = f"Loihi has no neuron like {node.name}: {e}"
                     notes = node.op.kernel.text
                     hint = f"nearest: {e.nearest}"

@@ -19,7 +19,7 @@ from snnc.params import Param, compact
 from snnc.passes.lower_exact import NotWholeError, lower_exact
 from snnc.passes.quantize_neuron import lower_neuron
 from snnc.passes.quantized_value import Lowered, QValue
-from snnc.passes.weight_rows import Weighted, has_weights, in_integers, rows_first
+from snnc.passes.weight_rows import Weighted, in_integers, is_encoder, rows_first
 
 _HINT = "compile lava-dl files with --profile loihi, other models with --profile default"
 
@@ -70,7 +70,7 @@ def exact_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
     try:
         kernel, units = lower_exact(op.kernel, [_scalar(v) for v in inputs])
     except NotWholeError as e:
-        if not has_weights(low.real, node.name):  # an encoder: not the chip's
+        if is_encoder(low.real, node.name):  # not the chip's
             lower_neuron(low, node, x)
             return
         text = f"the update of neuron {node.name} is not in whole numbers"

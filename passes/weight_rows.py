@@ -64,14 +64,20 @@ def row_shape(op: Weighted) -> tuple[int, ...]:
     return (-1, *[1] * len(op.stride))
 
 
-def has_weights(graph: Graph, name: str) -> bool:
-    """Whether a node, or anything that it reads, has weights; otherwise it encodes inputs."""
+def is_encoder(graph: Graph, name: str) -> bool:
+    """Whether weights lie behind a node and none in front of it."""
+    return _weighted(graph, name, forward=True) and not _weighted(graph, name, forward=False)
+
+
+def _weighted(graph: Graph, name: str, *, forward: bool) -> bool:
+    """Whether something with weights reads a node, or is read by it, directly or not."""
     seen, left = {name}, [name]
     while left:
         node = graph[left.pop()]
         if isinstance(node.op, Weighted):
             return True
-        fresh = {e.src for e in graph.in_edges(node.name)} - seen
+        near = graph.out_edges(node.name) if forward else graph.in_edges(node.name)
+        fresh = {e.dst if forward else e.src for e in near} - seen
         seen |= fresh
         left += sorted(fresh)
     return False
