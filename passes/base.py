@@ -14,6 +14,13 @@ from snnc.interval import Interval
 
 if TYPE_CHECKING:
     from snnc.passes.calibration import Calibration
+    from snnc.passes.kept_choices import KeptChoices
+
+
+def _no_choices() -> KeptChoices:
+    from snnc.passes.kept_choices import KeptChoices  # it knows graphs in integers: avoid the cycle
+
+    return KeptChoices()
 
 
 @dataclass
@@ -25,6 +32,8 @@ class Context:
         layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
         fake_quantized: The real graph with quantized weights, once ``quantize`` has run.
         calibration: Data for methods of ``quantize`` that need some.
+        choices: What such methods chose.
+        reused: Choices to follow, in place of data.
         ranges: Proven interval of every value, per element, once ``prove-ranges`` has run.
     """
 
@@ -32,6 +41,8 @@ class Context:
     layers: dict[str, dict[str, object]] = field(default_factory=dict)
     fake_quantized: Graph | None = None
     calibration: Calibration | None = None
+    choices: KeptChoices = field(default_factory=_no_choices)
+    reused: KeptChoices | None = None
     ranges: dict[tuple[str, int], Interval] = field(default_factory=dict)
 
     def emit(self, diagnostic: Diagnostic) -> None:

@@ -22,9 +22,11 @@ from snnc.passes.base import Context
 from snnc.passes.calibration import FEW_SAMPLES, Calibration, InputStatistics, statistics
 from snnc.passes.correct_codes import bias_shift, threshold_factors
 from snnc.passes.gptq import descend, gptq
+from snnc.passes.kept_choices import KeptChoices
+from snnc.passes.parts import Chosen, Codes, Part
 from snnc.passes.quantized_value import Root
 from snnc.passes.row_scale import RowScales, quantized, row_scales
-from snnc.passes.weight_rows import Weighted, scaled_rows, with_rows
+from snnc.passes.weight_rows import Weighted, with_rows
 from snnc.quantization import USUAL, Plan
 
 Floats = npt.NDArray[np.float64]
@@ -39,57 +41,8 @@ DESCENT_STEPS = 1 << 34
 BIAS_BITS = 4
 #: With so many bits or fewer, ``auto`` also tries to correct thresholds.
 THRESHOLD_BITS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One layer of those that share row scales.
-
-    Attributes:
-        root: The layer.
-        ratio: (rows,) factors of its rows in the shared unit.
-        finer: By how many powers of two its scale is smaller than the shared one.
-        bits: Of a weight.
-    """
-
-    root: Root
-    ratio: Floats
-    finer: int
-    bits: int
-
-    @property
-    def rows(self) -> Floats:
-        """(rows, columns) in the shared unit."""
-        return scaled_rows(self.root.rows, self.ratio)
-
-    @property
-    def name(self) -> str:
-        """Of the layer."""
-        return self.root.node.name
-
-
-@dataclass(frozen=True, eq=False)
-class Codes:
-    """The integers of one layer.
-
-    Attributes:
-        codes: (rows, columns).
-        bias: (rows,) in real numbers, if the layer has one.
-        factor: (rows,) that thresholds grow by: the scales are smaller by it than the codes say.
-    """
-
-    codes: Ints
-    bias: Floats | None
-    factor: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """Shared scales, and the integers of each part."""
-
-    method: str
-    scales: RowScales
-    parts: tuple[Codes, ...]
+#: … unless that takes more products of weights and inputs than this, for each of its tries.
+THRESHOLD_WORK = 1 << 34
 
 
 @dataclass
@@ -101,17 +54,19 @@ class Chooser:
         real: The network in real numbers.
         calibration: Data; None if no method needs them.
         ctx: Takes warnings and facts.
+        reused: Choices to follow, made earlier.
     """
 
     plan: Plan
     real: Graph
     calibration: Calibration | None
     ctx: Context
+    reused: KeptChoices | None = None
     _seen: dict[tuple[str, bool], InputStatistics] = field(default_factory=dict)
     _outputs: list[dict[str, Array]] | None = None
 
     def __post_init__(self) -> None:
-        if not self.plan.calibrated:
+        if not self.plan.calibrated or self.reused is not None:
             return
         if self.calibration is None:
             text = f"method {self.plan.method!r} needs calibration data"
@@ -141,6 +96,8 @@ class Chooser:
             neuron: What they feed, if it is a neuron.
         """
         method = self.method([p.name for p in parts])
+        if self.reused is not None:
+            return self._kept(self.reused.follow(parts), parts)
         if method in ("max", "percentile", "mse"):
             return self._kept(self._plain(parts, method), parts)
         counts = [self._statistics(fake, p.root) for p in parts]
@@ -155,7 +112,10 @@ class Chooser:
     def _kept(self, chosen: Chosen, parts: list[Part]) -> Chosen:
         if self.plan != USUAL:
             for part in parts:
-                self.ctx.note(part.name, method=chosen.method)
+                tried = {"tried": chosen.tried} if chosen.tried else {}
+                self.ctx.note(part.name, method=chosen.method, **tried)
+        if self.plan.calibrated:
+            self.ctx.choices.keep(chosen, parts)
         return chosen
 
     def _plain(self, parts: list[Part], method: str) -> Chosen:
@@ -193,14 +153,12 @@ class Chooser:
         bits = min(p.bits for p in parts)
         if bits <= BIAS_BITS and any(p.root.op.bias is not None for p in parts):
             found.append(self._corrected(parts, seen, first))
-        if bits <= THRESHOLD_BITS and neuron is not None:
+        if bits <= THRESHOLD_BITS and neuron is not None and self._work() <= THRESHOLD_WORK:
             found += [c for c in map(self._raised(fake, parts, neuron), (first, found[-1])) if c]
         errors = [self._error(_with(fake, parts, c)) for c in found]
         best = min(range(len(found)), key=errors.__getitem__)
         tried = ", ".join(f"{c.method} {e:.3g}" for c, e in zip(found, errors, strict=True))
-        for part in parts:
-            self.ctx.note(part.name, tried=tried)
-        return found[best]
+        return replace(found[best], tried=tried)
 
     def _corrected(self, parts: list[Part], seen: list[InputStatistics], chosen: Chosen) -> Chosen:
         """The same codes with biases that keep the mean of what the layer hands on."""
@@ -255,6 +213,12 @@ class Chooser:
             size = sum(float(np.square(a).sum()) for a, _ in pairs)
             total += change / size if size else change
         return total
+
+    def _work(self) -> int:
+        """About how many products running the network on the data takes."""
+        assert self.calibration is not None, "checked before"
+        weights = sum(n.op.weight.data.size for n in self.real if isinstance(n.op, Weighted))
+        return weights * self.real.steps * self.calibration.samples
 
     def _statistics(self, graph: Graph, root: Root) -> InputStatistics | None:
         """What arrives at a layer; each is looked at once."""

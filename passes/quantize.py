@@ -83,7 +83,7 @@ class Quantize(Pass):
     def run(self, graph: Graph, ctx: Context) -> Graph:
         profile = PROFILES[self.profile]
         empty = Graph(graph.name, graph.steps, graph.max_steps, graph.later_steps)
-        chooser = Chooser(self.plan, graph, ctx.calibration, ctx)
+        chooser = Chooser(self.plan, graph, ctx.calibration, ctx, ctx.reused)
         low = Lowered(graph, empty, ctx, self.bits, profile, chooser)
         rules = RULES | EXACT if profile.exact else RULES
         histories = moved_spikes(graph, lambda e: graph[e.src].types[e.out].dtype == SPIKE)

@@ -21,7 +21,6 @@ from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
 from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
 from snnc.passes.check_kernel import disagreement
-from snnc.passes.choose_codes import Part
 from snnc.passes.counters import counts
 from snnc.passes.early_ranges import largest
 from snnc.passes.fake_kernel import fake_kernel
@@ -29,6 +28,7 @@ from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
 from snnc.passes.kernel_units import exact_bits, gains, guard_bits, thresholds, unit_free
 from snnc.passes.lower_kernel import lower_kernel
+from snnc.passes.parts import Part
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from snnc import ops
 from snnc.exact import Expr, floats, leaf, nearest
 from snnc.params import Param, compact
-from snnc.passes.choose_codes import Chosen, Part
+from snnc.passes.parts import Chosen, Part
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.row_scale import stored
 from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
+from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact, read_regular
 from snnc.atomic import AtomicFolder
 from snnc.backends import check_names, folder_of, in_order, load_backend
 from snnc.backends.base import Content, parts_of
@@ -19,9 +19,12 @@ from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
 from snnc.manifest import FORMAT, NAME, CalibrationEntry, FileEntry, Manifest, dump_manifest
+from snnc.ops import Input
 from snnc.passes.add_confidence import AddConfidence
 from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.encode_input import check_values, encode_inputs
+from snnc.passes.kept_choices import FILE as CHOICES
+from snnc.passes.kept_choices import KeptChoices, read_choices
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
 from snnc.profile import DEFAULT, LOIHI, PROFILES
@@ -46,6 +49,7 @@ class Options:
         input_bits: Of an input whose values show no grid.
         method: How integers of weights are chosen, a name of ``snnc.quantization.METHODS``.
         config: TOML file with exceptions by layer (``snnc.quantization``).
+        reuse: Artifact of the same model whose choices to follow in place of ``calibration``.
         calibration: Data file whose inputs set the input range, and that methods look at.
         profile: Numeric profile; None: the one that the model is made for, else ``default``, or
             ``loihi`` for Lava's stock processes.
@@ -68,6 +72,7 @@ class Options:
     input_bits: int = 8
     method: str = "mse"
     config: Path | None = None
+    reuse: Path | None = None
     calibration: Path | None = None
     profile: str | None = None
     lava_mode: str = "custom"
@@ -151,6 +156,8 @@ def compile_model(
         opened = (options.nir, options.onnx, options.lava_dl, options.shape, options.steps)
         loaded = load(model, options.module, *opened)
         options = replace(options, profile=_profile(options, loaded))
+        earlier = None if options.reuse is None else Artifact.open(options.reuse)
+        options = options if earlier is None else _as_earlier(options, earlier, loaded)
         plan = Plan(options.method)
         if options.config is not None:
             plan = read_plan(options.config, options.method)
@@ -159,21 +166,25 @@ def compile_model(
             raise fail("E330", text, help="leave --method and --config out")
         graph, encoders = encode_inputs(loaded.graph, map(parse_encoder, options.encode))
         data = None if options.calibration is None else calibrate(graph, options.calibration)
+        reused = None if earlier is None else _reused(earlier, graph)
         stop_on_errors(check_values(graph, encoders))
         graph = run_passes(graph, [AddConfidence(kind) for kind in options.exit])
         report("read", f"{len(graph)} operators", time.perf_counter() - start)
-        ctx = Context(list(loaded.diagnostics), calibration=data)
+        ctx = Context(list(loaded.diagnostics), calibration=data, reused=reused)
         program, fakequant = lower(graph, options, ctx, report, plan)
         graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
         files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
         for name, stored in graphs.items():
             files |= _stored(name, stored)
+        if plan.calibrated:
+            files[CHOICES] = ctx.choices.dump()
         files |= emit((graph, program, fakequant), options.targets, ctx, report)
         start = time.perf_counter()
         written = {
             path: folder.write(path, parts_of(content)) for path, content in sorted(files.items())
         }
-        manifest = describe(program, options, ctx, loaded, written, encoders)
+        known = None if earlier is None else earlier.manifest.calibration
+        manifest = describe(program, options, ctx, loaded, written, encoders, known)
         folder.write(NAME, dump_manifest(manifest))
         folder.publish()
     size = sum(entry.size for entry in written.values())
@@ -251,8 +262,9 @@ def describe(
     loaded: Loaded,
     files: Mapping[str, FileEntry],
     encoders: tuple[EncoderChoice, ...] = (),
+    calibration: CalibrationEntry | None = None,
 ) -> Manifest:
-    """The manifest of an artifact with these files."""
+    """The manifest of an artifact with these files; ``calibration`` if it was earlier."""
     return Manifest(
         format=FORMAT,
         snnc=__version__,
@@ -270,8 +282,37 @@ def describe(
         warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),
         files=dict(sorted(files.items())),
         method=options.method,
-        calibration=_used(options.calibration, ctx),
+        calibration=calibration or _used(options.calibration, ctx),
     )
+
+
+def _as_earlier(options: Options, earlier: Artifact, loaded: Loaded) -> Options:
+    """The options with the method and bits that an artifact of the same model has."""
+    made = earlier.manifest
+    if made.source.sha256 != loaded.source.sha256:
+        text = f"the artifact of --reuse was compiled from {made.source.file}, of other content"
+        raise fail("E333", text, help="give the same model")
+    if CHOICES not in made.files:
+        text = f"the artifact of --reuse needed no calibration data: method {made.method!r}"
+        raise fail("E333", text, help="compile with the same options; nothing else is needed")
+    wanted = {"method": options.method, "bits": options.bits, "calibration": options.calibration}
+    for name, value in wanted.items():
+        if value not in (getattr(Options, name), getattr(made, name)):
+            text = f"--{name} is {value}, but --reuse takes over what the artifact has"
+            raise fail("E333", text, help=f"leave --{name} out")
+    return replace(options, method=made.method, bits=made.bits)
+
+
+def _reused(earlier: Artifact, graph: Graph) -> KeptChoices:
+    """The choices of an artifact; its inputs' ranges, which are from the data, too."""
+    for node in earlier.model().nodes:
+        if isinstance(node.op, Input):
+            own = graph[node.name].op if node.name in graph else None
+            if not isinstance(own, Input) or own.type != node.op.type:
+                text = f"the artifact of --reuse has another input {node.name!r}"
+                raise fail("E333", text, help="give the same encoders")
+            graph.replace(replace(graph[node.name], op=node.op))
+    return read_choices(read_regular(earlier.folder, CHOICES), earlier.graph())
 
 
 def _used(path: Path | None, ctx: Context) -> CalibrationEntry | None:
@@ -296,6 +337,7 @@ def compile(  # the public name is snnc.compile
     input_bits: int = 8,
     method: str = "mse",
     config: Path | str | None = None,
+    reuse: Path | str | None = None,
     calibration: Path | str | None = None,
     profile: str | None = None,
     lava_mode: str = "custom",
@@ -322,6 +364,7 @@ def compile(  # the public name is snnc.compile
         input_bits=input_bits,
         method=method,
         config=None if config is None else Path(config),
+        reuse=None if reuse is None else Path(reuse),
         calibration=None if calibration is None else Path(calibration),
         profile=profile,
         lava_mode=lava_mode,

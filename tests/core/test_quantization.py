@@ -102,6 +102,38 @@ def test_the_manifest_says_which_data_were_used(tmp_path: Path) -> None:
     assert any("20 calibration samples are few" in w for w in made.manifest.warnings)
 
 
+@pytest.mark.parametrize("method", ["gptq", "auto"])
+def test_choices_are_followed_without_the_data(tmp_path: Path, method: str) -> None:
+    model, data = model_file(tmp_path, recurrent()), tmp_path / "train.npy"
+    np.save(data, np.random.default_rng(0).integers(0, 2, (40, 16, 6)))
+    first = snnc.compile(model, tmp_path / "a", calibration=data, method=method, bits=3)
+    data.unlink()
+    again = snnc.compile(model, tmp_path / "b", reuse=tmp_path / "a")
+    assert again.manifest == first.manifest
+    assert again.manifest.tree == first.manifest.tree
+
+
+def test_choices_of_something_else_are_refused(tmp_path: Path) -> None:
+    model, data = model_file(tmp_path, mlp()), tmp_path / "train.npy"
+    np.save(data, np.random.default_rng(0).integers(0, 256, (40, 16, 12)) / 255)
+    snnc.compile(model, tmp_path / "a", calibration=data, method="gptq")
+    snnc.compile(model, tmp_path / "plain")
+    config = tmp_path / "snnc.toml"
+    config.write_text("[layers.fc1]\nbits = 4\n")
+    other = model_file(tmp_path, mlp(seed=1), "other.pt")
+    for says, path, options in [
+        ("of other content", other, {"reuse": tmp_path / "a"}),
+        ("needed no calibration data", model, {"reuse": tmp_path / "plain"}),
+        ("no integers for layer fc1", model, {"reuse": tmp_path / "a", "config": config}),
+        ("leave --bits out", model, {"reuse": tmp_path / "a", "bits": 5}),
+        ("leave --method out", model, {"reuse": tmp_path / "a", "method": "auto"}),
+        ("leave --calibration out", model, {"reuse": tmp_path / "a", "calibration": data}),
+    ]:
+        with pytest.raises(CompileError, match=says) as e:
+            snnc.compile(path, tmp_path / "b", **options)  # type: ignore[arg-type]
+        assert e.value.diagnostics[0].code == "E333"
+
+
 @pytest.mark.parametrize("broken", ["shape", "NaN", "none"])
 def test_unfit_calibration_data_are_refused(tmp_path: Path, broken: str) -> None:
     x = np.zeros((5, 16, 11 if broken == "shape" else 12))
