@@ -28,9 +28,16 @@ static uint32_t low_bits(const snn_port *port, const void *array, size_t i) {
 /* FNV-1a over every word of a step. */
 static void hash_words(uint32_t loop, uint32_t step) {
     (void)step;
+    snn_trace_words();
     for (size_t k = 0u; k < snn_word_count; k++) {
-        for (size_t i = 0u; snn_words[k].loop == loop && i < snn_words[k].size; i++) {
-            hash = (hash ^ low_bits(&snn_words[k], snn_word_data[k], i)) * UINT32_C(16777619);
+        const snn_port *word = &snn_words[k];
+        /* channels may be innermost in the array; the hash takes them in the order of the shape */
+        const size_t channels = word->channels != 0u ? word->channels : word->size;
+        const size_t places = word->size / channels;
+        for (size_t i = 0u; word->loop == loop && i < word->size; i++) {
+            const size_t at = i % places * channels + i / places;
+            const uint64_t next = hash ^ low_bits(word, snn_word_data[k], at);
+            hash = (uint32_t)((next * 16777619u) & UINT32_MAX);
         }
     }
 }
