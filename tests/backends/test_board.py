@@ -119,11 +119,19 @@ def test_instructions_per_synaptic_operation(tmp_path: Path, board: str, most: f
     assert (counts[1] - counts[0]) / synops <= most
 
 
-@pytest.mark.parametrize("board", quick_first(BOARDS, "cortex-m0"))
-def test_random_graphs_in_code_for_boards(tmp_path: Path, board: str) -> None:
+@pytest.mark.parametrize(
+    ("board", "seeds"),
+    [
+        ("cortex-m0", COVERING[:2]),
+        *(pytest.param(b, COVERING, marks=pytest.mark.slow) for b in BOARDS),
+    ],
+)
+def test_random_graphs_in_code_for_boards(
+    tmp_path: Path, board: str, seeds: tuple[int, ...]
+) -> None:
     """Built for this computer: every operator, with and without four columns at once."""
     backend = replace(CBackend.for_machine(board), flags=CHECKED)
-    for seed in COVERING:
+    for seed in seeds:
         graph, folder = random_graph(seed), tmp_path / str(seed)
         backend.compile(graph).write(folder)
         sim = simulator(graph)
@@ -197,6 +205,7 @@ def test_a_library_needs_nothing(tmp_path: Path) -> None:
     assert set(used.stdout.split()) <= {"U", "_GLOBAL_OFFSET_TABLE_"}
 
 
+@pytest.mark.slow
 def test_cmake_builds_the_library(tmp_path: Path) -> None:
     if not shutil.which("cmake"):
         pytest.skip("cmake is not installed")
