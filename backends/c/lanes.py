@@ -52,8 +52,8 @@ class Lane:
 
 def constant(value: int) -> Lane:
     """A number as words."""
-    high = "" if fits((value, value), "int16_t") else f"{(value >> 16) & 65535}u"
-    return Lane(f"{value & 65535}u", high, (value, value))
+    high = "" if fits((value, value), "int16_t") else f"{(value >> 16) & 65535}"
+    return Lane(f"{value & 65535}", high, (value, value))
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Lanes:
         if ctype == "int32_t" and not fits(bounds, "int16_t"):
             high = self._word(f"(uint32_t){text} >> 16", f"{name}_h")
         elif ctype == "uint16_t" and not fits(bounds, "int16_t"):
-            high = "0u"
+            high = "0"
         self.env[name] = Lane(low, high, bounds)
 
     def load_words(self, name: str, low: str, high: str, bounds: Bounds) -> None:
@@ -132,8 +132,8 @@ class Lanes:
     def high(self, x: Lane) -> str:
         """The high word of a value that has been translated."""
         if x.high or x.bounds[0] >= 0:
-            return x.high or "0u"
-        return f"(uint16_t)(0u - ({x.low} >> 15))"
+            return x.high or "0"
+        return f"(uint16_t)(0 - ({x.low} >> 15))"
 
     def _word(self, text: str, note: str) -> str:
         """A new variable."""
@@ -190,7 +190,7 @@ class Lanes:
 
     def _masked(self, which: Lane, x: Lane, note: str) -> Lane:
         """``x`` where ``which`` is 1, else 0: cheaper than a choice of two sums."""
-        mask = self._word(f"0u - {which.low}", f"{note}_m")
+        mask = self._word(f"0 - {which.low}", f"{note}_m")
         low = self._word(f"{x.low} & {mask}", f"{note}_k")
         high = self._word(f"{x.high} & {mask}", f"{note}_kh") if x.high else ""
         return Lane(low, high, (min(0, x.bounds[0]), max(0, x.bounds[1])))
@@ -200,10 +200,10 @@ class Lanes:
         if x.high:
             return x.high
         if x.bounds[0] >= 0:
-            return "0u"
+            return "0"
         if x.low[0].isdigit():
-            return "65535u"
-        return self._word(f"0u - ({x.low} >> 15)", f"{note}_sign")
+            return "65535"
+        return self._word(f"0 - ({x.low} >> 15)", f"{note}_sign")
 
     def _sum(self, left: str, right: str, bounds: Bounds, note: str) -> Lane:
         """``left + right``; a sum that a comparison has made is used again."""
@@ -219,8 +219,8 @@ class Lanes:
         low = self._word(f"{a.low} + {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
-        high = [h for h in (self._high(a, note), self._high(b, note)) if h != "0u"]
-        if b.low != "0u":
+        high = [h for h in (self._high(a, note), self._high(b, note)) if h != "0"]
+        if b.low != "0":
             high.append(f"({low} < {b.low})")
         return Lane(low, self._word(" + ".join(high), f"{note}_h"), bounds)
 
@@ -270,7 +270,7 @@ class Lanes:
         elif x.bounds[0] >= 0:
             text = f"{x.low} >> {16 - shift}"
         else:  # of x + 2**15, which is not negative
-            text = f"(({x.low} ^ {_SIGN}u) >> {16 - shift}) - {1 << (shift - 1)}u"
+            text = f"(({x.low} ^ {_SIGN}) >> {16 - shift}) - {1 << (shift - 1)}"
         return Lane(low, self._word(text, f"{note}_h"), bounds)
 
     def _shifted(self, line: Line, product: Line | None) -> Lane:
@@ -320,7 +320,9 @@ class Lanes:
                 continue
             if lo == hi:
                 scaled = lo << (16 - shift)
-                return self.env[other], f"{scaled}u", f"{scaled + 65536}u"
+                # neither product wraps around
+                few = f"{scaled}u" if scaled < _SIGN else f"({scaled - 65536})"
+                return self.env[other], f"{scaled}u", few
             text = self.factors[name]
             factor = self._word(f"(uint32_t){text} << {16 - shift}", name)
             return self.env[other], factor, f"(uint32_t){factor}"
