@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Of the weights of a row that the method ``percentile`` does not clip.
-PERCENTILE_PER_MILLE = 995
+PERCENTILE_PER_MILLE = 990
 
 
 def largest(bits: int) -> int:
@@ -70,7 +70,7 @@ def row_scales(
     Args:
         rows: The weights.
         bits: Of an integer with its sign.
-        method: ``max``: no weight is clipped; ``percentile``: the largest 0.5 % may be; ``mse``.
+        method: ``max``: no weight is clipped; ``percentile``: the largest 1 % may be; ``mse``.
         importance: (rows, columns) that multiplies squared errors.
 
     >>> row_scales(np.array([[254.0, -3.0], [0.0, 0.0]]), 8).floats.tolist()
@@ -168,7 +168,7 @@ def _integer_error(size: Floats, percent: int, top: int, weight: float) -> int:
 
 
 def _percentile(sizes: Floats) -> Floats:
-    """The largest magnitude of each row but the largest 5 in 1000; not 0 if one is not."""
+    """The largest magnitude of each row but the largest 1 in 100; not 0 if one is not."""
     if not sizes.shape[1]:
         return np.zeros(len(sizes))
     place = -(-sizes.shape[1] * PERCENTILE_PER_MILLE // 1000) - 1

@@ -22,7 +22,7 @@ from snnc.diagnostics import CompileError, Diagnostic, error, fail
 #: How the integers of weights are chosen.
 METHODS: dict[str, str] = {
     "max": "the largest weight of a row is the largest integer",
-    "percentile": "as max, without the largest 0.5 % of a row",
+    "percentile": "as max, without the largest 1 % of a row",
     "mse": "the scale of a row with the smallest squared error",
     "gptq": "integers that make up for each other's rounding on calibration data",
     "auto": "by layer, what changes the outputs least on calibration data",

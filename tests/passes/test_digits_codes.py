@@ -63,7 +63,7 @@ def trained() -> tuple[Graph, Floats, Floats, Floats]:
 
     optimizer = torch.optim.Adam([p for m in layers for p in m.parameters()], 3e-3)
     images = torch.tensor(x[:900], dtype=torch.float32)
-    for _ in range(20):
+    for _ in range(12):
         for part in torch.randperm(900).split(60):
             loss = nn.functional.cross_entropy(forward(images[part]), torch.tensor(y[part]))
             optimizer.zero_grad()

@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnc.passes.exact_product import ExactLayers, product
@@ -29,6 +29,7 @@ def test_gptq_halves_the_error_of_rounding_on_correlated_inputs(bits: int) -> No
     assert np.abs(codes).max() <= largest(bits)
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(2, 4))
 def test_descent_never_grows_the_damped_error(seed: int, bits: int) -> None:
     rows, hessian = correlated(12, seed)

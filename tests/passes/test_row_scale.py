@@ -79,3 +79,18 @@ def test_the_largest_weight_is_exact() -> None:
         unit = row_scales(np.array([[peak, peak / 3]]), 8)
         if unit.percent[0] == 100:
             assert floats(unit.exact((-1,)) * leaf(127.0))[0] == peak
+
+
+def test_percentile_leaves_out_the_largest_of_a_hundred() -> None:
+    row = np.concatenate([np.full(99, 1.0), [50.0]])[None]
+    assert row_scales(row, 8, "max").floats[0] == 50 / 127
+    assert row_scales(row, 8, "percentile").floats[0] == 1 / 127
+    assert row_scales(np.array([[0.0, 0.0, 3.0]]), 8, "percentile").floats[0] == 3 / 127
+
+
+def test_important_weights_decide_the_scale() -> None:
+    row = np.concatenate([np.linspace(-1, 1, 99), [4.0]])[None]
+    importance = np.full(row.shape, 1e-6)
+    importance[0, -1] = 1
+    assert row_scales(row, 2).floats[0] < 4
+    assert row_scales(row, 2, "mse", importance).floats[0] == 4
