@@ -49,12 +49,13 @@ def verify_command(
     exit code is 7.  --prove shows for all inputs and any number of steps that nothing in the C code
     overflows or is undefined; it needs no data.
     """
+    if data is None and not prove:
+        hint = "name a file with --data, or prove the C with --prove"
+        raise fail("E001", "there is nothing to compare on", help=hint)
     artifact = Artifact.open(folder)
     if prove:
         _prove(console, artifact, proof)
     if data is None:
-        if not prove:
-            raise fail("E003", "there is nothing to compare on", help="name a file with --data")
         return
     graph = None if model is None else read_model(model).graph
     outputs = artifact.manifest.outputs
