@@ -232,6 +232,5 @@ FAMILIES = [
         lambda: GradedASN(5, 8, True),
         _sequence,
         {"time_axis": 1},
-        exact=True,
     ),
 ]
