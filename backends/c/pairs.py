@@ -131,10 +131,12 @@ def add_columns(
         _add_by_vectors(layer, table, size)
     if not spare:
         _event(layer, table, size)
-    _events(layer, table, pairs, PASSES[0], index, "start")
-    for rows in PASSES:
+    passes = tuple(rows for rows in PASSES if spare or rows <= weight.shape[1])
+    if PASSES[0] in passes:
+        _events(layer, table, pairs, PASSES[0], index, "start")
+    for rows in passes:
         _events(layer, table, pairs, rows, index)
-    _add(layer, index, spare == 0)
+    _add(layer, index, passes, spare == 0)
     if vectors:
         layer.code("#endif")
 
@@ -195,15 +197,20 @@ def _events(
             w(f"lo[j] = (uint16_t)({old[0]}{low});", f"hi[j] = (uint16_t)({old[1]}{high});")
 
 
-def _add(layer: Layer, index: str, single: bool) -> None:
+def _add(layer: Layer, index: str, passes: tuple[int, ...], single: bool) -> None:
+    """``passes``: those that a list can fill; a compiler warns of reading behind shorter ones."""
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
+    clear = f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});"
     with w.block(f"static void {layer.id('add')}(const {index} *ids, uint32_t count)"):
         w("uint32_t n = 0u;")
-        with w.block(f"if (count >= {PASSES[0]}u)"):
-            w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, ids);", f"n = {PASSES[0]}u;")
-        with w.block("else"):
-            w(f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});")
-        for rows in PASSES:
+        if PASSES[0] in passes:
+            with w.block(f"if (count >= {PASSES[0]}u)"):
+                w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, ids);", f"n = {PASSES[0]}u;")
+            with w.block("else"):
+                w(*clear)
+        else:
+            w(*clear)
+        for rows in passes:
             with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
                 w(f"{layer.id(f'event{rows}')}({lo}, {hi}, ids + n);")
         if single:

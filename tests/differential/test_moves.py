@@ -110,7 +110,7 @@ def test_moved_spikes_stay_events(tmp_path: Path) -> None:
     assert_equal(graph, tmp_path)
     assert graph["both"].type.dtype.bounds == (0, 1)  # type: ignore[union-attr]
     code = (tmp_path / "snn.c").read_text()
-    assert "spikes of the last step" in code.split("IntConcat")[1].split("IntLinear")[0]
+    assert "snn_append_16(" in code.split("IntLinear")[1]
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(0, 1), (5, 9), (-300, -2), (-(1 << 33), 1 << 34)])
