@@ -16,7 +16,8 @@ from typing import ClassVar, get_args
 
 from snnc import intops, ops
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
-from snnc.exact import ONE, ConstantError, leaf
+from snnc.exact import ONE, leaf
+from snnc.exact_functions import ConstantError
 from snnc.graph import Graph, Node, Value
 from snnc.passes import past_values
 from snnc.passes.base import Context, Pass

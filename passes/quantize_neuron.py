@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import error, fail, warning
-from snnc.exact import ONE, ConstantError, Expr, floats, leaf
+from snnc.exact import ONE, Expr, floats, leaf
+from snnc.exact_functions import ConstantError
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
