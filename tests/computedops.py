@@ -11,7 +11,7 @@ from snnc.intops import IntLayerNorm, IntMatmul, IntRMSNorm, IntSoftmax, IntTran
 from snnc.params import Param
 
 if TYPE_CHECKING:
-    from tests.intgraphs import Builder
+    from tests.randomkernels import Builder
 
 
 def norm(b: Builder, value: str) -> str:

@@ -20,16 +20,10 @@ from snnc.backends.c.memory import total_memory
 from snnc.backends.c.network import Network
 from snnc.diagnostics import CompileError
 from tests.boards import NETWORKS, network, samples
-from tests.intgraphs import (
-    COVERING,
-    fitting,
-    has_steps,
-    mlp,
-    random_graph,
-    random_inputs,
-    simulator,
-)
+from tests.covering import COVERING
+from tests.intgraphs import fitting, has_steps, mlp, random_inputs, simulator
 from tests.marks import quick_first
+from tests.randomgraphs import random_graph
 
 BOARDS = [name for name, m in MACHINES.items() if not m.is_host]
 #: As the compiler's own checks: overflow aborts. Sums of words wrap around on purpose.

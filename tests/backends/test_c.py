@@ -29,17 +29,17 @@ from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import Constant
 from snnc.params import Param
 from snnc.types import Clock, Int
+from tests.covering import COVERING
 from tests.intgraphs import (
-    COVERING,
     ONE,
     fitting,
     has_steps,
     mlp,
     proven,
-    random_graph,
     random_inputs,
     simulator,
 )
+from tests.randomgraphs import random_graph
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"]
 COMPILERS = [

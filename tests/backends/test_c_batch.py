@@ -14,7 +14,8 @@ from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntOutput, IntTimeSum
 from snnc.types import Clock
-from tests.intgraphs import ONE, has_steps, proven, random_graph, random_inputs, simulator
+from tests.intgraphs import ONE, has_steps, proven, random_inputs, simulator
+from tests.randomgraphs import random_graph
 
 SOURCES = ("snn.c", "weights.c", "info.c", "snn_batch.c")
 STRICT = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")

@@ -11,7 +11,8 @@ import pytest
 
 from snnc.backends.c import library
 from tests.differential.test_random_graphs import FAST, difference
-from tests.intgraphs import mlp, random_graph, random_inputs
+from tests.intgraphs import mlp, random_inputs
+from tests.randomgraphs import random_graph
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

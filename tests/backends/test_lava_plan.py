@@ -12,8 +12,9 @@ from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.ops import Input, Output
 from snnc.types import TensorType
-from tests.intgraphs import mlp, random_graph
+from tests.intgraphs import mlp
 from tests.lavagraphs import GRAPHS, feedback, hostile_names, recurrent, residual
+from tests.randomgraphs import random_graph
 
 
 def test_one_process_per_layer() -> None:

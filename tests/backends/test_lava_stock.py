@@ -33,9 +33,10 @@ from snnc.intops import (
 )
 from snnc.params import Param
 from snnc.types import Clock
-from tests.intgraphs import proven, random_graph, random_inputs, simulator
+from tests.intgraphs import proven, random_inputs, simulator
 from tests.lavagraphs import GRAPHS
 from tests.netfiles import Layer, cuba, dense, program, read, write_net
+from tests.randomgraphs import random_graph
 from tests.stockgraphs import ONE, emulated, lif, random_network, weights
 
 TIGHT = "E512"

@@ -11,8 +11,9 @@ import torch
 import snnc
 from snnc.backends.numpy.stream import Stream
 from snnc.diagnostics import CompileError
-from tests.intgraphs import has_steps, random_graph, random_inputs, simulator
+from tests.intgraphs import has_steps, random_inputs, simulator
 from tests.passes.test_merge_delays import INPUTS, Net, dcls
+from tests.randomgraphs import random_graph
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -15,7 +15,8 @@ from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntLinear, IntMaxPool
 from snnc.types import Clock
-from tests.intgraphs import Builder, mlp, proven, random_inputs, simulator
+from tests.intgraphs import mlp, proven, random_inputs, simulator
+from tests.randomkernels import Builder
 
 #: Runs a script where snnc cannot be imported.
 ALONE = (

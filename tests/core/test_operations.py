@@ -14,7 +14,8 @@ from snnc.kernel import Const, Kernel, Line, State
 from snnc.operations import Counts, count
 from snnc.params import Param
 from snnc.types import Clock
-from tests.intgraphs import has_steps, proven, random_graph, random_inputs, simulator
+from tests.intgraphs import has_steps, proven, random_inputs, simulator
+from tests.randomgraphs import random_graph
 
 
 def integers(*values: object) -> Param:

@@ -30,7 +30,8 @@ from snnc.intops import (
 from snnc.types import Clock
 from tests.differential.test_random_graphs import difference
 from tests.differential.test_sim_vs_c import assert_equal
-from tests.intgraphs import ONE, Builder, lif, proven
+from tests.intgraphs import ONE, proven
+from tests.randomkernels import Builder, lif
 
 
 def test_one_of_each(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
-from tests.intgraphs import fitting, has_steps, random_graph, random_inputs, simulator
+from tests.intgraphs import fitting, has_steps, random_inputs, simulator
+from tests.randomgraphs import random_graph
 from tests.shrink import shrink
 
 #: tcc needs 10 ms for a graph, gcc 100.

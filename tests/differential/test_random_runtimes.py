@@ -19,7 +19,8 @@ from snnc.backends.onnx.session import Model
 from snnc.backends.torch.batches import run
 from snnc.graph import Graph
 from tests.differential.test_sim_vs_torch import module
-from tests.intgraphs import fitting, has_steps, random_graph, random_inputs, simulator
+from tests.intgraphs import fitting, has_steps, random_inputs, simulator
+from tests.randomgraphs import random_graph
 from tests.shrink import shrink
 
 pytest.importorskip("onnx")

@@ -19,7 +19,7 @@ from snnc.graph import Graph
 from snnc.intops import INTOPS, IntNeuron
 from snnc.kernel import INT_FUNCTIONS, Line
 from tests.differential.test_random_graphs import difference
-from tests.intgraphs import random_graph
+from tests.randomgraphs import random_graph
 
 #: Graphs among which a defect must show.
 SEEDS = range(400)

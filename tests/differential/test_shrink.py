@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntMaxPool, IntOutput
-from tests.intgraphs import random_graph
+from tests.randomgraphs import random_graph
 from tests.shrink import shrink
 
 

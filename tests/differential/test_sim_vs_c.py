@@ -41,19 +41,15 @@ from tests import lavagraphs, realgraphs
 from tests.absolutekernels import KERNELS, network
 from tests.intgraphs import (
     ONE,
-    Builder,
-    arithmetic,
     fitting,
     has_steps,
-    lif,
-    loop,
     mlp,
     proven,
-    random_graph,
     random_inputs,
-    refractory,
     simulator,
 )
+from tests.randomgraphs import loop, random_graph
+from tests.randomkernels import Builder, arithmetic, lif, refractory
 
 #: Unoptimised and checked: one graph takes a tenth of a second, and overflow aborts.
 CHECKED = CBackend(

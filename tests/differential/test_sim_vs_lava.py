@@ -13,17 +13,11 @@ from snnc.intops import INTOPS
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from tests.absolutekernels import KERNELS, network
-from tests.intgraphs import (
-    COVERING,
-    fitting,
-    has_steps,
-    mlp,
-    random_graph,
-    random_inputs,
-    simulator,
-)
+from tests.covering import COVERING
+from tests.intgraphs import fitting, has_steps, mlp, random_inputs, simulator
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
+from tests.randomgraphs import random_graph
 
 pytestmark = needs_lava
 

@@ -35,20 +35,19 @@ from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock
 from tests.absolutekernels import KERNELS, network
+from tests.covering import COVERING
 from tests.intgraphs import (
-    COVERING,
     ONE,
-    Builder,
     fitting,
     has_steps,
-    lif,
     mlp,
     proven,
-    random_graph,
     random_inputs,
     simulator,
 )
 from tests.lavagraphs import GRAPHS
+from tests.randomgraphs import random_graph
+from tests.randomkernels import Builder, lif
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

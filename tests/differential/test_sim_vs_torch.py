@@ -25,18 +25,18 @@ from snnc.passes.pipeline import integer_pipeline
 from snnc.storage import dump_graph
 from snnc.types import Clock
 from tests.absolutekernels import KERNELS, network
+from tests.covering import COVERING
 from tests.intgraphs import (
-    COVERING,
     ONE,
     fitting,
     has_steps,
     mlp,
     proven,
-    random_graph,
     random_inputs,
     simulator,
 )
 from tests.lavagraphs import GRAPHS
+from tests.randomgraphs import random_graph
 
 
 def module(graph: Graph) -> IntegerNetwork:

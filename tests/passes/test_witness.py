@@ -16,7 +16,8 @@ from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.witness import is_linear_sum, witness
 from snnc.storage import dump_graph
 from tests import realgraphs
-from tests.intgraphs import has_steps, random_graph, random_inputs
+from tests.intgraphs import has_steps, random_inputs
+from tests.randomgraphs import random_graph
 
 NETWORKS = (realgraphs.mlp, realgraphs.residual_conv, realgraphs.recurrent, realgraphs.compartments)
 
