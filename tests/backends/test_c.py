@@ -207,7 +207,7 @@ def test_hostile_names_stay_in_comments_and_strings(tmp_path: Path) -> None:
 def test_equal_graphs_give_equal_bytes(tmp_path: Path) -> None:
     program = (
         "import hashlib, sys; sys.path.insert(0, sys.argv[1]);"
-        "from tests.intgraphs import random_graph; from snnc.backends.c.backend import CBackend;"
+        "from tests.randomgraphs import random_graph; from snnc.backends.c.backend import CBackend;"
         "files = CBackend().compile(random_graph(5)).files;"
         "print(hashlib.sha256(repr(list(files.items())).encode()).hexdigest())"
     )
