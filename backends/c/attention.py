@@ -7,8 +7,8 @@ from math import prod
 
 from snnc.backends.c import names
 from snnc.backends.c.broadcast import element
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.products import emit_chain, emit_product, lists
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.sums import matmul_bounds

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
+from snnc.backends.c.buffers import bounds_of
 from snnc.backends.c.network import Network
-from snnc.backends.c.plan import bounds_of
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.words import hull
 from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear

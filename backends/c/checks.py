@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from snnc.backends.c.buffers import bounds_of
 from snnc.backends.c.kernel import live_lines
 from snnc.backends.c.layers import EMITTERS
-from snnc.backends.c.plan import bounds_of, kept_steps, phase
+from snnc.backends.c.plan import kept_steps, phase
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import Bounds, fits, hull
 from snnc.diagnostics import Diagnostic, error

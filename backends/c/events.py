@@ -7,10 +7,10 @@ value ``x`` contributes.  ``tick`` starts the accumulators, sends every event an
 from __future__ import annotations
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.pairs import emit_pairs
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.quads import emit_quads
 from snnc.backends.c.words import literal
 from snnc.intops import IntLinear

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.memory import total_memory
 from snnc.backends.c.network import Network
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import SIZES, Bounds, literal
 from snnc.backends.c.writer import CWriter
 from snnc.graph import Node

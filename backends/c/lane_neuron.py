@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.kernel import proven, used_leaves
 from snnc.backends.c.lanes import Lanes, NoLanesError, constant
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.nest import Nest, Shape, nest_of, row_major
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import fits
 from snnc.backends.c.writer import CWriter
 from snnc.kernel import Kernel

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.names import comment
-from snnc.backends.c.plan import Buffer, Plan, counter, phase
+from snnc.backends.c.plan import Plan, counter, phase
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES, index_type
 from snnc.backends.c.writer import CWriter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from snnc.backends.c.attention import emit_matmul, emit_softmax
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.coding import emit_rate_code
 from snnc.backends.c.delays import emit_delays
 from snnc.backends.c.events import emit_linear
@@ -14,7 +15,6 @@ from snnc.backends.c.moves import emit_concat, emit_move, emit_pad
 from snnc.backends.c.nest import nest
 from snnc.backends.c.neuron import emit_neuron
 from snnc.backends.c.norms import emit_norm
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.reductions import emit_argmax, emit_embedding, emit_reduce, emit_top_k
 from snnc.backends.c.rescale import emit_rescale
 from snnc.backends.c.time_layers import TIME_EMITTERS, emit_copy

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import computed
 from snnc.intops import IntConcat, IntExpand, IntPad, IntSlice, IntTake, IntTranspose, IntUpsample
 from snnc.op import Op

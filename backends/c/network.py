@@ -6,21 +6,13 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer, Delay
 from snnc.backends.c.calls import Calls
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.neuron import fill
-from snnc.backends.c.plan import (
-    Buffer,
-    Delay,
-    Plan,
-    counter,
-    inputs,
-    is_sequence,
-    outputs,
-    phase,
-)
+from snnc.backends.c.plan import Plan, counter, inputs, is_sequence, outputs, phase
 from snnc.backends.c.quads import instances
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES

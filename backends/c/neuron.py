@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.kernel import assignments, proven, used_leaves
 from snnc.backends.c.lane_neuron import emit_lanes, lanes_of, loops_of
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import Nest, Shape, nest, row_major
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var
 from snnc.backends.c.tails import with_tails, without_indices
 from snnc.backends.c.words import Bounds, computed, index_type, literal, stored

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import literal
 from snnc.intops import IntLayerNorm, IntRMSNorm
 from snnc.params import Param

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal

@@ -7,17 +7,17 @@ memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer, Delay, bounds_of
 from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
 from snnc.backends.c.machines import HOST, Machine
-from snnc.backends.c.nest import Walk, walk
 from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows
 from snnc.backends.c.sums import matmul_bounds, raw_bounds, sum_bounds
-from snnc.backends.c.words import SIZES, Bounds, computed, fits, hull, index_type, stored
+from snnc.backends.c.words import Bounds, computed, fits, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntConv,
@@ -40,7 +40,7 @@ from snnc.intops import (
     IntTimeSum,
 )
 from snnc.time_ops import Sequence
-from snnc.types import Clock, Int
+from snnc.types import Clock
 
 #: Operators that work on events: spike numbers, or numbers of nonzero elements with the value.
 EVENT_OPS = (IntLinear, IntDelayLinear, IntConv, IntConvTranspose, IntSumPool, IntMaxPool)
@@ -48,57 +48,6 @@ EVENT_OPS = (IntLinear, IntDelayLinear, IntConv, IntConvTranspose, IntSumPool, I
 MOST_SCATTERED = 1 << 15
 #: Operators that collect something in every step although their value is of clock END.
 COLLECTORS = (IntTimeSum, IntTimeMean, IntTimeMax, IntTimeLast, IntTimeStack)
-
-
-@dataclass(frozen=True, slots=True)
-class Buffer:
-    """A static array: C expression, element type, proven interval, shape.
-
-    ``ids`` is the stem of the spike list ``<ids>[]``, ``<ids>_n``, or None if there is none; if
-    the array is ``only_listed``, nobody but the trace reads its elements.  With ``channels``, the
-    first axis of a value of so many channels is innermost in memory (``layouts``), also where
-    another name of it has another shape.
-    """
-
-    name: str
-    ctype: str
-    bounds: Bounds
-    shape: tuple[int, ...]
-    ids: str | None = None
-    only_listed: bool = False
-    channels: int = 0
-
-    def walk(self, target: tuple[int, ...]) -> Walk:
-        """Where the elements of ``target`` find theirs in this array."""
-        return walk(self.shape, target, self.channels)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        n = 1
-        for extent in self.shape:
-            n *= extent
-        return n
-
-    @property
-    def is_spikes(self) -> bool:
-        """Whether every element is 0 or 1."""
-        return self.bounds[0] >= 0 and self.bounds[1] <= 1
-
-    @property
-    def bytes(self) -> int:
-        """Memory of the array and its spike list."""
-        count = SIZES[self.ctype] * self.size
-        return count + (SIZES[index_type(self.size)] * self.size + 4 if self.ids else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """A value seen ``edge.delay`` steps later: a queue ``name[delay][size]``, the oldest first."""
-
-    name: str
-    edge: Edge
-    buffer: Buffer
 
 
 class Plan:
@@ -379,13 +328,6 @@ class Plan:
 
     def _delay_key(self, e: Edge) -> tuple[object, ...]:
         return (e.src, e.out, e.delay, e.init)
-
-
-def bounds_of(node: Node, out: int = 0) -> Bounds:
-    """Proven interval of an output."""
-    dtype = node.types[out].dtype
-    assert isinstance(dtype, Int), "checked before"
-    return dtype.bounds
 
 
 def inputs(plan: Plan) -> list[Node]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.packing import MOST_REPEATS
 from snnc.backends.c.pairs import SLACK, appended
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.sums import matmul_bounds
 from snnc.backends.c.words import SIZES, Bounds, computed, index_type, stored

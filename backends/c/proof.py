@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.network import Network
-from snnc.backends.c.plan import EVENT_OPS, Buffer
+from snnc.backends.c.plan import EVENT_OPS
 from snnc.backends.c.tables import definition
 from snnc.backends.c.words import LIMITS, index_type
 from snnc.backends.c.writer import CWriter

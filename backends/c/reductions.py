@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.moves import Axis, merged
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import Bounds, computed, literal
 from snnc.intops import IntArgMax, IntEmbedding, IntReduce, IntTopK
 

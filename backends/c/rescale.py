@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import prod
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import Nest, nest, row_major
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.words import Bounds, computed, literal, product
 from snnc.intops import IntRescale, IntStepRescale

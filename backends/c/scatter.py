@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer, bounds_of
 from snnc.backends.c.events import bias_term, send_events
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.nest import Walk, nest, row_major
-from snnc.backends.c.plan import Buffer, bounds_of
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.words import SIZES, computed, literal
 from snnc.intops import IntConv

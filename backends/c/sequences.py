@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.plan import Buffer, counter, kept_steps
+from snnc.backends.c.plan import counter, kept_steps
 from snnc.backends.c.words import Bounds, computed, hull
 from snnc.intops import IntTimeMix
 

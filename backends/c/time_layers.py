@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.rescale import emit_step_rescale
 from snnc.backends.c.sequences import emit_flip, emit_mix, emit_replay
 from snnc.backends.c.words import computed, hull, stored

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.packing import PairRows
 from snnc.backends.c.pairs import (
@@ -28,7 +29,6 @@ from snnc.backends.c.pairs import (
     send_row,
     start_rows,
 )
-from snnc.backends.c.plan import Buffer
 from snnc.backends.c.words import index_type
 from snnc.intops import IntConv
 

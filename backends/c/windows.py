@@ -9,10 +9,10 @@ import math
 from contextlib import ExitStack
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer, bounds_of
 from snnc.backends.c.events import add_weight, bias_term, parameters, send_events, start_sums
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import nest, row_major, walk
-from snnc.backends.c.plan import Buffer, bounds_of
 from snnc.backends.c.scatter import emit_scatter
 from snnc.backends.c.sums import sum_bounds
 from snnc.backends.c.window_rows import emit_windows
