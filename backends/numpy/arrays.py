@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
 
 #: Before the names of recorded words in a result file; outputs stand there under their own name.
 RECORD = "record:"
@@ -96,3 +98,31 @@ def read_results(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
         arrays = {name: data[name] for name in data.files}
     outputs = {k: a for k, a in arrays.items() if not k.startswith(RECORD)}
     return outputs, {k[len(RECORD) :]: a for k, a in arrays.items() if k.startswith(RECORD)}
+
+
+def run_files(
+    options: argparse.Namespace,
+    inputs: Iterable[str],
+    words: list[str],
+    run: Callable[[Arrays, int | None, list[str]], tuple[Arrays, Arrays]],
+) -> int:
+    """Do what the command line of ``parser`` asks for.
+
+    Args:
+        options: As parsed.
+        inputs: Names of the network's inputs.
+        words: Names of all that can be recorded.
+        run: Gives outputs and records of inputs, steps and chosen words.
+
+    Returns:
+        The exit code: 0, or 2 with one line on stderr if the inputs do not fit.
+    """
+    try:
+        given = read_inputs(options.inputs, inputs)
+        chosen = chosen_words(options.record, words)
+        outputs, records = run(given, options.steps, chosen)
+        write_results(options.results, outputs, records)
+    except (OSError, TypeError, ValueError) as e:
+        sys.stderr.write(f"error: {e}\n")
+        return 2
+    return 0

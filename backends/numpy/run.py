@@ -17,15 +17,7 @@ def main(argv: list[str] | None = None) -> int:
 
     options = arrays.parser("Run a network on integers, in NumPy.").parse_args(argv)
     network = Simulator.load(FOLDER)
-    try:
-        inputs = arrays.read_inputs(options.inputs, network.inputs)
-        words = arrays.chosen_words(options.record, network.words())
-        outputs, records = network.run(inputs, options.steps, words)
-        arrays.write_results(options.results, outputs, records)
-    except (OSError, TypeError, ValueError) as e:
-        sys.stderr.write(f"error: {e}\n")
-        return 2
-    return 0
+    return int(arrays.run_files(options, network.inputs, network.words(), network.run))
 
 
 if __name__ == "__main__":

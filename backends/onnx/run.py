@@ -17,15 +17,7 @@ def main(argv: list[str] | None = None) -> int:
 
     options = arrays.parser("Run a network on integers, in ONNX Runtime.").parse_args(argv)
     model = Model(FOLDER)
-    try:
-        inputs = arrays.read_inputs(options.inputs, model.inputs)
-        words = arrays.chosen_words(options.record, model.words())
-        outputs, records = model.run(inputs, options.steps, words)
-        arrays.write_results(options.results, outputs, records)
-    except (OSError, TypeError, ValueError) as e:
-        sys.stderr.write(f"error: {e}\n")
-        return 2
-    return 0
+    return int(arrays.run_files(options, model.inputs, model.words(), model.run))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -20,15 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="where torch runs it: cpu, cuda, cuda:1")
     options = parser.parse_args(argv)
     network = IntegerNetwork.load(FOLDER).to(options.device)
-    try:
-        inputs = arrays.read_inputs(options.inputs, network.program.inputs)
-        words = arrays.chosen_words(options.record, network.program.words())
-        outputs, records = run(network, inputs, options.steps, words)
-        arrays.write_results(options.results, outputs, records)
-    except (OSError, TypeError, ValueError) as e:
-        sys.stderr.write(f"error: {e}\n")
-        return 2
-    return 0
+    program = network.program
+    return int(arrays.run_files(options, program.inputs, program.words(), partial(run, network)))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from snnc import lava_env
-from snnc.backends.base import Arrays, Artifacts, Backend
-from snnc.backends.lava.backend import MANY_PROCESSES
-from snnc.backends.lava.execute import execute
+from snnc.backends.base import Artifacts
+from snnc.backends.lava.backend import MANY_PROCESSES, LavaBackend
 from snnc.backends.lava.stock.chips import Chip, find_chip
 from snnc.backends.lava.stock.fitting import fit, report_files
 from snnc.backends.lava.stock.legalise import legalise
@@ -21,25 +18,21 @@ from snnc.graph import Graph
 from snnc.storage import dump_graph
 
 _EMITTED = Path(__file__).parent.parent / "emitted"
-_SHARED = ("python311.py", "supervise.py")
+_SHARED = ("command.py", "python311.py", "supervise.py")
 _OWN = ("run.py", "stock.py", "snnc_memory.py", "snnc_io/__init__.py", "snnc_io/processes.py")
 
 
 @dataclass(frozen=True)
-class StockBackend(Backend):
+class StockBackend(LavaBackend):
     """Lava's ``stock`` mode: only processes that lava-nc provides.
 
     Attributes:
         chip: Whose limits it must keep; None: no chip's.
-        timeout: Seconds without a finished step after which a run is given up.
-        limit: Seconds after which a run is ended in any case.
     """
 
     name: ClassVar[str] = "lava-stock"
 
     chip: Chip | None = None
-    timeout: float = 60.0
-    limit: float = 24 * 3600.0
 
     @classmethod
     def for_machine(cls, machine: str) -> StockBackend:
@@ -77,15 +70,3 @@ class StockBackend(Backend):
             assert placement is not None, "checked"
             files |= report_files(plan, placement)
         return Artifacts(files)
-
-    def run(
-        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
-    ) -> tuple[Arrays, Arrays]:
-        """Run the emitted folder in a process of its own, in the Lava environment.
-
-        Raises:
-            CompileError: E601 without a Lava environment, E421 if the inputs do not fit, E611 if
-                Lava fails, E612 if it does not end.
-        """
-        env = lava_env.require()
-        return execute(env.python, folder, inputs, steps, record, self.timeout, self.limit)

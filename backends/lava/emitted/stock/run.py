@@ -12,52 +12,33 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns:
-        0; 2 with one line on stderr if the inputs do not fit.  If Lava fails the process ends
-        with status 1, a line that says why and, if a worker raised, its traceback.
-    """
+    """Run the command line; see ``command.main``."""
     # many processes share the cores already; one thread each for NumPy
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     # isolated Python (-I) does not look beside the script
     sys.path.insert(0, str(FOLDER))
-    import arrays  # type: ignore[import-not-found]
-    from simulator import Simulator  # type: ignore[import-not-found]
+    import command  # type: ignore[import-not-found]
 
-    parser = arrays.parser("Run a network on integers, in Lava.")
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="give up if no step finishes for S seconds (default: %(default)g)",
-    )
-    options = parser.parse_args(argv)
-    network = Simulator.load(FOLDER)
-    try:
-        inputs = arrays.read_inputs(options.inputs, network.inputs)
-        words = arrays.chosen_words(options.record, network.words())
-        samples, steps = network.check(inputs, options.steps)
-        if samples * steps == 0:  # nothing for Lava to do
-            outputs, records = network.run(inputs, steps, words)
-        else:
-            job = _Run(inputs, samples, steps, words)
-            outputs, records = job.run(options.timeout)
-        outputs = {name: outputs[name] for name in network.outputs}
-        arrays.write_results(options.results, outputs, {w: records[w] for w in words})
-    except (OSError, TypeError, ValueError) as e:
-        sys.stderr.write(f"error: {e}\n")
-        return 2
-    return 0
+    return int(command.main(FOLDER, argv, _on_lava))
+
+
+def _on_lava(
+    network: Any,
+    inputs: dict[str, Any],
+    samples: int,
+    steps: int,
+    words: list[str],
+    timeout: float,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _Run(inputs, samples, steps, words).run(timeout)
 
 
 class _Run:
     """The host's part in front, Lava, and the host's part behind."""
 
     def __init__(self, inputs: dict[str, Any], samples: int, steps: int, words: list[str]) -> None:
-        from simulator import Simulator
+        from simulator import Simulator  # type: ignore[import-not-found]
 
         self.samples, self.steps, self.words = samples, steps, words
         self.document = json.loads((FOLDER / "network.json").read_text(encoding="utf-8"))
