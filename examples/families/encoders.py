@@ -6,6 +6,8 @@ are the same on every machine.
 
 from __future__ import annotations
 
+import abc
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from examples.families.family import BATCH, STEPS, Family
 from examples.models import spike
 
 
-class Encoded(nn.Module):
+class Encoded(nn.Module, abc.ABC):
     """(B, F) through an encoder over T steps into LIF neurons; scores are means over time."""
 
     def __init__(self, inputs: int, wide: int = 1) -> None:
@@ -22,9 +24,9 @@ class Encoded(nn.Module):
         self.dice = nn.Parameter(torch.rand(STEPS, inputs), requires_grad=False)
         self.places = nn.Parameter(torch.linspace(0, 1, 4), requires_grad=False)
 
+    @abc.abstractmethod
     def code(self, x: Tensor, t: int) -> Tensor:
         """Spikes of one step."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         v, out = torch.zeros(x.size(0), 10), []

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from examples.benchmarks.c_speed.case import Run
 from examples.benchmarks.c_speed.native import Build, compile_library, library_run
 from snnc.backends.c.words import computed
+from snnc.diagnostics import CompileError, fail
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
     IntInput,
@@ -92,7 +93,7 @@ class Naive:
         if not edge.delay:
             return name
         if edge.delay != 1 or (edge.init is not None and edge.init.data.any()):
-            raise NotImplementedError("only delays of one step that start at 0")
+            raise _not_taken("delays other than one step from zeros", self.graph[edge.src])
         late, size = f"late_{name}", self.graph[edge.src].type.size
         if late not in self._queues:
             self._queues.add(late)
@@ -116,7 +117,7 @@ class Naive:
                 self._loop(size, f"{name}[i] = {' + '.join(f'{a}[i]' for a in args)};")
             case IntNeuron(kernel=kernel):
                 self._array("uint8_t", name, size)
-                self._neuron(name, size, kernel, args)
+                self._neuron(node, kernel, args)
             case IntTimeSum():
                 self._array("int32_t", name, size)
                 self.reset.append(f"memset({name}, 0, sizeof {name});")
@@ -126,7 +127,7 @@ class Naive:
             case IntOutput():
                 self.result = args[0], size
             case _:
-                raise NotImplementedError(type(node.op).__name__)
+                raise _not_taken(type(node.op).__name__, node)
 
     def _array(self, ctype: str, name: str, size: int) -> None:
         self.head.append(f"static {ctype} {name}[{size}];")
@@ -153,14 +154,15 @@ class Naive:
         body = ", ".join(map(str, values.reshape(-1).tolist()))
         self.head.append(f"static const {ctype} {name}[{values.size}] = {{{body}}};")
 
-    def _neuron(self, name: str, size: int, kernel: Kernel, args: list[str]) -> None:
+    def _neuron(self, node: Node, kernel: Kernel, args: list[str]) -> None:
+        name, size = self._name(node.name), node.type.size
         env = {k: f"{a}[i]" for k, a in zip(kernel.inputs, args, strict=True)}
         for state in kernel.states:
             array = f"s_{name}_{state.name}"
             self._array(computed((state.lo or 0, state.hi or 0)), array, size)
             self.reset.append(f"memset({array}, 0, sizeof {array});")
             if state.init.data.any():
-                raise NotImplementedError("states that do not start at 0")
+                raise _not_taken("states that do not start at 0", node)
             env[state.name] = f"{array}[i]"
         env |= {c.name: self._constant(name, c) for c in kernel.consts}
         lines = []
@@ -169,9 +171,8 @@ class Naive:
             assert line.hi is not None, "proven"
             local = f"k_{line.name}"
             word = computed((line.lo, line.hi))
-            lines.append(
-                f"const {word} {local} = {_expression(line, [env[a] for a in line.args])};"
-            )
+            value = _expression(line, [env[a] for a in line.args], node)
+            lines.append(f"const {word} {local} = {value};")
             env[line.name] = local
         lines += [f"s_{name}_{s.name}[i] = {env[s.next]};" for s in kernel.states]
         (output,) = kernel.outputs
@@ -185,7 +186,11 @@ class Naive:
         return f"c_{name}_{const.name}[i]"
 
 
-def _expression(line: Line, a: list[str]) -> str:
+def _not_taken(what: str, node: Node) -> CompileError:
+    return fail("E501", f"this emitter does not take {what}", node.loc, help="use --target c")
+
+
+def _expression(line: Line, a: list[str], node: Node) -> str:
     if line.fn == "mul":
         return f"(int64_t){a[0]} * {a[1]}"
     if line.fn in _INFIX:
@@ -194,7 +199,7 @@ def _expression(line: Line, a: list[str]) -> str:
         return f"half_away({a[0]}, {line.shift})"
     if line.fn == "select":
         return f"{a[0]} ? {a[1]} : {a[2]}"
-    raise NotImplementedError(f"{line.fn} in a kernel")
+    raise _not_taken(f"{line.fn} in a kernel", node)
 
 
 def naive_run(graph: Graph, folder: Path, x: npt.NDArray[np.uint8], outputs: int) -> Run:
