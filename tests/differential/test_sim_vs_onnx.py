@@ -35,11 +35,10 @@ from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock
 from tests.absolutekernels import KERNELS, network
+from tests.agreement import reference
 from tests.covering import COVERING
 from tests.intgraphs import (
     ONE,
-    fitting,
-    has_steps,
     mlp,
     proven,
     random_inputs,
@@ -57,15 +56,9 @@ def assert_equal(
     graph: Graph, folder: Path, seed: int = 0, samples: int = 5, steps: int = 7
 ) -> None:
     OnnxBackend().compile(graph).write(folder)
-    sim, model = simulator(graph), Model(folder)
-    x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
-    count = None if has_steps(graph) else fitting(graph, steps)
-    assert model.words() == sim.words()
-    want, got = sim.run(x, count, sim.words()), model.run(x, count, sim.words())
-    for a, b in zip(want, got, strict=True):
-        assert list(a) == list(b)
-        for name in a:
-            np.testing.assert_array_equal(b[name], a[name], name, strict=True)
+    want, model = reference(graph, seed, samples, steps), Model(folder)
+    assert model.words() == want.words
+    assert not want.difference(model.run(want.inputs, want.steps, want.words))
 
 
 def test_every_operator_is_written() -> None:

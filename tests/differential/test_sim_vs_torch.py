@@ -25,11 +25,10 @@ from snnc.passes.pipeline import integer_pipeline
 from snnc.storage import dump_graph
 from snnc.types import Clock
 from tests.absolutekernels import KERNELS, network
+from tests.agreement import reference
 from tests.covering import COVERING
 from tests.intgraphs import (
     ONE,
-    fitting,
-    has_steps,
     mlp,
     proven,
     random_inputs,
@@ -45,17 +44,15 @@ def module(graph: Graph) -> IntegerNetwork:
 
 
 def assert_equal(graph: Graph, seed: int = 0, samples: int = 5, steps: int = 7) -> None:
-    sim, found = simulator(graph), module(graph)
-    x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
-    count = None if has_steps(graph) else fitting(graph, steps)
-    want = sim.run(x, count, sim.words())
-    tensors = {k: torch.tensor(v) for k, v in x.items()}
+    want, found = reference(graph, seed, samples, steps), module(graph)
+    tensors = {k: torch.tensor(v) for k, v in want.inputs.items()}
+    _, count = simulator(graph).check(want.inputs, want.steps)
     for stepwise in (False, True):
-        got = found(tensors, sim.check(x, count)[1], sim.words(), stepwise)
-        for a, b in zip(want, got, strict=True):
-            assert a.keys() == b.keys()
-            for name in a:
-                np.testing.assert_array_equal(b[name].numpy(), a[name], name, strict=True)
+        outputs, words = (
+            {name: x.numpy() for name, x in kind.items()}
+            for kind in found(tensors, count, want.words, stepwise)
+        )
+        assert not want.difference((outputs, words))
 
 
 def test_every_operator_has_a_module() -> None:
