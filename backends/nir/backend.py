@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.base import Artifacts
+from snnc.backends.model_backend import ModelBackend
 from snnc.backends.nir.network import Network, network
 from snnc.diagnostics import Diagnostic, fail, stop_on_errors
 from snnc.graph import Graph
@@ -19,17 +18,12 @@ from snnc.passes.pipeline import real_pipeline
 
 
 @dataclass(frozen=True)
-class NirBackend(Backend):
+class NirBackend(ModelBackend):
     """A NIR file of the float model, with the scales of the integers as metadata."""
 
     name: ClassVar[str] = "nir"
-    runs: ClassVar[bool] = False
-
-    def check(self, graph: Graph) -> list[Diagnostic]:
-        return []  # any program is fine: it is the model that is written
-
-    def emit(self, graph: Graph) -> Artifacts:
-        raise AssertionError("NIR is written from the model")
+    no_run: ClassVar[str] = "NIR is a format for exchange, without arithmetic of its own"
+    instead: ClassVar[str] = "use --backend numpy, or read model.nir with another tool"
 
     def check_model(self, model: Graph, program: Graph) -> list[Diagnostic]:
         return raised(model).problems
@@ -50,12 +44,6 @@ class NirBackend(Backend):
             hint = "pip install 'snnc[nir]'"
             raise fail("E641", f"NIR files need h5py: {e}", help=hint) from e
         return Artifacts({"model.nir": data})
-
-    def run(
-        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
-    ) -> tuple[Arrays, Arrays]:
-        text = "NIR is a format for exchange, without arithmetic of its own"
-        raise fail("E545", text, help="use --backend numpy, or read model.nir with another tool")
 
 
 def raised(model: Graph) -> Network:

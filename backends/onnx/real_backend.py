@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from snnc.backends.base import Arrays, Artifacts, Backend
+from snnc.backends.base import Artifacts
+from snnc.backends.model_backend import ModelBackend
 from snnc.diagnostics import Diagnostic, fail, stop_on_errors
 from snnc.graph import Graph
 from snnc.passes.base import run_passes
@@ -15,17 +14,12 @@ from snnc.passes.pipeline import real_pipeline
 
 
 @dataclass(frozen=True)
-class RealOnnxBackend(Backend):
+class RealOnnxBackend(ModelBackend):
     """ONNX of the float model in double precision, one Scan over time."""
 
     name: ClassVar[str] = "onnx:float"
-    runs: ClassVar[bool] = False
-
-    def check(self, graph: Graph) -> list[Diagnostic]:
-        return []  # any program is fine: it is the model that is written
-
-    def emit(self, graph: Graph) -> Artifacts:
-        raise AssertionError("the model is written, not the program")
+    no_run: ClassVar[str] = "the real-valued ONNX does not take the integers of the artifact"
+    instead: ClassVar[str] = "use --backend onnx, or give model.onnx real inputs"
 
     def check_model(self, model: Graph, program: Graph) -> list[Diagnostic]:
         return _written(model)[1]
@@ -42,12 +36,6 @@ class RealOnnxBackend(Backend):
 
         data = real_model(graph).SerializeToString(deterministic=True)
         return Artifacts({"model.onnx": data})
-
-    def run(
-        self, folder: Path, inputs: Arrays, steps: int | None = None, record: Iterable[str] = ()
-    ) -> tuple[Arrays, Arrays]:
-        text = "the real-valued ONNX does not take the integers of the artifact"
-        raise fail("E545", text, help="use --backend onnx, or give model.onnx real inputs")
 
 
 def _written(model: Graph) -> tuple[Graph, list[Diagnostic]]:
