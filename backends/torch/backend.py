@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 #: The files that make the module.
 SOURCES = (
     *("program", "operator", "arithmetic", "products", "network", "phases", "whole"),
-    *("layers", "windows", "tensors", "reductions", "norms", "attention", "steps"),
+    *("layers", "windows", "rescale", "tensors", "reductions", "norms", "attention", "steps"),
     *("collectors", "neuron", "batches", "registry"),
 )
 

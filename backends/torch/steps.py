@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from snnc.backends.numpy.coding import mix
-from snnc.backends.torch.arithmetic import rsh
 from snnc.backends.torch.operator import Operator, StepFunction
 from snnc.backends.torch.program import Program, Record
+from snnc.backends.torch.rescale import StepRescale
 
 _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9
@@ -29,24 +29,6 @@ class StepTable(StepFunction):
     def forward(self, now: int, *operands: Tensor) -> Tensor:
         row: Tensor = self.values[now]
         return row.to(self.word)
-
-
-class StepRescale(StepFunction):
-    """``y[t] = rsh(x[t] * multiplier[t], shift, rounding) + bias[t]``."""
-
-    multiplier: Tensor
-    bias: Tensor | None
-
-    def __init__(self, program: Program, node: Record) -> None:
-        super().__init__(program, node)
-        a = node["attributes"]
-        self.register_buffer("multiplier", program.tensor(a["multiplier"]))
-        self.register_buffer("bias", None if a["bias"] is None else program.tensor(a["bias"]))
-        self.shift, self.rounding = a["shift"], a["rounding"]
-
-    def forward(self, now: int, *operands: Tensor) -> Tensor:
-        y = rsh(operands[0].long() * self.multiplier[now], self.shift, self.rounding)
-        return (y if self.bias is None else y + self.bias[now]).to(self.word)
 
 
 class RateCode(StepFunction):

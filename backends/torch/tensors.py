@@ -1,32 +1,14 @@
-"""Operators that rescale, add or rearrange the elements of one sample."""
+"""Operators that add or rearrange the elements of one sample."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from snnc.backends.torch.arithmetic import rsh
 from snnc.backends.torch.operator import Function, Operator
 from snnc.backends.torch.program import Program, Record, aligned
+from snnc.backends.torch.rescale import Rescale
 from snnc.backends.torch.windows import padded
-
-
-class Rescale(Function):
-    """``rsh(x * multiplier, shift, rounding) + bias``."""
-
-    multiplier: Tensor
-    bias: Tensor | None
-
-    def __init__(self, program: Program, node: Record) -> None:
-        super().__init__(program, node)
-        a = node["attributes"]
-        self.register_buffer("multiplier", program.tensor(a["multiplier"]))
-        self.register_buffer("bias", None if a["bias"] is None else program.tensor(a["bias"]))
-        self.shift, self.rounding = a["shift"], a["rounding"]
-
-    def forward(self, *operands: Tensor) -> Tensor:
-        y = rsh(operands[0].long() * self.multiplier, self.shift, self.rounding)
-        return (y if self.bias is None else y + self.bias).to(self.word)
 
 
 class Sum(Function):
