@@ -103,6 +103,12 @@ class Steps(nn.Module):
         self.recurrent = [x.recurrent is not None for x in layers]
         self.thresholds = [x.threshold / UNIT for x in layers]
 
+    def fire(self, i: int, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes and membranes of layer ``i`` after a step."""
+        v = DECAY * v + current
+        s = (v >= self.thresholds[i]).float()
+        return s, v - s * self.thresholds[i]
+
     def forward(self, x: Tensor) -> Tensor:
         """Spike counts (N, out) of spikes (N, T, in)."""
         v = [torch.zeros(len(x), len(w)) for w in self.weights]
@@ -115,9 +121,7 @@ class Steps(nn.Module):
                 if self.recurrent[i]:
                     current = current + nn.functional.linear(s[i], self.own[k])
                     k += 1
-                v[i] = DECAY * v[i] + current
-                s[i] = (v[i] >= self.thresholds[i]).float()
-                v[i] = v[i] - s[i] * self.thresholds[i]
+                s[i], v[i] = self.fire(i, current, v[i])
                 a = s[i]
             count = count + a
         return count
@@ -130,16 +134,14 @@ class LayerMajor(Steps):
         """Spike counts (N, out) of spikes (N, T, in)."""
         k = 0
         for i, w in enumerate(self.weights):
-            sums, theta = nn.functional.linear(x, w), self.thresholds[i]
+            sums = nn.functional.linear(x, w)
             v = torch.zeros(len(x), len(w))
             s, found = torch.zeros(len(x), len(w)), []
             for t in range(x.shape[1]):
                 current = sums[:, t]
                 if self.recurrent[i]:
                     current = torch.addmm(current, s, self.own[k].T)
-                v = DECAY * v + current
-                s = (v >= theta).float()
-                v = v - s * theta
+                s, v = self.fire(i, current, v)
                 found.append(s)
             k += self.recurrent[i]
             x = torch.stack(found, 1)
@@ -153,22 +155,9 @@ class SnnTorch(Steps):
         super().__init__(layers)
         self.lif = [snntorch.Leaky(beta=DECAY, threshold=theta) for theta in self.thresholds]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Spike counts (N, out) of spikes (N, T, in)."""
-        v = [lif.init_leaky() for lif in self.lif]
-        s = [torch.zeros(len(x), len(w)) for w in self.weights]
-        count = torch.zeros(len(x), len(self.weights[-1]))
-        for t in range(x.shape[1]):
-            a, k = x[:, t], 0
-            for i, w in enumerate(self.weights):
-                current = nn.functional.linear(a, w)
-                if self.recurrent[i]:
-                    current = current + nn.functional.linear(s[i], self.own[k])
-                    k += 1
-                s[i], v[i] = self.lif[i](current, v[i])
-                a = s[i]
-            count = count + a
-        return count
+    def fire(self, i: int, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        s, v = self.lif[i](current, v)
+        return s, v
 
 
 class SpikingJelly(Steps):
