@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def _late(op: intops.IntDelayLinear, weight: Any, shape: Sizes, out: Sizes) -> I
     return found
 
 
-def _met(size: int, places: int, k: int, stride: int, padding: int, dilation: int) -> Ints:
+def _read(size: int, places: int, k: int, stride: int, padding: int, dilation: int) -> Ints:
     """Whether some window has its tap k on an element: 0 or 1, along one axis."""
     found = np.zeros(size, np.int64)
     at = np.arange(places) * stride + k * dilation - padding
@@ -44,7 +45,20 @@ def _met(size: int, places: int, k: int, stride: int, padding: int, dilation: in
     return found
 
 
-def _conv(op: intops.IntConv, weight: Any, shape: Sizes, out: Sizes) -> Ints:
+def _written(size: int, places: int, k: int, stride: int, padding: int, dilation: int) -> Ints:
+    """Whether tap k of an element lands on an output: 0 or 1, along one axis."""
+    at = np.arange(size) * stride + k * dilation - padding
+    return ((at >= 0) & (at < places)).astype(np.int64)
+
+
+def _taps(
+    along: Callable[[int, int, int, int, int, int], Ints],
+    op: intops.IntConv | intops.IntConvTranspose,
+    weight: Any,
+    shape: Sizes,
+    out: Sizes,
+) -> Ints:
+    """Weights of every tap, where an element meets that tap along every axis."""
     channels, per_group, *kernel = weight.shape
     grouped = weight.reshape(op.groups, channels // op.groups, per_group, *kernel)
     taps = grouped.sum(1, dtype=np.int64).reshape(shape[0], *kernel)
@@ -53,22 +67,7 @@ def _conv(op: intops.IntConv, weight: Any, shape: Sizes, out: Sizes) -> Ints:
     for k in itertools.product(*map(range, kernel)):
         met = np.ones((), np.int64)
         for i, (size, places, stride, padding, dilation) in zip(k, axes, strict=True):
-            met = np.multiply.outer(met, _met(size, places, i, stride, padding, dilation))
-        found += np.multiply.outer(taps[(slice(None), *k)], met)
-    return found.reshape(-1)
-
-
-def _spread(op: intops.IntConvTranspose, weight: Any, shape: Sizes, out: Sizes) -> Ints:
-    channels, per_group, *kernel = weight.shape
-    grouped = weight.reshape(op.groups, channels // op.groups, per_group, *kernel)
-    taps = grouped.sum(1, dtype=np.int64).reshape(shape[0], *kernel)
-    axes = list(zip(shape[1:], out[1:], op.stride, op.padding, op.dilation, strict=True))
-    found = np.zeros(shape, np.int64)
-    for k in itertools.product(*map(range, kernel)):
-        met = np.ones((), np.int64)
-        for i, (size, places, stride, padding, dilation) in zip(k, axes, strict=True):
-            at = np.arange(size) * stride + i * dilation - padding
-            met = np.multiply.outer(met, ((at >= 0) & (at < places)).astype(np.int64))
+            met = np.multiply.outer(met, along(size, places, i, stride, padding, dilation))
         found += np.multiply.outer(taps[(slice(None), *k)], met)
     return found.reshape(-1)
 
@@ -77,6 +76,6 @@ def _spread(op: intops.IntConvTranspose, weight: Any, shape: Sizes, out: Sizes) 
 FAN_OUT: dict[type[Op], Callable[[Any, Any, Sizes, Sizes], Ints]] = {
     intops.IntLinear: _linear,
     intops.IntDelayLinear: _late,
-    intops.IntConv: _conv,
-    intops.IntConvTranspose: _spread,
+    intops.IntConv: partial(_taps, _read),
+    intops.IntConvTranspose: partial(_taps, _written),
 }
