@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snnc.layer_shapes import check_bias
 from snnc.op import Op, Types, one
 from snnc.params import Param
 from snnc.types import FLOAT32, TensorType
@@ -15,8 +16,7 @@ Triple = tuple[int, int, int]
 
 
 def _biased(shape: tuple[int, ...], bias: Param | None, x: TensorType) -> Types:
-    if bias is not None and bias.shape != shape[:1]:
-        raise ValueError(f"bias {bias} for {shape[0]} channels")
+    check_bias(bias, shape[0])
     return (TensorType(shape, FLOAT32, x.clock),)
 
 

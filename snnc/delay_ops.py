@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snnc.layer_shapes import check_bias
 from snnc.op import Op, Types, one
 from snnc.params import Param
 from snnc.types import FLOAT32, Clock, TensorType
@@ -30,8 +31,7 @@ class DelayLinear(Op):
         x = one(inputs)
         check_columns(self.weight, self.index, self.delay, x)
         out = self.weight.shape[0]
-        if self.bias is not None and self.bias.shape != (out,):
-            raise ValueError(f"bias {self.bias} for {out} rows")
+        check_bias(self.bias, out)
         return (TensorType((out,), FLOAT32, x.clock),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc.delay_ops import check_columns
+from snnc.layer_shapes import check_bias
 from snnc.op import Op, Types, integers, one
 from snnc.params import Param
 from snnc.types import INT, TensorType
@@ -28,8 +29,7 @@ class IntDelayLinear(Op):
         x = one(inputs)
         check_columns(self.weight, self.index, self.delay, x)
         out = self.weight.shape[0]
-        if self.bias is not None and self.bias.shape != (out,):
-            raise ValueError(f"bias {self.bias} for {out} rows")
+        check_bias(self.bias, out)
         if not 0 <= self.shift <= 62:
             raise ValueError(f"shift of {self.shift} bits")
         return (TensorType((out,), INT, x.clock),)

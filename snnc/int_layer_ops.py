@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snnc.layer_shapes import check_bias, check_tokens, embedding_shape, linear_shape
 from snnc.op import Op, Types, integers, one
 from snnc.params import Param
 from snnc.types import INT, Int, TensorType
@@ -21,12 +22,7 @@ class IntLinear(Op):
     def infer(self, inputs: Types) -> Types:
         integers(weight=self.weight, bias=self.bias)
         x = one(inputs)
-        out, fan_in = self.weight.shape
-        if not x.shape or x.shape[-1] != fan_in:
-            raise ValueError(f"weight has {fan_in} columns, input is {x}")
-        if self.bias is not None and self.bias.shape != (out,):
-            raise ValueError(f"bias {self.bias} for {out} rows")
-        return (TensorType((*x.shape[:-1], out), INT, x.clock),)
+        return (TensorType(linear_shape(x, self.weight, self.bias), INT, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +76,7 @@ class IntConvTranspose(Op):
 
 def _channels(op: IntConv | IntConvTranspose, shape: Sizes, x: TensorType) -> Types:
     integers(weight=op.weight, bias=op.bias)
-    if op.bias is not None and op.bias.shape != shape[:1]:
-        raise ValueError(f"bias {op.bias} for {shape[0]} channels")
+    check_bias(op.bias, shape[0])
     return (TensorType(shape, INT, x.clock),)
 
 
@@ -116,11 +111,7 @@ class IntEmbedding(Op):
     def infer(self, inputs: Types) -> Types:
         integers(weight=self.weight)
         x = one(inputs)
-        if len(self.weight.shape) != 2:
-            raise ValueError(f"weight must be (tokens, features), got {self.weight}")
-        tokens, features = self.weight.shape
+        shape = embedding_shape(x, self.weight)
         if isinstance(x.dtype, Int) and x.dtype.lo is not None:
-            lo, hi = x.dtype.bounds
-            if lo < 0 or hi >= tokens:
-                raise ValueError(f"token numbers {lo} to {hi} for a table of {tokens} rows")
-        return (TensorType((*x.shape, features), INT, x.clock),)
+            check_tokens(*x.dtype.bounds, self.weight.shape[0])
+        return (TensorType(shape, INT, x.clock),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snnc.layer_shapes import check_tokens, embedding_shape, linear_shape
 from snnc.op import Op, Types, one
 from snnc.params import Param
 from snnc.types import FLOAT32, Int, TensorType
@@ -18,12 +19,7 @@ class Linear(Op):
 
     def infer(self, inputs: Types) -> Types:
         x = one(inputs)
-        out, fan_in = self.weight.shape
-        if not x.shape or x.shape[-1] != fan_in:
-            raise ValueError(f"weight has {fan_in} columns, input is {x}")
-        if self.bias is not None and self.bias.shape != (out,):
-            raise ValueError(f"bias {self.bias} for {out} rows")
-        return (TensorType((*x.shape[:-1], out), FLOAT32, x.clock),)
+        return (TensorType(linear_shape(x, self.weight, self.bias), FLOAT32, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +33,11 @@ class Embedding(Op):
 
     def infer(self, inputs: Types) -> Types:
         x = one(inputs)
-        if len(self.weight.shape) != 2:
-            raise ValueError(f"weight must be (tokens, features), got {self.weight}")
-        tokens, features = self.weight.shape
+        shape = embedding_shape(x, self.weight)
         if not isinstance(x.dtype, Int) or x.dtype.lo is None:
             raise ValueError(f"needs token numbers, got {x}")
-        lo, hi = x.dtype.bounds
-        if lo < 0 or hi >= tokens:
-            raise ValueError(f"token numbers {lo} to {hi} for a table of {tokens} rows")
-        return (TensorType((*x.shape, features), FLOAT32, x.clock),)
+        check_tokens(*x.dtype.bounds, self.weight.shape[0])
+        return (TensorType(shape, FLOAT32, x.clock),)
 
 
 @dataclass(frozen=True, slots=True)
