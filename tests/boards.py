@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from examples.benchmarks.c_events import make
+from examples.benchmarks.c_events import leaky, make
 from snnc.backends.c.board import Samples
 from snnc.diagnostics import Loc
 from snnc.graph import Edge, Graph, Value
@@ -23,24 +23,9 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
 )
-from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.types import Clock
 from tests.intgraphs import ONE, proven, simulator
-
-
-def leaky(theta: int) -> Kernel:
-    """``v' = rsh(v * 58982, 16) + i``, reset by subtraction."""
-    body = (
-        Line("m", "mul", ("a", "v")),
-        Line("d", "rsh", ("m",), 16, "half_away"),
-        Line("u", "add", ("d", "i")),
-        Line("s", "ge", ("u", "theta")),
-        Line("r", "sub", ("u", "theta")),
-        Line("w", "select", ("s", "r", "u")),
-    )
-    consts = Const("a", Param(np.array(58982))), Const("theta", Param(np.array(theta)))
-    return Kernel(("i",), (State("v", "w", Param(np.array(0))),), consts, body, ("s",))
 
 
 def _weights(rng: np.random.Generator, *shape: int, spread: float = 20.0) -> Param:

@@ -83,7 +83,7 @@ def make(
         target = density if i < len(sizes) - 2 else 0.2
         theta, spikes = _calibrated(spikes @ w.T, spread, target)
         value = graph.add(f"fc{i}", IntLinear(Param(w.astype(np.int8))), value).name
-        value = graph.add(f"lif{i}", IntNeuron(_lif(theta), (out,)), value).name
+        value = graph.add(f"lif{i}", IntNeuron(leaky(theta), (out,)), value).name
         weights.append(w)
         thresholds.append(theta)
     graph.add("count", IntTimeSum(), value)
@@ -92,7 +92,8 @@ def make(
     return Case(proven, weights, thresholds, x[None], synops)
 
 
-def _lif(theta: Ints) -> Kernel:
+def leaky(theta: Ints | int) -> Kernel:
+    """``v' = rsh(v * DECAY, BITS) + i``, reset by subtraction; ``theta`` broadcasts to neurons."""
     body = (
         Line("m", "mul", ("a", "v")),
         Line("d", "rsh", ("m",), BITS, "half_away"),
@@ -103,8 +104,8 @@ def _lif(theta: Ints) -> Kernel:
     )
     consts = (
         Const("a", Param(np.array(DECAY))),
-        Const("theta", Param(theta)),
-        Const("k", Param(-theta)),
+        Const("theta", Param(np.asarray(theta))),
+        Const("k", Param(-np.asarray(theta))),
     )
     return Kernel(("i",), (State("v", "w", Param(np.array(0))),), consts, body, ("s",))
 

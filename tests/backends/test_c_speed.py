@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.benchmarks.c_events import SIZES, STEPS, Case, check, instructions, make
+from examples.benchmarks.c_events import SIZES, STEPS, Case, check, instructions, leaky, make
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
 from snnc.intops import (
@@ -26,7 +26,6 @@ from snnc.intops import (
     IntSumPool,
     IntTimeSum,
 )
-from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.types import Clock
 from tests.intgraphs import ONE, proven
@@ -65,25 +64,6 @@ def test_half_an_instruction_per_synaptic_operation(tmp_path: Path) -> None:
     assert per_operation(tmp_path, "-O2", 127, SIZES, STEPS) <= 0.5
 
 
-def lif(*theta: int) -> Kernel:
-    """``v' = rsh(v * 58982, 16) + i``, with a threshold per channel of a plane."""
-    values = np.array(theta).reshape(-1, 1, 1)
-    body = (
-        Line("m", "mul", ("a", "v")),
-        Line("d", "rsh", ("m",), 16, "half_away"),
-        Line("u", "add", ("d", "i")),
-        Line("s", "ge", ("u", "theta")),
-        Line("r", "add", ("u", "k")),
-        Line("w", "select", ("s", "r", "u")),
-    )
-    consts = (
-        Const("a", Param(np.array(58982))),
-        Const("theta", Param(values)),
-        Const("k", Param(1 - values)),
-    )
-    return Kernel(("i",), (State("v", "w", Param(np.array(0))),), consts, body, ("s",))
-
-
 def convolutions() -> Graph:
     """2x18x18 - 16 (5x5, stride 2) - 16 (3x3) - sums of 2x2 - 16 (3x3) - 32."""
     rng = np.random.default_rng(0)
@@ -97,8 +77,8 @@ def convolutions() -> Graph:
         w = np.clip(rng.normal(3, 30, (16, channels, *kernel)), -120, 120).astype(np.int8)
         op = IntConv(Param(w), None, 5, stride, padding, (1, 1))
         value = graph.add(f"conv{i}", op, value).name
-        shape, theta = graph[value].type.shape, rng.integers(6000, 9000, 16).tolist()
-        value = graph.add(f"lif{i}", IntNeuron(lif(*theta), shape), value).name
+        shape, theta = graph[value].type.shape, rng.integers(6000, 9000, 16)
+        value = graph.add(f"lif{i}", IntNeuron(leaky(theta.reshape(-1, 1, 1)), shape), value).name
     size = graph[value].type.size
     value = graph.add("flat", IntReshape((size,)), value).name
     w = rng.integers(-120, 120, (32, size)).astype(np.int8)

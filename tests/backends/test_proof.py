@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.benchmarks.c_events import leaky
 from snnc.backends.c.proof import Harness
 from snnc.backends.c.proof_run import Verdict, check_certificate, prove, write_proof
 from snnc.diagnostics import CompileError, Loc
@@ -34,7 +35,6 @@ from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.storage import dump_graph
 from snnc.types import Clock
-from tests.boards import leaky
 from tests.intgraphs import ONE, proven
 
 needs_eva = pytest.mark.skipif(not shutil.which("frama-c"), reason="frama-c is not installed")
