@@ -7,13 +7,15 @@ spike is that of the membrane before.  The readout sees the membranes after the 
 from __future__ import annotations
 
 import itertools
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from examples.families import datasets
-from examples.families.family import BATCH, STEPS, Family, Split, Task
+from examples.families.family import BATCH, STEPPED, STEPS, Family, Split, Task
 from examples.families.spike_gpt import SHAKESPEARE
 from examples.families.training import fit
 from examples.models import spike
@@ -177,37 +179,30 @@ def _image() -> Tensor:
     return torch.rand(BATCH, 3, 8, 8) * 2
 
 
+#: The cells, and the least share of spikes in common: a normalization is rounded.
+_CELLS = (("ASN", ASN, 0.999), ("NASN", NormalizedASN, 0.995))
+_STEP: dict[str, Any] = {"time_axis": 1, "step_module": True, "state": (torch.zeros(7),)}
+
 FAMILIES = [
-    Family(
-        "A ASN",
-        lambda: ASN(5, 7),
-        _sequence,
-        {"time_axis": 1, "step_module": True, "state": (torch.zeros(7),)},
+    *(
+        Family(f"A {name}", partial(cell, 5, 7), _sequence, _STEP, least=least)
+        for name, cell, least in _CELLS
     ),
-    Family(
-        "A NASN",
-        lambda: NormalizedASN(5, 7),
-        _sequence,
-        {"time_axis": 1, "step_module": True, "state": (torch.zeros(7),)},
-        least=0.995,
+    *(
+        Family(
+            f"A {name}-SNN",
+            partial(ASNSNN, cell, [8, 64, 64], 10, 8),
+            lambda: torch.rand(BATCH, 8, 8),
+            STEPPED,
+            task=_DIGITS,
+            least=least,
+        )
+        for name, cell, least in _CELLS
     ),
-    Family(
-        "A ASN-SNN",
-        lambda: ASNSNN(ASN, [8, 64, 64], 10, 8),
-        lambda: torch.rand(BATCH, 8, 8),
-        {"time_axis": 1},
-        task=_DIGITS,
+    *(
+        Family(f"A Vision-{name}", partial(VisionASN, cell, STEPS), _image, least=least)
+        for name, cell, least in _CELLS
     ),
-    Family(
-        "A NASN-SNN",
-        lambda: ASNSNN(NormalizedASN, [8, 64, 64], 10, 8),
-        lambda: torch.rand(BATCH, 8, 8),
-        {"time_axis": 1},
-        task=_DIGITS,
-        least=0.995,
-    ),
-    Family("A Vision-ASN", lambda: VisionASN(ASN, STEPS), _image),
-    Family("A Vision-NASN", lambda: VisionASN(NormalizedASN, STEPS), _image, least=0.995),
     Family(
         "A Language-ASN",
         lambda: NextToken(65, 128, 32),
@@ -224,13 +219,13 @@ FAMILIES = [
         "A I-LIF counts, graded",
         lambda: GradedASN(5, 8, False),
         _sequence,
-        {"time_axis": 1},
+        STEPPED,
         exact=True,
     ),
     Family(
         "A I-LIF counts, unfolded",
         lambda: GradedASN(5, 8, True),
         _sequence,
-        {"time_axis": 1},
+        STEPPED,
     ),
 ]

@@ -26,13 +26,13 @@ from examples.families.training import fit
 from examples.models import spike
 
 
-class Network(nn.Module):
-    """(B, T, 6) through two cells; the readout is averaged over time."""
+class TwoLayers(nn.Module):
+    """(B, T, …) through two cells; the readout is averaged over time."""
 
-    def __init__(self, cell: type[Cell], steps: int = STEPS) -> None:
+    def __init__(self, first: Cell, second: Cell, out: nn.Linear, steps: int) -> None:
         super().__init__()
         self.num_steps = steps
-        self.first, self.second, self.out = cell(6, 10), cell(10, 10), nn.Linear(10, 3)
+        self.first, self.second, self.out = first, second, out
 
     def forward(self, x: Tensor) -> Tensor:
         s1, s2, out = self.first.start(x), self.second.start(x), []
@@ -41,6 +41,13 @@ class Network(nn.Module):
             y, s2 = self.second(y, s2)
             out.append(self.out(y))
         return torch.stack(out, 1).mean(1)
+
+
+class Network(TwoLayers):
+    """(B, T, 6) through two cells of one kind."""
+
+    def __init__(self, cell: type[Cell], steps: int = STEPS) -> None:
+        super().__init__(cell(6, 10), cell(10, 10), nn.Linear(10, 3), steps)
 
 
 class ConvNet(nn.Module):
@@ -61,24 +68,14 @@ class ConvNet(nn.Module):
         return torch.stack(out, 1).mean(1)
 
 
-class Spoken(nn.Module):
+class Spoken(TwoLayers):
     """Spoken digits (B, 40, 20) through adaptive and recurrent neurons."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.num_steps = 40
-        self.first, self.second, self.out = Adaptive(20, 48), Recurrent(48, 48), nn.Linear(48, 10)
+        super().__init__(Adaptive(20, 48), Recurrent(48, 48), nn.Linear(48, 10), 40)
         with torch.no_grad():  # so that neurons fire before they have learned anything
             self.first.w.weight.mul_(4)
             self.second.w.weight.mul_(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        s1, s2, out = self.first.start(x), self.second.start(x), []
-        for t in range(x.shape[1]):
-            y, s1 = self.first(x[:, t], s1)
-            y, s2 = self.second(y, s2)
-            out.append(self.out(y))
-        return torch.stack(out, 1).mean(1)
 
 
 def _learn(net: nn.Module, split: Split) -> None:
