@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntRescale
 from snnc.ops import (
@@ -143,13 +142,3 @@ def test_a_mean_and_what_is_computed_from_it_add_up() -> None:
     g.add("sum", Sum(), "more", "p")
     g.add("out", Output(), "sum")
     assert agreement(g, steps=10)[1]["out"] < 2e-3
-
-
-def test_whole_numbers_have_no_softmax() -> None:
-    g = Graph("chip", 5)
-    g.add("x", Input(TensorType((4,)), 0.0, 1.0, 1.0))
-    g.add("p", Softmax(0), "x")
-    g.add("sum", TimeSum(), "p")
-    g.add("out", Output(), "sum")
-    with pytest.raises(CompileError, match="E327"):
-        run_passes(g, integer_pipeline(profile="loihi"))

@@ -8,6 +8,7 @@ import pytest
 from snnc.diagnostics import CompileError
 from snnc.graph import Edge, Graph, Value
 from snnc.kernel import Const, Kernel, Line
+from snnc.op import Op
 from snnc.ops import (
     Input,
     LayerNorm,
@@ -15,6 +16,7 @@ from snnc.ops import (
     Neuron,
     Output,
     RMSNorm,
+    Softmax,
     TimeLast,
     TimeMean,
     TimeSum,
@@ -113,10 +115,11 @@ def test_a_mean_over_time_is_divided_before() -> None:
     assert [type(n.op).__name__ for n in program][1:3] == ["IntTimeMean", "IntLayerNorm"]
 
 
-def test_whole_numbers_are_not_normalized() -> None:
+@pytest.mark.parametrize("op", [RMSNorm(1), Softmax(0)], ids=["norm", "softmax"])
+def test_whole_numbers_are_not_normalized(op: Op) -> None:
     g = Graph("chip", 5)
     g.add("x", Input(TensorType((4,)), 0.0, 1.0, 1.0))
-    g.add("norm", RMSNorm(1), "x")
+    g.add("norm", op, "x")
     g.add("sum", TimeSum(), "norm")
     g.add("out", Output(), "sum")
     with pytest.raises(CompileError, match="E327"):
