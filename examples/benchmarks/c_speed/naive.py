@@ -206,4 +206,4 @@ def naive_run(graph: Graph, folder: Path, x: npt.NDArray[np.uint8], outputs: int
     """Emit and compile."""
     source = folder / "naive.c"
     source.write_text(Naive(graph).text)
-    return library_run(compile_library(folder, NAIVE, [source], "naive"), x, outputs)
+    return library_run(compile_library(folder, NAIVE, [source], "naive"), x, outputs, x.shape[1])

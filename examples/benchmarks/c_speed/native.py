@@ -43,7 +43,7 @@ def compile_library(
     return ctypes.CDLL(str(target))
 
 
-def library_run(library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int) -> Run:
+def library_run(library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int, steps: int) -> Run:
     """Samples through ``bench``."""
     library.bench.restype = ctypes.c_int
     frames = np.ascontiguousarray(x)
@@ -53,7 +53,7 @@ def library_run(library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int) ->
         status = library.bench(
             frames[first : first + count].ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint32(count),
-            ctypes.c_uint32(x.shape[1]),
+            ctypes.c_uint32(steps),
             scores.ctypes.data_as(ctypes.c_void_p),
         )
         if status:
@@ -64,10 +64,10 @@ def library_run(library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int) ->
 
 
 def emitted_run(
-    folder: Path, build: Build, x: npt.NDArray[np.uint8], outputs: int, place: Path
+    folder: Path, build: Build, x: npt.NDArray[np.uint8], outputs: int, steps: int, place: Path
 ) -> Run:
     """The folder that ``snnc compile`` wrote, as it is; what gcc makes of it goes to ``place``."""
     name = "bench-" + build.title.replace(" ", "-")
     sources = [*(folder / n for n in SOURCES), DRIVER]
     library = compile_library(place, build, sources, name, folder)
-    return library_run(library, x, outputs)
+    return library_run(library, x, outputs, steps)

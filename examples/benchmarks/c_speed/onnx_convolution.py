@@ -17,55 +17,65 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 from onnxruntime import quantization
+from onnxruntime.quantization.preprocess import quant_pre_process
 
 from examples.benchmarks.c_speed.case import Run
 from examples.benchmarks.c_speed.onnx_dense import Builder
 
 GEOMETRY: tuple[dict[str, list[int]], ...] = ({"strides": [2, 2]}, {"pads": [1, 1, 1, 1]}, {})
 Weights = Sequence[npt.NDArray[np.int8]]
+Samples = npt.NDArray[np.float32]
 
 
 def float_run(weights: Weights, thresholds: Sequence[int], x: npt.NDArray[np.uint8]) -> Run:
     """In float."""
-    return _run(_model(weights, thresholds, x.shape[1:]), x)
+    return session_run(_model(weights, thresholds, x.shape[1:]), x.astype(np.float32))
 
 
 def qdq_run(weights: Weights, thresholds: Sequence[int], x: npt.NDArray[np.uint8]) -> Run:
     """With convolutions and products of 8 bits, calibrated on the samples."""
+    samples = x.astype(np.float32)
+    return session_run(quantized(_model(weights, thresholds, x.shape[1:]), samples), samples)
+
+
+def quantized(model: onnx.ModelProto, samples: Samples) -> onnx.ModelProto:
+    """The model after ONNX Runtime's static quantization, calibrated on two samples."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        onnx.save(_model(weights, thresholds, x.shape[1:]), source)
+        onnx.save(model, source)
+        quant_pre_process(str(source), str(source), skip_symbolic_shape=True)
         quantization.quantize_static(
             str(source),
             str(target),
-            _Reader(x.astype(np.float32)),
+            _Reader(model.graph.input[0].name, samples),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["Conv", "MatMul"],
+            op_types_to_quantize=["Conv", "MatMul", "Gemm"],
         )
-        return _run(onnx.load(target), x)
+        return onnx.load(target)
 
 
 class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, x: npt.NDArray[np.float32]) -> None:
-        self.rest = iter(x[:2])
+    def __init__(self, name: str, samples: Samples) -> None:
+        self.name, self.rest = name, iter(samples[:2])
 
     def get_next(self) -> dict[str, Any] | None:
         x = next(self.rest, None)
-        return None if x is None else {"x": x}
+        return None if x is None else {self.name: x}
 
 
-def _run(model: onnx.ModelProto, x: npt.NDArray[np.uint8]) -> Run:
+def session_run(model: onnx.ModelProto, samples: Samples) -> Run:
+    """A model of one input and one output in a session of one thread, sample by sample."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    samples = x.astype(np.float32)
+    name = model.graph.input[0].name
     return lambda first, count: np.stack(
-        [session.run(None, {"x": samples[n]})[0] for n in range(first, first + count)]
+        [session.run(None, {name: samples[n]})[0] for n in range(first, first + count)]
     )
 
 

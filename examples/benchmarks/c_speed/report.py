@@ -14,7 +14,7 @@ class Row:
     """Times of one net at one density: processor seconds per sample, by contender and round."""
 
     net: str
-    density: float
+    density: float | None
     seconds: dict[str, npt.NDArray[np.float64]]
     same: dict[str, float]
 
@@ -29,16 +29,15 @@ class Row:
             ratios = "  ".join(f"{self.ratio(name, base):9.2f}x" for base in bases)
             same = f"{self.same[name]:7.1%}" if name in self.same else "       "
             time = float(np.median(seconds)) * 1e6
-            lines.append(
-                f"{self.net:>4} {self.density:6.0%}  {name:20} {time:10.1f}  {ratios}  {same}"
-            )
+            density = "     -" if self.density is None else f"{self.density:6.0%}"
+            lines.append(f"{self.net:>6} {density}  {name:20} {time:10.1f}  {ratios}  {same}")
         return "\n".join(lines)
 
 
 def header(bases: list[str]) -> str:
     """Titles of the columns."""
     names = "  ".join(f"{f'/ {base}':>10}" for base in bases)
-    return f" net density  contender            us/sample  {names}  same scores"
+    return f"   net density  contender            us/sample  {names}  same"
 
 
 def plot(rows: list[Row], path: Path) -> None:
@@ -48,7 +47,7 @@ def plot(rows: list[Row], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    nets = list(dict.fromkeys(row.net for row in rows))
+    nets = list(dict.fromkeys(row.net for row in rows if row.density is not None))
     figure, axes = plt.subplots(
         1, len(nets), figsize=(5 * len(nets), 5), squeeze=False, layout="constrained"
     )
@@ -57,7 +56,9 @@ def plot(rows: list[Row], path: Path) -> None:
         for name in own[0].seconds:
             line = [float(np.median(row.seconds[name])) * 1e6 for row in own]
             style = "-" if name.startswith("snnc") else ":" if name == "read bound" else "--"
-            axis.plot([100 * row.density for row in own], line, style, marker="o", label=name)
+            axis.plot(
+                [100 * (row.density or 0) for row in own], line, style, marker="o", label=name
+            )
         axis.set(title=f"net ({net})", xlabel="density, %", xscale="log", yscale="log")
         axis.grid(visible=True, alpha=0.3)
     axes[0][0].set_ylabel("processor time per sample, µs")
