@@ -72,10 +72,7 @@ def test_memory_of_loihi_2_against_its_compiler(inputs: int, rows: int, words: i
 
 @pytest.mark.parametrize("seed", [0, 2, 5, 11])
 def test_cores_hold_every_neuron_once_and_keep_the_limits(seed: int) -> None:
-    try:
-        plan = legalise(random_network(seed))
-    except CompileError:
-        pytest.skip("a loop that is too tight")
+    plan = legalise(random_network(seed))  # these have no feedback too fast for Lava (E512)
     chip = small(LOIHI1, neurons=5, synapse_words=30, axons_in=24, axons_out=12, groups=2)
     placement = place(plan, chip)
     held = [

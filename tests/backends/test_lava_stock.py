@@ -39,15 +39,16 @@ from tests.netfiles import Layer, cuba, dense, program, read, write_net
 from tests.randomgraphs import random_graph
 from tests.stockgraphs import ONE, emulated, lif, random_network, weights
 
-TIGHT = "E512"
+#: Feedback after fewer steps than its loop has connections, of which each takes Lava a step.
+FAST_FEEDBACK = "E512"
 
 
 def planned(graph: Graph) -> StockPlan | None:
-    """The plan; None if a loop is too tight, which chance may make."""
+    """The plan; None if chance made feedback that is too fast, or sums of more than 24 bits."""
     try:
         return legalise(graph)
     except CompileError as e:
-        if {d.code for d in e.diagnostics} != {TIGHT} and "leaves 24 bits" not in str(e):
+        if {d.code for d in e.diagnostics} != {FAST_FEEDBACK} and "leaves 24 bits" not in str(e):
             raise
         return None
 

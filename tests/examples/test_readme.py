@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import snnc
 from tests.lavaenv import ENV, needs_lava
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +24,19 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def run(program: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
+@pytest.fixture
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where programs are found: first a ``snnc`` of the package that is tested."""
+    script = tmp_path_factory.mktemp("bin") / "snnc"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m snnc "$@"\n')
+    script.chmod(0o755)
+    places = [script.parent, Path(sys.executable).parent, os.environ["PATH"]]
+    return os.pathsep.join(map(str, places))
+
+
+def run(program: list[str], folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+    package = str(Path(snnc.__file__).parents[1])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": package}
     return subprocess.run(
         program, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -37,7 +48,7 @@ def without_weights(program: str) -> str:
 
 
 @needs_lava
-def test_blocks_run_in_their_order(tmp_path: Path) -> None:
+def test_blocks_run_in_their_order(tmp_path: Path, path: str) -> None:
     pytest.importorskip("torch")
     assert ENV is not None
     program = ""
@@ -45,16 +56,16 @@ def test_blocks_run_in_their_order(tmp_path: Path) -> None:
         if kind == "python":
             program += text  # a later block goes on where the one before has ended
             (tmp_path / "quickstart.py").write_text(text if "class" in text else program)
-            done = run([sys.executable, "quickstart.py"], tmp_path)
+            done = run([sys.executable, "quickstart.py"], tmp_path, path)
         elif kind == "sh":
             lines = [line for line in text.splitlines() if "lava setup" not in line]
             commands = "\n".join(lines).replace(
                 "~/.cache/snnc/lava/bin/python", shlex.quote(str(ENV.python))
             )
-            done = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
+            done = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path, path)
         elif kind == "console":
             command, _, shown = text.removeprefix("$ ").partition("\n")
-            done = run(["bash", "-c", f"{command} 2>&1"], tmp_path)
+            done = run(["bash", "-c", f"{command} 2>&1"], tmp_path, path)
             assert done.stdout == shown
             continue
         else:
