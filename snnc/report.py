@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from snnc.compare import Comparison, Difference
 from snnc.diagnostics import Diagnostic, error
+from snnc.divergence import Divergence, DivergenceCount, OutputError
 from snnc.encode import classes
 from snnc.graph import Graph
 from snnc.manifest import OutputEntry
@@ -30,6 +31,8 @@ class Report:
         spikes: By layer, share of neuron-steps in which both spike or both do not.
         quantized_spikes: The same against the float model with the program's weights.
         rates: By layer, spikes per neuron and step of the integer program.
+        divergence: By layer, how its spikes differ from those of the float model.
+        outputs: By output, its error next to the float model, as a part of its deviation.
         backends: The exact comparisons.
         diagnostics: Mismatches, backends that could not run, warnings.
     """
@@ -41,6 +44,8 @@ class Report:
     spikes: dict[str, float | None] = field(default_factory=dict)
     quantized_spikes: dict[str, float | None] = field(default_factory=dict)
     rates: dict[str, float | None] = field(default_factory=dict)
+    divergence: dict[str, Divergence] = field(default_factory=dict)
+    outputs: dict[str, float | None] = field(default_factory=dict)
     backends: dict[str, Comparison] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
@@ -62,6 +67,8 @@ class Report:
                 "quantized_spikes": self.quantized_spikes,
             },
             "rates": self.rates,
+            "divergence": {layer: d.document() for layer, d in self.divergence.items()},
+            "outputs": self.outputs,
             "exact": self.exact,
             "backends": {name: _comparison(c) for name, c in self.backends.items()},
         }
@@ -83,7 +90,10 @@ class Tally:
         self._same_class = _Share()
         self._spikes: dict[str, dict[str, _Share]] = {}
         self._rates: dict[str, _Share] = {layer: _Share() for layer in spikes}
+        self._divergences: dict[str, DivergenceCount] = {}
+        self._errors = {entry.name: OutputError() for entry in outputs}
         self._integer: dict[str, Array] = {}
+        self._real: dict[str, Array] = {}
         self._classes: Array | None = None
         self._labels: Array | None = None
 
@@ -94,7 +104,7 @@ class Tally:
         labels: Array | None,
     ) -> None:
         """Count a batch of the integer program; ``real`` are its outputs as real numbers."""
-        words = run[1]
+        words, self._real = run[1], real
         self._integer = {k: words[w] for k, w in self._spike_words.items() if w in words}
         for layer, spikes in self._integer.items():
             self._rates[layer].add(int(spikes.sum()), spikes.size)
@@ -110,6 +120,12 @@ class Tally:
         for layer, value in spikes.items():
             equal = np.count_nonzero((np.asarray(value) != 0) == (self._integer[layer] != 0))
             shares.setdefault(layer, _Share()).add(int(equal), value.size)
+            if kind == "spikes":
+                count = self._divergences.setdefault(layer, DivergenceCount())
+                count.add(value, self._integer[layer])
+        if kind == "spikes":
+            for name, error_ in self._errors.items():
+                error_.add(real[name], self._real[name])
         found = classes(real[self._output.name], self._output.sequence)
         self._hit("float" if kind == "spikes" else kind, found)
         if kind == "spikes" and found is not None and self._classes is not None:
@@ -133,6 +149,8 @@ class Tally:
                 k: s.value for k, s in self._spikes.get("quantized_spikes", {}).items()
             },
             rates={k: s.value for k, s in self._rates.items()},
+            divergence={k: c.value for k, c in self._divergences.items() if c.value is not None},
+            outputs={k: e.value for k, e in self._errors.items()},
             backends=comparisons,
         )
 

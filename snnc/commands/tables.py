@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snnc.console import number
+from snnc.divergence import Divergence
 from snnc.manifest import LayerEntry, Word
 from snnc.report import Report
 
@@ -40,17 +41,31 @@ def layer_rows(layers: Sequence[LayerEntry]) -> Rows:
 
 def agreement_rows(report: Report) -> Rows:
     """One row for each spiking layer: agreement with the float model, and rates."""
-    columns = ("layer", "spikes as float", "as float, same weights", "rate")
-    rows: list[Row] = [
-        (
-            layer,
-            number(report.spikes.get(layer), 3, percent=True),
-            number(report.quantized_spikes.get(layer), 3, percent=True),
-            number(rate, 4),
+    columns = ("layer", "spikes as float", "as float, same weights", "F1", "rate", "change", "EMD")
+    rows: list[Row] = []
+    for layer, rate in report.rates.items():
+        d = report.divergence.get(layer)
+        change = None if d is None else d.rate_change
+        rows.append(
+            (
+                layer,
+                number(report.spikes.get(layer), 3, percent=True),
+                number(report.quantized_spikes.get(layer), 3, percent=True),
+                "" if d is None else number(d.f1, 2, percent=True),
+                number(rate, 4),
+                "" if change is None else f"{100 * change:+.2f} %",
+                "" if d is None else number(d.emd, 5),
+                "" if d is None else _first(d),
+            )
         )
-        for layer, rate in report.rates.items()
-    ]
-    return columns, rows
+    return (*columns, "first other spike"), rows
+
+
+def _first(d: Divergence) -> str:
+    if d.first is None:
+        return "none"
+    index = ",".join(map(str, d.first.index))
+    return f"step {d.first.step}, sample {d.first.sample}, neuron [{index}]"
 
 
 def backend_rows(report: Report) -> Rows:
