@@ -15,6 +15,7 @@ from snnc.interval import Interval
 if TYPE_CHECKING:
     from snnc.passes.calibration import Calibration
     from snnc.passes.kept_choices import KeptChoices
+    from snnc.passes.switched_kernel import Lowering
 
 
 def _no_choices() -> KeptChoices:
@@ -31,6 +32,7 @@ class Context:
         diagnostics: Everything reported without stopping.
         layers: Per node, what ``inspect`` shows (weight error, guard bits, units, …).
         fake_quantized: The real graph with quantized weights, once ``quantize`` has run.
+        neurons: How each scale-free neuron was lowered, once ``quantize`` has run.
         calibration: Data for methods of ``quantize`` that need some.
         choices: What such methods chose.
         reused: Choices to follow, in place of data.
@@ -40,6 +42,7 @@ class Context:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     layers: dict[str, dict[str, object]] = field(default_factory=dict)
     fake_quantized: Graph | None = None
+    neurons: dict[str, Lowering] = field(default_factory=dict)
     calibration: Calibration | None = None
     choices: KeptChoices = field(default_factory=_no_choices)
     reused: KeptChoices | None = None

@@ -50,6 +50,7 @@ class LoweredKernel:
     problems: list[tuple[str, str, str]] = field(default_factory=list)  # code, message, help
     losses: list[str] = field(default_factory=list)  # constants that rounding changes visibly
     factors: dict[str, Expr] = field(default_factory=dict)  # exact factor of every product line
+    exact: dict[str, Expr] = field(default_factory=dict)  # what was rounded to a constant or state
 
 
 def lower_kernel(
@@ -86,6 +87,7 @@ class _Lowering:
         self.problems: list[tuple[str, str, str]] = []
         self.losses: list[str] = []
         self.factors: dict[str, Expr] = {}
+        self.exact: dict[str, Expr] = {}
         self.silent = first_step(real)
         self.numeric = {s.name for s in real.states} - analysis.predicates
 
@@ -103,7 +105,7 @@ class _Lowering:
                     self._define(step.name, step.value)
         self._check_decays()
         kernel, units = self.w.kernel(self._state, self._output)
-        return LoweredKernel(kernel, units, self.problems, self.losses, self.factors)
+        return LoweredKernel(kernel, units, self.problems, self.losses, self.factors, self.exact)
 
     # -- forms --------------------------------------------------------------------------------
 
@@ -145,10 +147,17 @@ class _Lowering:
             k = self._whole(x.const)
             self.losses += lost(x.const, k, self.unit)
             if total is None:
-                return self.w.const("k", k)
+                return self._constant("k", k, x.const / self.unit)
             if k.any():
-                total = self.w.emit(self.w.fresh("_a0"), "add", total, self.w.const("k", k))
+                name = self._constant("k", k, x.const / self.unit)
+                total = self.w.emit(self.w.fresh("_a0"), "add", total, name)
         return total
+
+    def _constant(self, base: str, k: Ints, exact: Expr) -> str:
+        """The name of a constant, the real value of which is ``exact`` steps."""
+        name = self.w.const(base, k)
+        self.exact.setdefault(name, exact)
+        return name
 
     def _term(self, atom: str, c: Expr) -> tuple[str | None, bool]:
         """The atom times ``c``; the flag asks to subtract it."""
@@ -241,7 +250,8 @@ class _Lowering:
                 self._check_threshold(name, bound)
         else:
             k = flooring(bound) if fn == "le" else ceiling(bound) - 1
-        self.w.emit(name, "ge" if fn in ("ge", "gt") else "le", value, self.w.const("theta", k))
+        fn = "ge" if fn in ("ge", "gt") else "le"
+        self.w.emit(name, fn, value, self._constant("theta", k, bound))
 
     def _check_threshold(self, name: str, bound: Expr) -> None:
         if name not in {self.analysis.aliases.get(o) for o in self.real.outputs}:
@@ -323,6 +333,7 @@ class _Lowering:
             init = state.init.data.astype(np.int64)
             return State(state.name, self.analysis.aliases[state.next], Param(compact(init)))
         init = self._whole(leaf(state.init.data))
+        self.exact[state.name] = leaf(state.init.data) / self.unit
         return State(state.name, self._value(state.next), Param(compact(init)))
 
     def _value(self, name: str) -> str:

@@ -33,6 +33,7 @@ from snnc.passes.parts import Part
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
+from snnc.passes.switched_kernel import Lowering
 from snnc.passes.visible_signs import visible_signs
 from snnc.passes.weight_rows import scaled_rows
 
@@ -75,6 +76,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
             notes = ("this is a bug of snnc; nothing was written", *op.kernel.text)
             raise fail("E901", text, node.loc, *notes, help="please report it with this text")
         low.fake.replace(replace(node, op=ops.Neuron(fake, op.shape)))
+        low.ctx.neurons[node.name] = Lowering(lowered, gain, unit)
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
     low.ctx.note(node.name, guard_bits=guard, formula=op.kernel.text)

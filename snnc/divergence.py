@@ -1,10 +1,10 @@
 """How far the spikes of a layer are from those of the float model, and where they first differ.
 
-Agreement alone flatters a sparse layer, in which silence agrees with silence, so that F1 stands next
-to it: ``2 TP / (2 TP + FP + FN)`` over all neuron-steps.  Equal accuracy may hide that neurons have
-changed their rates: the earth mover's distance between the two histograms of the neurons' rates
-says by how much a neuron's rate moves at least, in spikes per step.  (Between two sets of the same
-size it is the mean distance of the sorted rates.)
+Agreement alone flatters a sparse layer, in which silence agrees with silence, so that F1 stands
+next to it: ``2 TP / (2 TP + FP + FN)`` over all neuron-steps.  Equal accuracy may hide that neurons
+have changed their rates: the earth mover's distance between the two histograms of the neurons'
+rates says by how much a neuron's rate moves at least, in spikes per step.  (Between two sets of the
+same size it is the mean distance of the sorted rates.)
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact, read_regular
@@ -18,7 +18,15 @@ from snnc.encoder_choice import EncoderChoice, parse_encoder
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.loading import Loaded, load
-from snnc.manifest import FORMAT, NAME, CalibrationEntry, FileEntry, Manifest, dump_manifest
+from snnc.manifest import (
+    FORMAT,
+    NAME,
+    CalibrationEntry,
+    FileEntry,
+    LayerChoiceEntry,
+    Manifest,
+    dump_manifest,
+)
 from snnc.ops import Input
 from snnc.passes.add_confidence import AddConfidence
 from snnc.passes.base import Context, Observer, run_passes
@@ -184,7 +192,7 @@ def compile_model(
             path: folder.write(path, parts_of(content)) for path, content in sorted(files.items())
         }
         known = None if earlier is None else earlier.manifest.calibration
-        manifest = describe(program, options, ctx, loaded, written, encoders, known)
+        manifest = describe(program, options, ctx, loaded, written, encoders, known, plan)
         folder.write(NAME, dump_manifest(manifest))
         folder.publish()
     size = sum(entry.size for entry in written.values())
@@ -263,6 +271,7 @@ def describe(
     files: Mapping[str, FileEntry],
     encoders: tuple[EncoderChoice, ...] = (),
     calibration: CalibrationEntry | None = None,
+    plan: Plan = USUAL,
 ) -> Manifest:
     """The manifest of an artifact with these files; ``calibration`` if it was earlier."""
     return Manifest(
@@ -283,6 +292,8 @@ def describe(
         files=dict(sorted(files.items())),
         method=options.method,
         calibration=calibration or _used(options.calibration, ctx),
+        input_bits=options.input_bits,
+        choices={name: LayerChoiceEntry(**asdict(c)) for name, c in sorted(plan.layers.items())},
     )
 
 

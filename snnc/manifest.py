@@ -114,13 +114,21 @@ class LayerEntry(Record, frozen=True):
     facts: dict[str, Fact]
 
 
+class LayerChoiceEntry(Record, frozen=True, omit_defaults=True):
+    """What ``snnc.toml`` said of a layer: see ``snnc.quantization.LayerChoice``."""
+
+    method: str | None = None
+    bits: int | None = None
+    guard: int | None = None
+
+
 class Manifest(Record, frozen=True, omit_defaults=True):
     """Everything a reader needs to know before it opens any other file.
 
     ``steps`` is T as the model was traced; if ``fixed_steps``, the model computes with that number
     itself.  Ranges are proven for ``max_steps`` steps at most (0: any number).  ``method`` chose
     the integers of weights, but where the facts of a layer name another; with ``calibration`` data
-    if it needs some.
+    if it needs some.  ``choices`` are the user's exceptions by layer.
     """
 
     format: str
@@ -140,6 +148,8 @@ class Manifest(Record, frozen=True, omit_defaults=True):
     files: dict[str, FileEntry]
     method: str = "mse"
     calibration: CalibrationEntry | None = None
+    input_bits: int = 8
+    choices: dict[str, LayerChoiceEntry] = {}
 
     @property
     def tree(self) -> str:

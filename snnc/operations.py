@@ -246,3 +246,11 @@ def footprint(graph: Graph) -> int:
                 seen.add(param)
                 total += compact(param.data.astype(np.int64)).nbytes
     return total
+
+
+def packed(graph: Graph) -> int:
+    """The footprint if weights took their bits alone, without the rest of their words."""
+    found: set[Param] = {n.op.weight for n in graph if type(n.op) in FAN_OUT}  # type: ignore[attr-defined]
+    words = sum(compact(w.data.astype(np.int64)).nbytes for w in found)
+    bits = sum(w.data.size * _bits(w.data) for w in found)
+    return footprint(graph) - words + (bits + 7) // 8

@@ -100,7 +100,7 @@ def verify(
     }
     warned: list[Diagnostic] = []
     tally = Tally(artifact.manifest.outputs, spikes)
-    for start, stop in batches(len(data), _batch_size(program, count)):
+    for start, stop in batches(len(data), batch_size(program, count)):
         part = data.part(start, stop)
         encoded, clipped = artifact.encode_data(part)
         warned = warned or clipped
@@ -173,7 +173,7 @@ def _compare(
     comparison.add((outputs, words), result, sequences)
 
 
-def _batch_size(program: Graph, steps: int) -> int:
+def batch_size(program: Graph, steps: int) -> int:
     """Samples whose words, as the definition and a backend give them, fit ``BATCH_BYTES``."""
     values = sum(t.size for n in program for t in n.types)
     states = sum(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from snnc.console import number
 from snnc.divergence import Divergence
 from snnc.manifest import LayerEntry, Word
 from snnc.report import Report
+
+if TYPE_CHECKING:
+    from snnc.alternatives import Alternatives
+    from snnc.contributions import Contributions
+    from snnc.measure import Measured
 
 Row = tuple[str, ...]
 Rows = tuple[Row, list[Row]]
@@ -66,6 +72,46 @@ def _first(d: Divergence) -> str:
         return "none"
     index = ",".join(map(str, d.first.index))
     return f"step {d.first.step}, sample {d.first.sample}, neuron [{index}]"
+
+
+def contribution_rows(found: Contributions) -> Rows:
+    """One row for the integers as they are, and one for each part that is switched back."""
+    columns = ("in real numbers", "error removed", "output error", "same class")
+    layers = tuple(found.shipped.divergence)
+    every: list[tuple[str, float | None, Measured]] = [("nothing", None, found.shipped)]
+    every += [(c.name, c.removed, c.measured) for c in found.parts]
+    rows: list[Row] = [
+        (
+            name,
+            "" if removed is None else f"{100 * removed:.1f} %",
+            number(measured.error, 3, percent=True),
+            number(measured.labels, 2, percent=True),
+            *(number(measured.divergence[layer].f1, 2, percent=True) for layer in layers),
+        )
+        for name, removed, measured in every
+    ]
+    return (*columns, *(f"F1 {layer}" for layer in layers)), rows
+
+
+def alternative_rows(found: Alternatives) -> Rows:
+    """One row for the artifact, and one for each alternative, the best first."""
+    columns = ("integers", "recovered", "output error", "F1", "accuracy", "kB packed")
+    every: list[tuple[str, float | None, Measured, int]] = [
+        ("as they are", None, found.now, found.bytes)
+    ]
+    every += [(a.name, a.recovered, a.measured, a.bytes) for a in found.tried]
+    rows: list[Row] = [
+        (
+            name,
+            "" if recovered is None else f"{100 * recovered:.1f} %",
+            number(measured.error, 3, percent=True),
+            number(measured.f1, 2, percent=True),
+            number(measured.accuracy, 2, percent=True),
+            f"{size / 1000:,.1f}",
+        )
+        for name, recovered, measured, size in every
+    ]
+    return columns, rows
 
 
 def backend_rows(report: Report) -> Rows:

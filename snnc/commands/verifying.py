@@ -10,10 +10,15 @@ import click
 
 from snnc.artifact import Artifact
 from snnc.commands.options import binning_of, common, event_options, names, pass_console
-from snnc.commands.tables import agreement_rows, backend_rows
+from snnc.commands.tables import (
+    agreement_rows,
+    alternative_rows,
+    backend_rows,
+    contribution_rows,
+)
 from snnc.console import Console, number, visible
 from snnc.container import read_model
-from snnc.data import load_data
+from snnc.data import Data, load_data
 from snnc.diagnostics import fail
 from snnc.verify import verify
 
@@ -27,6 +32,13 @@ from snnc.verify import verify
 @click.option("--model", type=click.Path(path_type=Path), help="Float model [the one compiled].")
 @click.option("--samples", type=click.IntRange(1), help="First samples only [all; Lava: 50].")
 @click.option("--steps", type=click.IntRange(1), help="Time steps, if the input is static.")
+@click.option("--explain", is_flag=True, help="Also say why the integers leave the float model.")
+@click.option(
+    "--explain-samples", type=click.IntRange(1), default=64, show_default=True, help="For that."
+)
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Data to try other integers with."
+)
 @event_options
 @common
 @pass_console
@@ -41,14 +53,23 @@ def verify_command(
     model: Path | None,
     samples: int | None,
     steps: int | None,
+    explain: bool,
+    explain_samples: int,
+    calibration: Path | None,
     **events: Any,
 ) -> None:
     """Compare the float model, the integer program and every backend on data.
 
     Backends must equal the program in every spike, state word and output; if one does not, the
     exit code is 7.  --prove shows for all inputs and any number of steps that nothing in the C code
-    overflows or is undefined; it needs no data.
+    overflows or is undefined; it needs no data.  --explain switches parts of the arithmetic back to
+    real numbers in turn, and with --calibration compiles and measures what might be better.
     """
+    if calibration is not None and not explain:
+        raise fail("E001", "--calibration is for --explain", help="give --explain, too")
+    if model is not None and explain:
+        text = "--explain compares with the model that was compiled"
+        raise fail("E001", text, help="leave --model out")
     if data is None and not prove:
         hint = "name a file with --data, or prove the C with --prove"
         raise fail("E001", "there is nothing to compare on", help=hint)
@@ -81,6 +102,41 @@ def verify_command(
     console.table(*agreement_rows(report))
     console.say()
     console.table(*backend_rows(report))
+    if explain:
+        other = None
+        if calibration is not None:
+            other = load_data(calibration, artifact.manifest.inputs, classes, binning)
+        _explain(console, artifact, loaded.first(explain_samples), other, report.steps)
+
+
+def _explain(
+    console: Console, artifact: Artifact, data: Data, calibration: Data | None, steps: int
+) -> None:
+    """Say what each part of the arithmetic costs, and measure alternatives."""
+    from snnc.alternatives import alternatives, count_of
+    from snnc.contributions import contributions
+
+    why = contributions(artifact, data, steps)
+    console.say(f"\nwhy, on {why.samples} samples: with one part in real numbers again\n")
+    console.table(*contribution_rows(why))
+    if not why.parts:
+        console.say("  the integers were not rounded from real numbers in a way that is known")
+    elif why.twin is not None and why.twin < 1:
+        share = number(why.twin, 3, percent=True)
+        console.say(f"\n  the real twin of the program repeats {share} of its spikes")
+    console.result["explanation"] = {"contributions": why.document(), "alternatives": None}
+    if calibration is None:
+        console.say("\n  --calibration DATA measures what would be better")
+        return
+    with console.progress("alternatives", count_of(artifact, why)) as advance:
+        found = alternatives(artifact, why, calibration, steps, advance)
+    console.say(f"\nalternatives, on {found.samples} samples of {steps} steps\n")
+    console.table(*alternative_rows(found))
+    console.say(f"\n  {visible(found.advice)}")
+    console.result["explanation"] = {
+        "contributions": why.document(),
+        "alternatives": found.document(),
+    }
 
 
 def _prove(console: Console, artifact: Artifact, kept: Path | None) -> None:

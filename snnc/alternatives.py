@@ -1,0 +1,258 @@
+"""Other choices of integers, each compiled in memory and measured before it is recommended.
+
+Integers are chosen on every second calibration sample, and measured on the others, so that none is
+praised for what it has learned by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from snnc.artifact import Artifact
+from snnc.contributions import Contributions
+from snnc.data import Data
+from snnc.diagnostics import CompileError
+from snnc.driver import Options, lower
+from snnc.layers import input_table
+from snnc.measure import FloatRunner, IntegerRunner, Measured, every, measure
+from snnc.operations import packed
+from snnc.passes.base import Context
+from snnc.passes.calibration import FEW_SAMPLES, Calibration
+from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS
+from snnc.profile import PROFILES
+from snnc.quantization import MOST_GUARD, LayerChoice, Plan
+from snnc.relower import options_of, plan_of
+from snnc.verify import float_graph
+
+#: A part that removes less than this share of the loss is not worth an alternative.
+WORTH = 0.1
+#: A recommended alternative recovers at least this share of the loss.
+ENOUGH = 0.5
+#: Share of samples of another class above which bits are too few.
+TOO_FEW = 0.01
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another way to choose the integers, measured.
+
+    Attributes:
+        name: What is different.
+        how: What to tell ``snnc compile``.
+        bytes: Constants and states, with weights packed to their bits.
+        measured: Next to the float model, on samples that it was not chosen with.
+        recovered: Share of the loss that is gone; negative if there is more.
+    """
+
+    name: str
+    how: str
+    bytes: int
+    measured: Measured
+    recovered: float | None
+
+    def document(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "name": self.name,
+            "how": self.how,
+            "bytes": self.bytes,
+            "recovered": self.recovered,
+            **self.measured.document(),
+        }
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """What was tried and what follows from it.
+
+    Attributes:
+        samples: That alternatives were measured on.
+        now: The artifact on them.
+        bytes: Its size.
+        tried: By their share of the loss, the best first.
+        advice: The recommendation.
+        best: What it recommends; None if nothing does enough.
+    """
+
+    samples: int
+    now: Measured
+    bytes: int
+    tried: tuple[Alternative, ...]
+    advice: str
+    best: Alternative | None
+
+    def document(self) -> dict[str, object]:
+        """As JSON."""
+        return {
+            "samples": self.samples,
+            "now": self.now.document(),
+            "bytes": self.bytes,
+            "tried": [a.document() for a in self.tried],
+            "recommended": self.best and self.best.name,
+            "advice": self.advice,
+        }
+
+
+@dataclass(frozen=True)
+class _Wish:
+    name: str
+    how: str
+    options: Options
+    plan: Plan
+
+
+def alternatives(
+    artifact: Artifact,
+    why: Contributions,
+    calibration: Data,
+    steps: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Alternatives:
+    """Try what might bring the integers closer to the float model.
+
+    Args:
+        artifact: As it is.
+        why: What its parts cost.
+        calibration: Samples to choose and to measure with.
+        steps: T.
+        progress: Called with 1 for each alternative.
+    """
+    seen, unseen = every(calibration, 0, 2), every(calibration, 1, 2)
+    if len(seen) < FEW_SAMPLES:
+        seen = unseen = calibration
+    order = tuple(e.name for e in artifact.manifest.outputs)
+    program = IntegerRunner(artifact.graph(), artifact.manifest.inputs, order)
+    real = artifact.model()
+    reference = FloatRunner(float_graph(real), program.spikes)
+    now = measure(reference, program.outputs[0], {"now": program}, unseen, steps)["now"]
+    tried = []
+    for wish in _wishes(artifact, why):
+        ctx = Context(calibration=Calibration(seen.dense))
+        try:
+            lowered, _ = lower(real.copy(), wish.options, ctx, lambda *_: None, wish.plan)
+        except CompileError:
+            continue  # such as a proof that needs more bits than there are
+        finally:
+            progress(1)
+        runner = IntegerRunner(lowered, input_table(lowered, {}, {}), order)
+        found = measure(reference, runner.outputs[0], {"it": runner}, unseen, steps)["it"]
+        recovered = 1 - found.loss / now.loss if now.loss else None
+        tried.append(Alternative(wish.name, wish.how, packed(lowered), found, recovered))
+    tried.sort(key=lambda a: (-(a.recovered or 0.0), a.bytes))
+    size = packed(program.program)
+    best = _best(tried, size)
+    advice = _advice(artifact, why, now, best, tried, len(unseen))
+    return Alternatives(len(unseen), now, size, tuple(tried), advice, best)
+
+
+def count_of(artifact: Artifact, why: Contributions) -> int:
+    """How many alternatives will be tried."""
+    return len(_wishes(artifact, why))
+
+
+def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
+    """What to try: what costs most decides."""
+    manifest = artifact.manifest
+    options, plan = options_of(manifest), plan_of(manifest)
+    if PROFILES[manifest.profile].exact or why.shipped.loss == 0:
+        return []
+    found = []
+    costs = {c.part: c.removed or 0.0 for c in why.parts if c.layer is None}
+    if costs.get(WEIGHTS, 1.0) >= WORTH:
+        for method in ("gptq", "auto"):
+            if method != plan.method:
+                how = f"--method {method} --calibration DATA"
+                chosen = {n: replace(c, method=None) for n, c in plan.layers.items()}
+                other = replace(plan, method=method, layers=chosen)
+                found.append(_Wish(f"method {method}", how, options, other))
+        worst = why.worst_layer
+        if worst is not None and worst.layer is not None:
+            found += _wider(artifact, worst.layer, options, plan)
+        if options.bits < 16:
+            text = f"{options.bits + 1} bits in all layers"
+            how = f"--bits {options.bits + 1}"
+            found.append(_Wish(text, how, replace(options, bits=options.bits + 1), plan))
+    if costs.get(INPUTS, 0.0) >= WORTH and options.input_bits < 16:
+        bits = min(options.input_bits + 4, 16)
+        wish = replace(options, input_bits=bits)
+        found.append(_Wish(f"inputs of {bits} bits", f"--input-bits {bits}", wish, plan))
+    if max(costs.get(THRESHOLDS, 0.0), costs.get(ROUNDING, 0.0)) >= WORTH:
+        found += _finer(artifact, options, plan)
+    return found
+
+
+def _wider(artifact: Artifact, layer: str, options: Options, plan: Plan) -> list[_Wish]:
+    """More bits for one layer, which those that share its scales must take, too."""
+    bits = plan.of(layer).bits or options.bits
+    found = []
+    for more in (1, 2):
+        if bits + more <= 16:
+            own = replace(plan.of(layer), bits=bits + more)
+            how = f'--config snnc.toml with [layers."{layer}"] bits = {bits + more}'
+            wish = replace(plan, layers={**plan.layers, layer: own}, file="the alternative")
+            found.append(_Wish(f"{layer} in {bits + more} bits", how, options, wish))
+    return found
+
+
+def _finer(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
+    """More guard bits for all neurons."""
+    layers = dict(plan.layers)
+    names = []
+    for entry in artifact.manifest.layers:
+        guard = entry.facts.get("guard_bits")
+        if isinstance(guard, int) and entry.words and guard + 4 <= MOST_GUARD:
+            layers[entry.name] = LayerChoice(guard=guard + 4)
+            names.append(entry.name)
+    if not names:
+        return []
+    how = f"--config snnc.toml with guard = … for {', '.join(names)}"
+    wish = replace(plan, layers=layers, file="the alternative")
+    return [_Wish("4 guard bits more", how, options, wish)]
+
+
+def _best(tried: list[Alternative], size: int) -> Alternative | None:
+    """The smallest that recovers enough, if it costs no size the best such."""
+    enough = [a for a in tried if (a.recovered or 0.0) >= ENOUGH]
+    free = [a for a in enough if a.bytes <= size]
+    if free:
+        return free[0]
+    if enough:
+        return min(enough, key=lambda a: a.bytes)
+    some = [a for a in tried if (a.recovered or 0.0) >= WORTH]
+    return some[0] if some else None
+
+
+def _advice(
+    artifact: Artifact,
+    why: Contributions,
+    now: Measured,
+    best: Alternative | None,
+    tried: list[Alternative],
+    samples: int,
+) -> str:
+    if now.loss == 0:
+        return "nothing to gain: the outputs are those of the float model"
+    place = _place(artifact, why)
+    measured = f"measured on {samples} calibration samples"
+    if best is not None and best.recovered is not None:
+        share = f"recovers {100 * best.recovered:.0f} % of the squared error of the outputs"
+        return f"{place}; {best.name} {share} ({measured}): {best.how}"
+    if tried:
+        return f"{place}; nothing that was tried recovers a tenth of it ({measured})"
+    return f"{place}; there is nothing to try for it"
+
+
+def _place(artifact: Artifact, why: Contributions) -> str:
+    """What costs most."""
+    worst, layer = why.worst, why.worst_layer
+    if worst is None:
+        return "what costs most is not known"
+    if worst.part != WEIGHTS or layer is None or layer.layer is None:
+        text = f"{worst.part} cost most"
+        return text if worst.removed is None else f"{text}: {100 * worst.removed:.0f} %"
+    choice = artifact.manifest.choices.get(layer.layer)
+    bits = choice.bits if choice is not None and choice.bits else artifact.manifest.bits
+    lost = 1 - (why.shipped.labels if why.shipped.labels is not None else 1.0)
+    verdict = "are too few" if lost > TOO_FEW else "cost most"
+    return f"layer {layer.layer}: {bits} bits {verdict}"
