@@ -27,7 +27,7 @@ def lanes_of(
     if not outputs or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
         return None
     loops = loops_of(kernel, shape, operands, outputs)
-    if loops.inner % VECTOR:
+    if loops.inner % (VECTOR // 2):  # half a vector of bytes belongs to one of 16-bit words
         return None
     at = loops.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})
