@@ -101,7 +101,7 @@ def emit_lanes(
             _start(reset, array, buffer.size, state.init, bits)
         text = f"((int32_t)(uint16_t)({low}[i] ^ 32768u) - 32768)"
         if wide:
-            text = f"((int32_t)(uint16_t)({high}[i] ^ 32768u) - 32768) * 65536 + {low}[i]"
+            text = f"((int32_t){high}[i] - 32768) * 65536 + {low}[i]"
         copies.append(f"{buffer.name}[i] = ({buffer.ctype})({text});")
         if state.next != state.name:
             value = lanes.env[state.next]
@@ -129,7 +129,8 @@ def _start(w: CWriter, array: str, size: int, init: Param, bits: int) -> None:
     """Set one word of a state to its initial value, which is the same for all neurons."""
     values = np.unique(init.data)
     assert values.size == 1, "checked by the caller"
-    word = (int(values[0]) >> bits) & 65535
+    # high words have 2**15 added, see ``lanes``
+    word = (int(values[0]) >> bits) + (32768 if bits else 0) & 65535
     if word == 0:
         w(f"memset({array}, 0, sizeof {array});")
         return

@@ -10,6 +10,11 @@ a decay ``rsh(x * a, n)`` is a sum of products of 16 by 16 bits: with ``A = a * 
 where r says how to round (see ``_carry``).  Vector units of every kind have both halves of such
 products, while products of 32 bits are slow or missing (SSE2).  Scalar processors are better
 served by ``kernel``; the emitted file has both and ``SNN_LANES`` chooses.
+
+High words are kept with something added (``Lane.lift``), so that constants meet in one addition:
+states with 2**15, which makes them numbers without sign, whose products need no correction; what is
+compared with 2**15 - 1.  Carries are written as ``1 - (sum >= term)``, the comparison that vectors
+of 16 bits have.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from snnc.backends.c.words import Bounds, computed, fits
 from snnc.kernel import Kernel, Line
 
 _SIGN = 32768
+#: Lift of sums: that of a difference, which is 1 more, then has its sign in the highest bit.
+_SUM = _SIGN - 1
 _NAME = re.compile(r"\bw\d+_\w+")
 
 
@@ -33,16 +40,19 @@ class NoLanesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """C expressions, free of side effects, of a value's words; ``high`` is empty for one word."""
+    """C expressions, free of side effects, of a value's words.
+
+    Attributes:
+        low: The low word.
+        high: The high word and ``lift``, modulo 2**16; empty if one word holds the value.
+        bounds: Proven interval of the value.
+        lift: What the high word is more than the value's own.
+    """
 
     low: str
     high: str
     bounds: Bounds
-
-    @property
-    def top(self) -> str:
-        """The word with the sign."""
-        return self.high or self.low
+    lift: int = 0
 
     @property
     def is_narrow(self) -> bool:
@@ -74,8 +84,6 @@ class Lanes:
 
     def __post_init__(self) -> None:
         self._count = 0
-        self._sums: dict[tuple[str, str], Lane] = {}
-        self._negated = _negated(self.kernel)
 
     def translate(self) -> None:
         """Translate all live lines.
@@ -127,13 +135,14 @@ class Lanes:
     def load_words(self, name: str, low: str, high: str, bounds: Bounds) -> None:
         """Take the words of a state as the value of ``name``; ``high`` is empty if it has one."""
         first = self._word(low, name)
-        self.env[name] = Lane(first, self._word(high, f"{name}_h") if high else "", bounds)
+        second = self._word(high, f"{name}_h") if high else ""
+        self.env[name] = Lane(first, second, bounds, _SIGN if high else 0)
 
     def high(self, x: Lane) -> str:
-        """The high word of a value that has been translated."""
-        if x.high or x.bounds[0] >= 0:
-            return x.high or "0"
-        return f"(uint16_t)(0 - ({x.low} >> 15))"
+        """The high word of a translated value as states have it, with 2**15 added."""
+        if x.high:
+            return _lifted(x.high, _SIGN - x.lift)
+        return f"{_SIGN}u" if x.bounds[0] >= 0 else f"(uint16_t)({_SIGN} - ({x.low} >> 15))"
 
     def _word(self, text: str, note: str) -> str:
         """A new variable."""
@@ -150,7 +159,7 @@ class Lanes:
             raise NoLanesError
         match line.fn:
             case "add":
-                return self._sum(line.args[0], line.args[1], bounds, note)
+                return self._added(args[0], args[1], bounds, note)
             case "sub":
                 return self._difference(args[0], args[1], bounds, note)
             case "neg":
@@ -165,15 +174,15 @@ class Lanes:
                     return self._added(args[2], self._masked(args[0], term, note), bounds, note)
                 return self._chosen(args[0], args[1], args[2], bounds, note)
             case "ge" | "lt":
-                return self._compared(line.args[0], line.args[1], line.fn == "ge", note)
+                return self._compared(args[0], args[1], line.fn == "ge", note)
             case "le" | "gt":
-                return self._compared(line.args[1], line.args[0], line.fn == "le", note)
+                return self._compared(args[1], args[0], line.fn == "le", note)
             case "and" | "or" | "not" if all(a.bounds[0] >= 0 and a.bounds[1] <= 1 for a in args):
                 sign = {"and": "&", "or": "|", "not": "^"}[line.fn]
                 text = f"{args[0].low} {sign} {args[1].low if len(args) > 1 else '1u'}"
                 return Lane(self._word(text, note), "", (0, 1))
             case "maximum" | "minimum":
-                first = self._compared(line.args[0], line.args[1], line.fn == "maximum", note)
+                first = self._compared(args[0], args[1], line.fn == "maximum", note)
                 return self._chosen(first, args[0], args[1], bounds, note)
         raise NoLanesError
 
@@ -182,69 +191,73 @@ class Lanes:
         for line in self.kernel.body:
             if line.name != total or line.fn != "add" or name not in line.args:
                 continue
-            other = line.args[1 - line.args.index(name)]
-            if line.args in self._sums or line.args[::-1] in self._sums:
-                return None
-            return self.env.get(other)
+            return self.env.get(line.args[1 - line.args.index(name)])
         return None
 
     def _masked(self, which: Lane, x: Lane, note: str) -> Lane:
         """``x`` where ``which`` is 1, else 0: cheaper than a choice of two sums."""
         mask = self._word(f"0 - {which.low}", f"{note}_m")
         low = self._word(f"{x.low} & {mask}", f"{note}_k")
-        high = self._word(f"{x.high} & {mask}", f"{note}_kh") if x.high else ""
+        high = self._word(f"{self._plain(x, note)} & {mask}", f"{note}_kh") if x.high else ""
         return Lane(low, high, (min(0, x.bounds[0]), max(0, x.bounds[1])))
 
-    def _high(self, x: Lane, note: str) -> str:
-        """The high word of a value, also of one that needs none."""
+    def _plain(self, x: Lane, note: str) -> str:
+        """The high word of a value itself, also of one that needs none."""
         if x.high:
-            return x.high
+            return self._word(_lifted(x.high, -x.lift), f"{note}_p") if x.lift else x.high
         if x.bounds[0] >= 0:
             return "0"
         if x.low[0].isdigit():
             return "65535"
         return self._word(f"0 - ({x.low} >> 15)", f"{note}_sign")
 
-    def _sum(self, left: str, right: str, bounds: Bounds, note: str) -> Lane:
-        """``left + right``; a sum that a comparison has made is used again."""
-        for key in ((left, right), (right, left)):
-            if key in self._sums:
-                found = self._sums[key]
-                return Lane(found.low, "" if fits(bounds, "int16_t") else found.high, bounds)
-        return self._added(self.env[left], self.env[right], bounds, note)
-
     def _added(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
-        if a.low[0].isdigit():
+        if a.low[0].isdigit() or (b.high and not a.high):
             a, b = b, a
         low = self._word(f"{a.low} + {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
-        high = [h for h in (self._high(a, note), self._high(b, note)) if h != "0"]
-        if b.low != "0":
-            high.append(f"({low} < {b.low})")
-        return Lane(low, self._word(" + ".join(high), f"{note}_h"), bounds)
+        high, lift = self._terms((a, b), note) if not _is_negative(b) else self._terms((a,), note)
+        if _is_negative(b):  # the low words borrow where the sum is larger
+            high, lift = f"{high} + ({low} <= {a.low})", lift + 1
+        elif b.low != "0":
+            high, lift = f"{high} - ({low} >= {b.low})", lift - 1
+        return self._lane(low, high, lift, bounds, note)
 
     def _difference(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
         low = self._word(f"{a.low} - {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
-        text = f"{self._high(a, note)} - {self._high(b, note)} - ({a.low} < {b.low})"
-        return Lane(low, self._word(text, f"{note}_h"), bounds)
+        high, lift = self._borrowed(a, b, note)
+        return self._lane(low, high, lift, bounds, note)
 
-    def _compared(self, left: str, right: str, at_least: bool, note: str) -> Lane:
-        """``left >= right`` or ``left < right``: by the sign of the difference."""
-        a, b = self.env[left], self.env[right]
+    def _terms(self, values: tuple[Lane, ...], note: str) -> tuple[str, int]:
+        """The sum of high words and its lift."""
+        texts = [x.high or self._plain(x, note) for x in values]
+        return " + ".join(t for t in texts if t != "0") or "0", sum(x.lift for x in values)
+
+    def _borrowed(self, a: Lane, b: Lane, note: str) -> tuple[str, int]:
+        """The high word of ``a - b`` and its lift."""
+        left, right = a.high or self._plain(a, note), b.high or self._plain(b, note)
+        text = left if right == "0" else f"{left} - {right}"
+        return f"{text} + ({a.low} >= {b.low})", a.lift - b.lift + 1
+
+    def _lane(self, low: str, high: str, lift: int, bounds: Bounds, note: str) -> Lane:
+        """A value of two words, with the lift of sums."""
+        return Lane(low, self._word(_lifted(high, _SUM - lift), f"{note}_h"), bounds, _SUM)
+
+    def _compared(self, a: Lane, b: Lane, at_least: bool, note: str) -> Lane:
+        """``a >= b`` or ``a < b``: by the sign of the difference."""
         bounds = a.bounds[0] - b.bounds[1], a.bounds[1] - b.bounds[0]
         if not fits(bounds, "int32_t"):
             raise NoLanesError
-        if right in self._negated:
-            key = (left, self._negated[right])
-            if key not in self._sums:
-                self._sums[key] = self._added(a, self.env[key[1]], bounds, key[1])
-            d = self._sums[key]
+        if fits(bounds, "int16_t"):
+            sign = f"({self._word(f'{a.low} - {b.low}', f'{note}_d')} >> 15)"
+            text = f"{sign} ^ 1u" if at_least else sign
         else:
-            d = self._difference(a, b, bounds, f"{note}_d")
-        text = f"({d.top} >> 15) ^ 1u" if at_least else f"{d.top} >> 15"
+            high, lift = self._borrowed(a, b, note)
+            text = f"{self._word(_lifted(high, _SIGN - lift), f'{note}_d')} >> 15"
+            text = text if at_least else f"({text}) ^ 1u"
         return Lane(self._word(text, note), "", (0, 1))
 
     def _chosen(self, which: Lane, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
@@ -253,7 +266,10 @@ class Lanes:
         low = self._word(f"({which.low} != 0u) ? {a.low} : {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
-        high = f"({which.low} != 0u) ? {self._high(a, note)} : {self._high(b, note)}"
+        if a.lift == b.lift and a.high and b.high:
+            high = self._word(f"({which.low} != 0u) ? {a.high} : {b.high}", f"{note}_h")
+            return Lane(low, high, bounds, a.lift)
+        high = f"({which.low} != 0u) ? {self._plain(a, note)} : {self._plain(b, note)}"
         return Lane(low, self._word(high, f"{note}_h"), bounds)
 
     def _raised(self, x: Lane, shift: int, bounds: Bounds, note: str) -> Lane:
@@ -266,7 +282,8 @@ class Lanes:
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         if x.high:
-            text = f"((uint32_t){x.high} << {shift}) | ({x.low} >> {16 - shift})"
+            high = self._plain(x, note)
+            text = f"((uint32_t){high} << {shift}) | ({x.low} >> {16 - shift})"
         elif x.bounds[0] >= 0:
             text = f"{x.low} >> {16 - shift}"
         else:  # of x + 2**15, which is not negative
@@ -285,28 +302,45 @@ class Lanes:
             x, factor, few = self.env[name], f"{1 << (16 - shift)}u", f"{1 << (16 - shift)}u"
         else:
             x, factor, few = self._factor(product, shift)
-        negative = "" if x.bounds[0] >= 0 else self._word(f"{x.top} >> 15", f"{note}_n")
+        even = factor[0].isdigit() and int(factor.rstrip("u")) % 2 == 0
+        if x.lift == _SIGN and even:
+            return self._lifted_product(x, factor, few, line)
+        top = self._plain(x, note) if x.high else x.low
+        negative = "" if x.bounds[0] >= 0 else self._word(f"{top} >> 15", f"{note}_n")
         # The low half comes from another number that is equal modulo 65536: gcc would unpack the
         # whole product for both halves otherwise.
         low = self._word(f"{x.low} * {few}", f"{note}_l")
-        carry = _carry(line.rounding, low, negative)
-        over = f"(uint16_t)(((uint32_t){x.low} * {factor}) >> 16)"
+        over = _over(x.low, factor) + _carry(line.rounding, low, negative)
         if not x.high:  # the word of a negative number is 65536 more
-            text = (
-                over
-                + carry
-                + (f" - (uint16_t)(({negative} != 0u) ? {factor} : 0u)" if negative else "")
-            )
+            text = over
+            if negative:
+                text += f" - (uint16_t)(({negative} != 0u) ? {factor} : 0u)"
             return Lane(self._word(text, note), "", bounds)
-        rest = self._word(over + carry, f"{note}_r")
-        whole = self._word(f"{x.high} * {few}", f"{note}_q")
-        total = self._word(f"{whole} + {rest}", note)
+        rest = self._word(over, f"{note}_r")
+        total = self._word(f"{self._word(f'{top} * {few}', f'{note}_q')} + {rest}", note)
         if fits(bounds, "int16_t"):
             return Lane(total, "", bounds)
-        text = f"(uint16_t)(((uint32_t){x.high} * {factor}) >> 16) + ({total} < {rest})"
+        text = f"{_over(top, factor)} + 1 - ({total} >= {rest})"
         if negative:
             text += f" - (uint16_t)(({negative} != 0u) ? {factor} : 0u)"
         return Lane(total, self._word(text, f"{note}_h"), bounds)
+
+    def _lifted_product(self, x: Lane, factor: str, few: str, line: Line) -> Lane:
+        """A shifted product of a value with 2**31 added: 2**15 A more, which is A / 2 words."""
+        note, bounds = line.name, proven(line)
+        low = self._word(f"{x.low} * {few}", f"{note}_l")
+        if line.rounding == "half_away" and x.bounds[0] < 0:
+            # a half of a negative number goes down; low is even, as A is
+            carry = f" + ((({low} >> 1) + {_SIGN // 2 - 1} + ({x.high} >> 15)) >> 15)"
+        else:
+            negative = "" if x.bounds[0] >= 0 else f"(1 - ({x.high} >> 15))"
+            carry = _carry(line.rounding, low, negative)
+        rest = self._word(_over(x.low, factor) + carry, f"{note}_r")
+        total = self._word(f"{self._word(f'{x.high} * {few}', f'{note}_q')} + {rest}", note)
+        if fits(bounds, "int16_t"):
+            return Lane(total, "", bounds)
+        high = self._word(f"{_over(x.high, factor)} - ({total} >= {rest})", f"{note}_h")
+        return Lane(total, high, bounds, int(factor.rstrip("u")) // 2 - 1)
 
     def _factor(self, product: Line, shift: int) -> tuple[Lane, str, str]:
         """The variable operand, and A twice: as it is, and for the low half."""
@@ -340,12 +374,23 @@ def _carry(rounding: str, low: str, negative: str) -> str:
     return ""
 
 
-def _negated(kernel: Kernel) -> dict[str, str]:
-    """For a constant that is read, another one of the opposite sign, if there is one."""
-    plain = {c.name: c.values.data for c in kernel.consts if c.index is None}
-    return {
-        name: other
-        for name, data in plain.items()
-        for other, values in plain.items()
-        if data.shape == values.shape and bool((data == -values).all())
-    }
+def _over(word: str, factor: str) -> str:
+    """The high half of a product of words."""
+    return f"(uint16_t)(((uint32_t){word} * {factor}) >> 16)"
+
+
+def _lifted(text: str, lift: int) -> str:
+    """An expression of a word and a constant, modulo 2**16.
+
+    >>> _lifted("h", 32767 - 5), _lifted("h", -1), _lifted("h", 65536)
+    ('h + 32762', 'h - 1', 'h')
+    """
+    lift = (lift + _SIGN) % (2 * _SIGN) - _SIGN
+    if lift == 0:
+        return text
+    return f"{text} + {lift}" if lift > 0 else f"{text} - {-lift}"
+
+
+def _is_negative(x: Lane) -> bool:
+    """Whether a value is one word, and at most 0."""
+    return not x.high and x.bounds[1] <= 0 and not x.low[0].isdigit()
