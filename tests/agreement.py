@@ -24,14 +24,17 @@ class Reference:
     Attributes:
         inputs: Integers by name.
         steps: The number of steps where no input gives it.
-        words: Names of all that can be recorded.
-        results: Outputs, and all words.
+        results: Outputs, and all words that can be recorded.
     """
 
     inputs: Arrays
     steps: int | None
-    words: list[str]
     results: Results
+
+    @property
+    def words(self) -> list[str]:
+        """What to record, in the order of the results."""
+        return list(self.results[1])
 
     def difference(self, actual: Results) -> str:
         """The first place in which another run of the same differs, or an empty string."""
@@ -48,11 +51,16 @@ class Reference:
         return ""
 
 
-def reference(graph: Graph, seed: int, samples: int, steps: int) -> Reference:
+def reference(graph: Graph, inputs: Arrays, steps: int | None = None) -> Reference:
+    """Run the definition."""
+    sim = simulator(graph)
+    return Reference(inputs, steps, sim.run(inputs, steps, sim.words()))
+
+
+def random_reference(graph: Graph, seed: int, samples: int, steps: int) -> Reference:
     """Run the definition over random inputs, as near to ``steps`` steps as the graph takes."""
-    sim, x = simulator(graph), random_inputs(graph, np.random.default_rng(seed), samples, steps)
-    given = None if has_steps(graph) else fitting(graph, steps)
-    return Reference(x, given, sim.words(), sim.run(x, given, sim.words()))
+    x = random_inputs(graph, np.random.default_rng(seed), samples, steps)
+    return reference(graph, x, None if has_steps(graph) else fitting(graph, steps))
 
 
 def agree_on_random_graphs(seeds: Iterable[int], difference: Callable[[Graph, int], str]) -> None:

@@ -19,7 +19,7 @@ from snnc.backends.c.machines import MACHINES
 from snnc.backends.c.memory import total_memory
 from snnc.backends.c.network import Network
 from snnc.diagnostics import CompileError
-from tests.agreement import reference
+from tests.agreement import random_reference
 from tests.boards import NETWORKS, network, samples
 from tests.covering import COVERING
 from tests.intgraphs import mlp
@@ -129,7 +129,7 @@ def test_random_graphs_in_code_for_boards(
     for seed in seeds:
         graph, folder = random_graph(seed), tmp_path / str(seed)
         backend.compile(graph).write(folder)
-        want = reference(graph, seed, 3, 7)
+        want = random_reference(graph, seed, 3, 7)
         assert not want.difference(backend.run(folder, want.inputs, want.steps, want.words))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
-from tests.agreement import agree_on_random_graphs, reference
+from tests.agreement import agree_on_random_graphs, random_reference
 
 #: tcc needs 10 ms for a graph, gcc 100.
 TCC = shutil.which("tcc") is not None
@@ -28,7 +28,7 @@ def difference(graph: Graph, seed: int, backend: CBackend = FAST) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         backend.compile(graph).write(folder)
-        want = reference(graph, seed, 5, 7)
+        want = random_reference(graph, seed, 5, 7)
         return want.difference(backend.run(folder, want.inputs, want.steps, want.words))
 
 

@@ -16,7 +16,7 @@ from snnc.backends.onnx.backend import OnnxBackend
 from snnc.backends.onnx.session import Model
 from snnc.backends.torch.batches import run
 from snnc.graph import Graph
-from tests.agreement import agree_on_random_graphs, reference
+from tests.agreement import agree_on_random_graphs, random_reference
 from tests.differential.test_sim_vs_torch import module
 
 pytest.importorskip("onnx")
@@ -29,7 +29,7 @@ CAMPAIGN = 50_000
 
 def difference(graph: Graph, seed: int) -> str:
     """The first word in which a runtime differs, or an empty string."""
-    want = reference(graph, seed, 5, 7)
+    want = random_reference(graph, seed, 5, 7)
     given = want.inputs, want.steps, want.words
     if found := want.difference(run(module(graph), *given)):
         return f"torch: {found}"

@@ -39,7 +39,7 @@ from snnc.types import Clock
 from snnc.windows import Sizes
 from tests import lavagraphs, realgraphs
 from tests.absolutekernels import KERNELS, network
-from tests.agreement import reference
+from tests.agreement import random_reference
 from tests.intgraphs import (
     ONE,
     mlp,
@@ -63,7 +63,7 @@ def assert_equal(
 ) -> None:
     """Compile, run both, compare every integer."""
     CHECKED.compile(graph).write(folder)
-    want = reference(graph, seed, samples, steps)
+    want = random_reference(graph, seed, samples, steps)
     found = CHECKED.run(folder, want.inputs, want.steps, want.words)
     assert not want.difference(found)
 

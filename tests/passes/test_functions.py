@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from snnc.backends.float_sim import FloatSimulator
-from snnc.backends.lava.backend import LavaBackend
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.kernel import REAL_FUNCTIONS
@@ -27,6 +26,7 @@ from snnc.passes import Context, run_passes
 from snnc.passes.pipeline import integer_pipeline
 from snnc.types import Clock, TensorType
 from tests.differential.test_sim_vs_c import assert_equal
+from tests.differential.test_sim_vs_lava import compare as compare_lava
 from tests.intgraphs import simulator
 from tests.lavaenv import needs_lava
 from tests.realgraphs import constant, noise, param
@@ -135,16 +135,7 @@ def test_every_function_at_every_clock(where: str, tmp_path: Path) -> None:
 def test_functions_in_lava(tmp_path: Path) -> None:
     for where in ("once", "end"):
         program = run_passes(gallery(where, ["mul", "sigmoid", "ge"]), integer_pipeline())
-        LavaBackend().compile(program).write(tmp_path / where)
-        sim, rng = simulator(program), np.random.default_rng(1)
-        x = {}
-        for name, (shape, clock, lo, hi) in sim.inputs.items():
-            head = (3, STEPS) if clock == "step" else (3,)
-            x[name] = rng.integers(lo, hi + 1, (*head, *shape))
-        want, _ = sim.run(x, STEPS)
-        got, _ = LavaBackend(timeout=30, limit=120).run(tmp_path / where, x, STEPS, [])
-        for name, value in want.items():
-            np.testing.assert_array_equal(got[name], value)
+        compare_lava(program, tmp_path / where, steps=STEPS)
 
 
 def test_operands_that_broadcast(tmp_path: Path) -> None:
