@@ -22,6 +22,7 @@ import numpy as np
 from snnc.exact import Expr, apply, leaf, nearest
 from snnc.params import Param, compact
 from snnc.passes.fixed_values import Fixed, FixedWriter, Operand, power
+from snnc.passes.function_tables import on_segment
 from snnc.passes.kernel_writer import KernelWriter
 
 #: Suffix of a clamp that keeps an argument in its domain.
@@ -118,11 +119,5 @@ def _interpolated(low: FixedWriter, fn: str, values: Expr, offset: str, shift: i
         w.table(fn, Param(compact(entries))),
         w.table(f"{fn}_step", Param(compact(slopes))),
     )
-    index = w.emit(w.fresh("_i0"), "rsh", offset, shift=shift, rounding="floor")
-    start = w.emit(w.fresh("_l0"), "shl", index, shift=shift)
-    rest = w.emit(w.fresh("_r0"), "sub", offset, start)
-    base = w.emit(w.fresh("_t0"), "lookup", index, value)
-    step = w.emit(w.fresh("_t0"), "lookup", index, slope)
-    product = w.emit(w.fresh("_m0"), "mul", step, rest)
-    part = w.emit(w.fresh("_d0"), "rsh", product, shift=shift)
+    base, part = on_segment(w, offset, value, slope, shift)
     return w.emit(w.fresh("_a0"), "add", base, part)

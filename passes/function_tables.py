@@ -59,6 +59,17 @@ def tables(w: KernelWriter, fn: str, bits: int) -> tuple[str, str]:
     return w.table(fn, Param(compact(values))), w.table(f"{fn}_step", Param(compact(slopes)))
 
 
+def on_segment(w: KernelWriter, offset: str, value: str, slope: str, shift: int) -> tuple[str, str]:
+    """Two summands: ``T[i]`` and ``D[i] * r >> shift``, for ``offset = i * 2**shift + r``."""
+    index = w.emit(w.fresh("_i0"), "rsh", offset, shift=shift, rounding="floor")
+    start = w.emit(w.fresh("_l0"), "shl", index, shift=shift)
+    rest = w.emit(w.fresh("_r0"), "sub", offset, start)
+    base = w.emit(w.fresh("_t0"), "lookup", index, value)
+    step = w.emit(w.fresh("_t0"), "lookup", index, slope)
+    product = w.emit(w.fresh("_m0"), "mul", step, rest)
+    return base, w.emit(w.fresh("_d0"), "rsh", product, shift=shift)
+
+
 def interpolated(w: KernelWriter, name: str, fn: str, x: str, bits: int) -> None:
     """Write ``name = fn(x)``; argument and value have ``bits`` fractional bits."""
     curve, shift = CURVES[fn], bits - STEP_BITS
@@ -71,11 +82,4 @@ def interpolated(w: KernelWriter, name: str, fn: str, x: str, bits: int) -> None
     above = w.emit(w.fresh("_c0"), "maximum", x, constant(curve.low << bits))
     inside = w.emit(w.fresh(top), "minimum", above, constant(curve.high << bits))
     offset = w.emit(w.fresh("_o0"), "sub", inside, constant(curve.low << bits))
-    index = w.emit(w.fresh("_i0"), "rsh", offset, shift=shift, rounding="floor")
-    start = w.emit(w.fresh("_l0"), "shl", index, shift=shift)
-    rest = w.emit(w.fresh("_r0"), "sub", offset, start)
-    base = w.emit(w.fresh("_t0"), "lookup", index, value)
-    step = w.emit(w.fresh("_t0"), "lookup", index, slope)
-    product = w.emit(w.fresh("_m0"), "mul", step, rest)
-    part = w.emit(w.fresh("_d0"), "rsh", product, shift=shift)
-    w.emit(name, "add", base, part)
+    w.emit(name, "add", *on_segment(w, offset, value, slope, shift))
