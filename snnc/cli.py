@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "convert": ("converting", "convert_command", "Convert a ReLU network to a spiking one."),
     "compile": ("compiling", "compile_command", "Compile a model to an artifact."),
     "verify": ("verifying", "verify_command", "Compare float model, integer program, backends."),
+    "sweep": ("sweeping", "sweep_command", "Accuracy against size, over bits and methods."),
     "run": ("running", "run_command", "Run an artifact on data."),
     "cost": ("costing", "cost_command", "Count operations, estimate energy."),
     "inspect": ("inspecting", "inspect_command", "Show the layers of a model or an artifact."),
