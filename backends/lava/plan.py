@@ -156,8 +156,3 @@ def needs_int64(type_: TensorType) -> bool:
     """Whether a value may exceed the 32-bit words that Lava ports usually carry."""
     lo, hi = getattr(type_.dtype, "lo", None), getattr(type_.dtype, "hi", None)
     return lo is None or hi is None or lo < -(1 << 31) or hi >= 1 << 31
-
-
-def lava_shape(type_: TensorType) -> tuple[int, ...]:
-    """Shape of a port; Lava has no scalars."""
-    return type_.shape or (1,)

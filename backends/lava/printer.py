@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from snnc.backends.lava.plan import InPort, OutPort, Process, lava_shape, needs_int64
+from snnc.backends.lava.plan import InPort, OutPort, Process, needs_int64
 from snnc.graph import Edge, Graph
 from snnc.types import TensorType
 
@@ -85,8 +85,8 @@ def _process(graph: Graph, process: Process) -> str:
     ports: list[InPort | OutPort] = [*process.inputs, *process.outputs]
     for port in ports:
         kind = type(port).__name__
-        shape = lava_shape(port.type)
-        body.append(f"        self.{port.name} = {kind}(shape={shape!r})  # {_words(port)}")
+        shape = f"job.port({port.type.shape!r})"
+        body.append(f"        self.{port.name} = {kind}(shape={shape})  # {_words(port)}")
         word = f"np.{_word(port.type)}"
         model.append(f"    {port.name}: Py{kind} = LavaPyType(Py{kind}.VEC_DENSE, {word})")
     if not ports:

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snnc.backends.base import Arrays
 from snnc.backends.lava.backend import LavaBackend
 from snnc.backends.lava.emitted.supervise import segments
 from snnc.backends.lava.stock.backend import StockBackend
 from snnc.diagnostics import CompileError
-from tests.intgraphs import mlp
+from snnc.graph import Graph
+from tests.intgraphs import mlp, proven
 from tests.lavaenv import ENV, needs_lava
 from tests.stockgraphs import long_network
 
@@ -28,7 +30,9 @@ pytestmark = [
 ]
 
 #: Long enough that every test strikes in the middle of it.
-LONG = {"image": np.ones((400, 50, 12), np.int64)}
+LONG = {"image": np.ones((1, 20_000, 12), np.int64)}
+#: The same for a network whose ranges are proven for fewer steps.
+MANY = {"image": np.ones((400, 50, 12), np.int64)}
 
 
 def children(pid: int) -> list[int]:
@@ -65,11 +69,12 @@ class Run:
         folder: An emitted one, for images of 12 pixels.
         options: Of run.py.
         wait: Whether to wait until all workers run.
+        data: What it computes.
     """
 
-    def __init__(self, folder: Path, *options: str, wait: bool = True) -> None:
+    def __init__(self, folder: Path, *options: str, wait: bool = True, data: Arrays = LONG) -> None:
         assert ENV is not None
-        np.save(folder / "x.npy", LONG["image"])
+        np.save(folder / "x.npy", data["image"])
         script = [str(folder / "run.py"), str(folder / "x.npy"), str(folder / "y.npz")]
         with (folder / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
@@ -114,8 +119,13 @@ class Run:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    LavaBackend().compile(mlp()).write(tmp_path)
+    LavaBackend().compile(long_mlp()).write(tmp_path)
     return tmp_path
+
+
+def long_mlp() -> Graph:
+    """Any number of steps that a test may want."""
+    return proven(mlp(), 1 << 16)
 
 
 @pytest.fixture
@@ -154,7 +164,7 @@ def test_nothing_survives_the_parent(run: Run, number: int) -> None:
 
 def test_an_exception_in_a_worker_is_shown(folder: Path) -> None:
     layer = folder / "layer.py"
-    broken = "        sample, t = divmod(now, job.steps)\n"
+    broken = "        turn, t = divmod(now, job.steps)\n"
     text = layer.read_text()
     assert broken in text
     raising = "        assert now < 3, 'a deliberate fault'\n"
@@ -174,7 +184,7 @@ def test_an_exception_in_a_process_of_lava_itself_is_shown(tmp_path: Path) -> No
     network.write_text(network.read_text().replace('"du": 4095', '"du": 4095.5'))
     start = time.monotonic()
     with pytest.raises(CompileError) as e:
-        backend.run(tmp_path, LONG)
+        backend.run(tmp_path, MANY)
     assert time.monotonic() - start < 10
     assert e.value.diagnostics[0].code == "E611"
     assert "TypeError: ufunc 'right_shift' not supported" in str(e.value)
@@ -207,7 +217,7 @@ def test_nothing_survives_the_compiler(folder: Path) -> None:
     program = (
         "import sys, numpy as np; from pathlib import Path; "
         "from snnc.backends.lava.backend import LavaBackend; "
-        "LavaBackend().run(Path(sys.argv[1]), {'image': np.ones((400, 50, 12), int)})"
+        "LavaBackend().run(Path(sys.argv[1]), {'image': np.ones((1, 20_000, 12), int)})"
     )
     environment = {**os.environ, "TMPDIR": str(folder)}
     compiler = subprocess.Popen([sys.executable, "-c", program, str(folder)], env=environment)

@@ -9,21 +9,15 @@ import pytest
 
 from snnc.backends.lava.backend import LavaBackend
 from snnc.graph import Graph
-from snnc.intops import INTOPS
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
 from tests.absolutekernels import KERNELS, network
 from tests.agreement import random_reference
-from tests.covering import COVERING
 from tests.intgraphs import mlp, simulator
 from tests.lavaenv import needs_lava
 from tests.lavagraphs import GRAPHS
-from tests.randomgraphs import random_graph
 
 pytestmark = needs_lava
-
-#: Every operator occurs, see the last test.
-SEEDS = COVERING
 
 
 def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> None:
@@ -34,7 +28,8 @@ def compare(graph: Graph, folder: Path, samples: int = 3, steps: int = 5) -> Non
 
 
 def test_feed_forward(tmp_path: Path) -> None:
-    compare(mlp(sizes=(30, 20, 10, 4)), tmp_path, samples=8, steps=16)
+    """More samples than run side by side: two turns of 35."""
+    compare(mlp(sizes=(30, 20, 10, 4)), tmp_path, samples=70, steps=16)
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -42,19 +37,8 @@ def test_delicate_graphs(name: str, tmp_path: Path) -> None:
     compare(GRAPHS[name](), tmp_path)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_graphs(seed: int, tmp_path: Path) -> None:
-    compare(random_graph(seed), tmp_path)
-
-
 def test_kernels_in_absolute_formats(tmp_path: Path) -> None:
     compare(run_passes(network(*KERNELS.values()), integer_pipeline()), tmp_path, steps=30)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12, 100))
-def test_many_random_graphs(seed: int, tmp_path: Path) -> None:
-    compare(random_graph(seed), tmp_path)
 
 
 def test_no_samples_and_no_steps(tmp_path: Path) -> None:
@@ -65,8 +49,3 @@ def test_no_samples_and_no_steps(tmp_path: Path) -> None:
         want, _ = simulator(graph).run(x)
         got, _ = LavaBackend().run(tmp_path, x)
         np.testing.assert_array_equal(got["out"], want["out"], strict=True)
-
-
-def test_every_operator_was_compared() -> None:
-    graphs = [*(make() for make in GRAPHS.values()), *map(random_graph, SEEDS)]
-    assert {type(n.op).__name__ for g in graphs for n in g} == set(INTOPS)

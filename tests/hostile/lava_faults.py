@@ -21,8 +21,15 @@ from pathlib import Path
 from snnc.backends.lava.backend import LavaBackend
 from snnc.backends.lava.emitted.supervise import segments
 from snnc.backends.lava.stock.backend import StockBackend
-from tests.backends.test_lava_supervisor import Run, children, eventually, is_alive
-from tests.intgraphs import mlp
+from tests.backends.test_lava_supervisor import (
+    LONG,
+    MANY,
+    Run,
+    children,
+    eventually,
+    is_alive,
+    long_mlp,
+)
 from tests.stockgraphs import long_network
 
 #: Seconds after which a fault must have ended the run.
@@ -72,7 +79,7 @@ def damage(folder: Path, mode: str, rng: random.Random) -> None:
     """Let a process raise: in our own code, or in Lava's with a parameter that is no integer."""
     if mode == "custom":
         path = folder / "layer.py"
-        line = "        sample, t = divmod(now, job.steps)\n"
+        line = "        turn, t = divmod(now, job.steps)\n"
         fault = f"        assert now < {rng.randint(0, 60)}, 'a deliberate fault'\n"
         path.write_text(path.read_text().replace(line, line + fault))
         return
@@ -95,13 +102,14 @@ def ends_well(
     folder: Path, mode: str, fault: Callable[[Run, random.Random], None], rng: random.Random
 ) -> str:
     """What went wrong, or nothing."""
-    graph, backend = (
-        (mlp(), LavaBackend()) if mode == "custom" else (long_network(), StockBackend())
-    )
+    graph, backend, data = long_mlp(), LavaBackend(), LONG
+    if mode == "stock":
+        graph, backend, data = long_network(), StockBackend(), MANY
     backend.compile(graph).write(folder)
     if fault is raises:
         damage(folder, mode, rng)
-    run = Run(folder, "--timeout", "1" if fault is hangs else "30", wait=fault is not raises)
+    timeout = "1" if fault is hangs else "30"
+    run = Run(folder, "--timeout", timeout, wait=fault is not raises, data=data)
     try:
         if fault is not raises:
             time.sleep(rng.random())

@@ -6,7 +6,9 @@ A process computes a few nodes of the integer program with the simulator beside 
 integers are the simulator's by construction.  Processes talk by Lava ports, once per port and
 step, without a pipeline delay: a step's spikes cross the whole network in that step.
 
-Time is cut into samples of ``steps`` steps without gaps.  The first step of a sample starts from
+Time is cut into samples of ``steps`` steps without gaps.  A network that feeds itself runs many
+samples side by side, whose values share a message; in a program of yours, a message is that of one
+sample, on ports of the layer's shape.  The first step of a sample starts from
 the initial state; values that are known once per sample are computed at its first or last step:
 
 * a port of clock ``once`` carries the same value at every step of a sample;
@@ -31,72 +33,22 @@ import python311  # isort: skip  # noqa: F401  (must come before lava)
 
 import json
 import math
-import mmap
 import traceback
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from job import Array, Job, Wire, job_of, shared
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.process.process import AbstractProcess
 from simulator import Record, Simulator, read_safetensors
 
-Array = npt.NDArray[Any]
 FOLDER = Path(__file__).resolve().parent
-
-
-@dataclass
-class Wire:
-    """One port of a process, in the terms of its part of the program."""
-
-    port: str
-    key: tuple[str, int]
-    clock: str
-    shape: tuple[int, ...]
-    delay: int = 0
-    init: Array | None = None
-
-    def at_rest(self) -> Array:
-        """The value before the first one."""
-        start = np.zeros(self.shape, np.int64) if self.init is None else self.init
-        return np.broadcast_to(start, self.shape)
-
-
-def shared(shape: tuple[int, ...]) -> Array:
-    """Zeros in memory that this process shares with the workers that it forks later.
-
-    Nothing is left of it when they have ended, however they end.
-    """
-    size = 8 * math.prod(shape)
-    return np.frombuffer(mmap.mmap(-1, max(size, 8)), np.int64)[: size // 8].reshape(shape)
-
-
-@dataclass
-class Job:
-    """The task of one process.
-
-    Attributes:
-        part: The nodes of this process as a program; what enters by a port is an input of it.
-        steps: Steps of one sample.
-        feed: For a source: input name -> samples, (N, T, ...) or (N, ...).
-        results: Output name -> where to put it, (N, ...); shared memory.
-        words: Word -> where to put it, (N, T, ...); shared memory.
-        progress: One counter of finished steps, shared with the supervisor.
-    """
-
-    name: str
-    part: Simulator
-    inputs: list[Wire]
-    outputs: list[Wire]
-    steps: int
-    feed: dict[str, Array] = field(default_factory=dict)
-    results: dict[str, Array] = field(default_factory=dict)
-    words: dict[str, Array] = field(default_factory=dict)
-    progress: Array = field(default_factory=lambda: shared((1,)))
+#: Samples that run side by side, and numbers in a message: a channel of Lava holds 64 messages.
+MOST_SAMPLES, MOST_NUMBERS = 64, 1 << 16
 
 
 class LayerProcess(AbstractProcess):
@@ -129,17 +81,19 @@ class LayerModel(PyLoihiProcessModel):
 
     def _step(self, now: int) -> None:
         job = self._job
-        sample, t = divmod(now, job.steps)
+        turn, t = divmod(now, job.steps)
         if t == 0:
-            self._part = job.part.begin(1, job.steps, job.words)
+            self._part = job.part.begin(job.batch, job.steps, job.words)
             self._past = {
-                w.port: deque([w.at_rest()] * w.delay, w.delay) for w in job.outputs if w.delay
+                w.port: deque([w.at_rest(job.batch)] * w.delay, w.delay)
+                for w in job.outputs
+                if w.delay
             }
         for wire in job.outputs:
             if wire.delay:  # before anything is received: loops run over delayed values
                 self._send(wire, self._past[wire.port][0])
         for clock, active in (("once", t == 0), ("step", True), ("end", t == job.steps - 1)):
-            values = self._fed(clock, sample, t)
+            values = self._fed(clock, turn, t)
             for wire in job.inputs:
                 if wire.clock == clock:
                     values[wire.key[0]] = self._receive(wire)
@@ -150,12 +104,13 @@ class LayerModel(PyLoihiProcessModel):
             for wire in job.outputs:
                 if wire.clock.rstrip("0123456789") == clock and not wire.delay:
                     known = clock != "end" or active
-                    self._send(wire, self._part.values[wire.key][0] if known else wire.at_rest())
+                    rest = wire.at_rest(job.batch)
+                    self._send(wire, self._part.values[wire.key] if known else rest)
         for wire in job.outputs:
             if wire.delay:
-                self._past[wire.port].append(self._part.values[wire.key][0])
+                self._past[wire.port].append(self._part.values[wire.key])
         if t == job.steps - 1:
-            self._record(sample)
+            self._record(turn)
         job.progress[0] = now + 1
 
     def _later_loops(self) -> None:
@@ -167,27 +122,32 @@ class LayerModel(PyLoihiProcessModel):
 
     def _receive(self, wire: Wire) -> Array:
         value = getattr(self, wire.port).recv()
-        return np.asarray(value, np.int64).reshape(1, *wire.shape)
+        return np.asarray(value, np.int64).reshape(self._job.batch, *wire.shape)
 
     def _send(self, wire: Wire, value: Array) -> None:
         port = getattr(self, wire.port)
-        port.send(value.reshape(wire.shape or (1,)))
+        port.send(value.reshape(self._job.port(wire.shape)))
 
-    def _fed(self, clock: str, sample: int, t: int) -> dict[str, Array]:
+    def _fed(self, clock: str, turn: int, t: int) -> dict[str, Array]:
         """What a source gives out; nothing in other processes."""
-        values = {}
+        values, n = {}, self._job.batch
         for name, samples in self._job.feed.items():
             if self._job.part.inputs[name][1] == clock:
-                x = samples[sample, t] if clock == "step" else samples[sample]
-                values[name] = np.asarray(x, np.int64)[None]
+                # the last turn may have fewer samples left: it repeats one
+                now = np.minimum(np.arange(turn * n, turn * n + n), len(samples) - 1)
+                x = samples[now, t] if clock == "step" else samples[now]
+                values[name] = np.asarray(x, np.int64)
         return values
 
-    def _record(self, sample: int) -> None:
-        """Keep what is wanted of a sample that ends."""
+    def _record(self, turn: int) -> None:
+        """Keep what is wanted of the samples that end."""
+        first = turn * self._job.batch
         for name, store in self._job.results.items():
-            store[sample] = self._part.values[name, 0][0]
+            some = store[first : first + self._job.batch]
+            some[:] = self._part.values[name, 0][: len(some)]
         for word, store in self._job.words.items():
-            store[sample] = np.stack(self._part.records[word], 1)[0]
+            some = store[first : first + self._job.batch]
+            some[:] = np.stack(self._part.records[word], 1)[: len(some)]
 
 
 @dataclass
@@ -199,12 +159,14 @@ class Network:
         jobs: What they do, in the same order.
         inputs: Input name -> ports to connect a source to (empty if the network feeds itself).
         outputs: Output name -> port that carries it.
+        total: Lava's steps for all samples that the network feeds itself.
     """
 
     processes: dict[str, AbstractProcess]
     jobs: dict[str, Job]
     inputs: dict[str, list[Any]]
     outputs: dict[str, Any]
+    total: int
 
     @property
     def results(self) -> dict[str, Array]:
@@ -246,7 +208,7 @@ def build(
     for entry in entries:
         if entry["name"] in sources and feed is None:
             continue
-        job = jobs[entry["name"]] = _job(document, tensors, entry, nodes, steps)
+        job = jobs[entry["name"]] = job_of(document, tensors, entry, nodes, steps)
         if feed is None:
             continue
         if entry["name"] in sources:
@@ -261,6 +223,7 @@ def build(
             owner = _owner(word, entry, nodes)
             count = _steps_of(owner, job.part, steps)
             job.words[word] = shared((samples, count, *owner["types"][0]["shape"]))
+    turns = _run_together(list(jobs.values()), feed)
     processes = {name: PROCESSES[name](job) for name, job in jobs.items()}
     inputs: dict[str, list[Any]] = {}
     outputs: dict[str, Any] = {}
@@ -274,7 +237,20 @@ def build(
         for node in _outputs(entry, nodes):
             if (port := _result_port(node, entry, nodes)) is not None:
                 outputs[node["name"]] = getattr(processes[entry["name"]], port)
-    return Network(processes, jobs, inputs, outputs)
+    return Network(processes, jobs, inputs, outputs, turns * steps)
+
+
+def _run_together(jobs: list[Job], feed: dict[str, Array] | None) -> int:
+    """How often all steps run: samples go side by side, as many as messages may carry."""
+    samples = 0 if feed is None else len(next(iter(feed.values())))
+    if not samples:
+        return 0
+    sizes = [math.prod(w.shape) for job in jobs for w in (*job.inputs, *job.outputs)]
+    most = max(1, min(MOST_SAMPLES, MOST_NUMBERS // max(1, *sizes)))
+    turns: int = math.ceil(samples / most)
+    for job in jobs:
+        job.together = math.ceil(samples / turns)
+    return turns
 
 
 def _outputs(entry: Record, nodes: dict[str, Record]) -> list[Record]:
@@ -317,74 +293,3 @@ def _owner(word: str, entry: Record, nodes: dict[str, Record]) -> Record:
 
 def _is_source(entry: Record, nodes: dict[str, Record]) -> bool:
     return bool(nodes[entry["nodes"][0]]["op"] == "IntInput")
-
-
-def _job(
-    document: Record,
-    tensors: dict[str, Array],
-    entry: Record,
-    nodes: dict[str, Record],
-    steps: int,
-) -> Job:
-    """Cut the nodes of one process out of the program."""
-    own = set(entry["nodes"])
-    renamed: dict[tuple[str, int, int, str], str] = {}
-    records: list[Record] = []
-    inputs: list[Wire] = []
-    for port in entry["inputs"]:
-        type_ = nodes[port["src"]]["types"][port["out"]]
-        name = _unused(f"<{port['port']}>", own)
-        renamed[_key(port, _init(port, nodes))] = name
-        shape = tuple(type_["shape"])
-        inputs.append(Wire(port["port"], (name, 0), type_["clock"], shape))
-        records.append(_input_record(name, type_))
-    for name in entry["nodes"]:
-        edges = [_rewired(e, renamed, own) for e in nodes[name]["inputs"]]
-        records.append({**nodes[name], "inputs": edges})
-    part = Simulator({**document, "steps": steps, "max_steps": 0, "nodes": records}, tensors)
-    outputs = []
-    for port in entry["outputs"]:
-        type_ = nodes[port["src"]]["types"][port["out"]]
-        init, delay, key = _init(port, nodes), port["delay"], (port["src"], port["out"])
-        if port["src"] not in own:  # a sequence that passes through, already delayed
-            key, delay = (renamed[_key(port, init)], 0), 0
-        value = None if init is None else part.param(init)
-        shape = tuple(type_["shape"])
-        outputs.append(Wire(port["port"], key, type_["clock"], shape, delay, value))
-    return Job(entry["name"], part, inputs, outputs, steps)
-
-
-def _init(port: Record, nodes: dict[str, Record]) -> Any:
-    """The stored initial value of a port's delayed edge."""
-    if port["init_of"] is None:
-        return None
-    name, operand = port["init_of"]
-    return nodes[name]["inputs"][operand]["init"]
-
-
-def _key(edge: Record, init: Any) -> tuple[str, int, int, str]:
-    return edge["src"], edge["out"], edge["delay"], json.dumps(init) if edge["delay"] else ""
-
-
-def _rewired(edge: Record, renamed: dict[tuple[str, int, int, str], str], own: set[str]) -> Record:
-    if edge["src"] in own:
-        return edge
-    return {"src": renamed[_key(edge, edge["init"])], "out": 0, "delay": 0, "init": None}
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "'"
-    return name
-
-
-def _input_record(name: str, type_: Record) -> Record:
-    lo, hi = type_["dtype"].get("lo"), type_["dtype"].get("hi")
-    attributes = {"shape": type_["shape"], "clock": type_["clock"], "lo": lo, "hi": hi}
-    return {
-        "name": name,
-        "op": "IntInput",
-        "attributes": attributes,
-        "types": [type_],
-        "inputs": [],
-    }

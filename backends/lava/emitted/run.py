@@ -37,7 +37,7 @@ def _on_lava(
     built = layer.build(FOLDER, steps, inputs, words)
     progress = {name: job.progress for name, job in built.jobs.items()}
     first = next(iter(built.processes.values()))
-    supervise.Supervisor(first, progress, timeout).run(samples * steps)
+    supervise.Supervisor(first, progress, timeout).run(built.total)
     return built.results, built.words
 
 
