@@ -19,6 +19,11 @@ def build(kind: str, folder: Path) -> Path:
     return built
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
 def sources() -> set[str]:
     """Files that belong to the package, by their place in it."""
     kinds = ("*.py", "*.c", "*.h", "py.typed", "Makefile")
@@ -39,19 +44,18 @@ def test_stage_is_linked_into_the_package(stage: str) -> None:
     assert link.samefile(ROOT / stage)
 
 
-def test_wheel_holds_only_snnc(tmp_path: Path) -> None:
-    with zipfile.ZipFile(build("wheel", tmp_path)) as wheel:
-        names = {n for n in wheel.namelist() if ".dist-info/" not in n}
-        metadata = next(n for n in wheel.namelist() if n.endswith("/METADATA"))
-        text = wheel.read(metadata).decode()
+def test_wheel_holds_only_snnc(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {n for n in archive.namelist() if ".dist-info/" not in n}
+        metadata = next(n for n in archive.namelist() if n.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
     assert {n.split("/")[0] for n in names} == {"snnc"}
     assert sources() <= names
     assert not [n for n in names if "__pycache__" in n or n.endswith(".so")]
     assert "License-Expression: Apache-2.0" in text
 
 
-def test_wheel_runs_away_from_the_checkout(tmp_path: Path) -> None:
-    wheel = build("wheel", tmp_path)
+def test_wheel_runs_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     program = "import snnc.passes, snnc.backends, snnc.frontends as f; print(f.__file__)"
     command = [sys.executable, "-P", "-c", program]
     path = {"PYTHONPATH": str(wheel)}  # comes before an editable install
