@@ -15,6 +15,7 @@ from snnc.interval import Interval
 if TYPE_CHECKING:
     from snnc.passes.calibration import Calibration
     from snnc.passes.kept_choices import KeptChoices
+    from snnc.passes.placed import Placed
     from snnc.passes.switched_kernel import Lowering
 
 
@@ -36,6 +37,7 @@ class Context:
         calibration: Data for methods of ``quantize`` that need some.
         choices: What such methods chose.
         reused: Choices to follow, in place of data.
+        placed: How layers with weights became integers, if anyone wants to know.
         ranges: Proven interval of every value, per element, once ``prove-ranges`` has run.
     """
 
@@ -46,6 +48,7 @@ class Context:
     calibration: Calibration | None = None
     choices: KeptChoices = field(default_factory=_no_choices)
     reused: KeptChoices | None = None
+    placed: dict[str, Placed] | None = None
     ranges: dict[tuple[str, int], Interval] = field(default_factory=dict)
 
     def emit(self, diagnostic: Diagnostic) -> None:

@@ -114,7 +114,7 @@ class Chooser:
             for part in parts:
                 tried = {"tried": chosen.tried} if chosen.tried else {}
                 self.ctx.note(part.name, method=chosen.method, **tried)
-        if self.plan.calibrated:
+        if self.plan.calibrated or self.ctx.placed is not None:
             self.ctx.choices.keep(chosen, parts)
         return chosen
 

@@ -11,6 +11,7 @@ from snnc import ops
 from snnc.exact import Expr, floats, leaf, nearest
 from snnc.params import Param, compact
 from snnc.passes.parts import Chosen, Part
+from snnc.passes.placed import Placed
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.row_scale import stored
 from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows
@@ -83,6 +84,10 @@ def place(low: Lowered, part: Part, chosen: Chosen, index: int, shift: int, spar
     if (root.columns != 1.0).any():
         back /= np.where(root.columns == 0, 1.0, root.columns)
     low.fake.replace(replace(node, op=with_rows(op, back, real_bias)))
+    if low.ctx.placed is not None:
+        fine = scales / (ratio * 2.0**shift)
+        placed = Placed(part.rows / scales[:, None], part.bits, spare, fine)
+        low.ctx.placed[node.name] = placed
     facts = weight_facts(part.rows, codes, scales * own.factor, part.bits)
     low.ctx.note(node.name, **facts, guard_bits=shift)
 

@@ -1,8 +1,9 @@
 """Compile trained spiking neural networks to integer-only code, proven and verified.
 
 ``snnc.export(module, example, "model.pt")`` writes a model file from PyTorch, ``snnc.compile``
-makes an artifact of it, ``snnc.load`` opens one.  ``snnc.convert`` makes a spiking network of a
-ReLU network.  Each is imported when first used.
+makes an artifact of it, ``snnc.load`` opens one.  ``snnc.finetune`` trains the integers that are
+compiled.  ``snnc.convert`` makes a spiking network of a ReLU network.  Each is imported when first
+used.
 """
 
 from __future__ import annotations
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
     from snnc.diagnostics import CompileError
     from snnc.driver import compile
     from snnc.exporting import export
+    from snnc.finetuning.finetune import finetune
 
-__all__ = ["Artifact", "CompileError", "__version__", "compile", "convert", "export", "load"]
+__all__ = [
+    "Artifact",
+    "CompileError",
+    "__version__",
+    "compile",
+    "convert",
+    "export",
+    "finetune",
+    "load",
+]
 
 _LAZY = {
     "Artifact": "snnc.artifact",
@@ -29,6 +40,7 @@ _LAZY = {
     "compile": "snnc.driver",
     "convert": "snnc.converting",
     "export": "snnc.exporting",
+    "finetune": "snnc.finetuning.finetune",
 }
 
 

@@ -13,10 +13,11 @@ from snnc.artifact import Artifact
 from snnc.contributions import Contributions
 from snnc.data import Data
 from snnc.diagnostics import CompileError
-from snnc.driver import Options, lower
+from snnc.driver import lower
 from snnc.layers import input_table
 from snnc.measure import FloatRunner, IntegerRunner, Measured, every, measure
 from snnc.operations import packed
+from snnc.options import Options
 from snnc.passes.base import Context
 from snnc.passes.calibration import FEW_SAMPLES, Calibration
 from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS

@@ -20,6 +20,7 @@ from snnc.version import __version__
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "convert": ("converting", "convert_command", "Convert a ReLU network to a spiking one."),
     "compile": ("compiling", "compile_command", "Compile a model to an artifact."),
+    "finetune": ("finetuning", "finetune_command", "Train the integers of a model on data."),
     "verify": ("verifying", "verify_command", "Compare float model, integer program, backends."),
     "sweep": ("sweeping", "sweep_command", "Accuracy against size, over bits and methods."),
     "run": ("running", "run_command", "Run an artifact on data."),

@@ -27,6 +27,8 @@ METHODS: dict[str, str] = {
     "gptq": "integers that make up for each other's rounding on calibration data",
     "auto": "by layer, what changes the outputs least on calibration data",
 }
+#: What ``snnc.finetune`` says of integers that it has trained; nobody can ask for it.
+TRAINED = "finetune"
 #: Those that need calibration data.
 CALIBRATED = ("gptq", "auto")
 #: Most guard bits that may be asked for.
@@ -66,7 +68,7 @@ class Plan:
     def calibrated(self) -> bool:
         """Whether calibration data are needed."""
         methods = {self.method, *(c.method for c in self.layers.values())}
-        return bool(methods & set(CALIBRATED))
+        return bool(methods & {*CALIBRATED, TRAINED})
 
     def of(self, layer: str) -> LayerChoice:
         """What is chosen for a layer."""
@@ -74,7 +76,7 @@ class Plan:
 
     def check_method(self) -> list[Diagnostic]:
         """What is wrong with the method."""
-        if self.method in METHODS:
+        if self.method in (*METHODS, TRAINED):
             return []
         text = f"--method is {self.method!r}, possible are {', '.join(METHODS)}"
         return [error("E330", text, help=_nearest(self.method, METHODS))]

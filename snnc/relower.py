@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from snnc.artifact import Artifact, read_regular
 from snnc.diagnostics import CompileError
-from snnc.driver import Options, lower
+from snnc.driver import lower
 from snnc.manifest import Manifest
+from snnc.options import Options
 from snnc.passes.base import Context
 from snnc.passes.kept_choices import FILE as CHOICES
 from snnc.passes.kept_choices import read_choices

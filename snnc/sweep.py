@@ -19,7 +19,7 @@ from snnc.atomic import write_file
 from snnc.calibrate import calibrate
 from snnc.data import Data
 from snnc.diagnostics import CompileError, fail, stop_on_errors
-from snnc.driver import Options, lower
+from snnc.driver import lower
 from snnc.encoder_choice import parse_encoder
 from snnc.energy import digital
 from snnc.graph import Graph
@@ -27,6 +27,7 @@ from snnc.layers import input_table
 from snnc.loading import Loaded, load
 from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.operations import count, packed
+from snnc.options import Options
 from snnc.passes.base import Context
 from snnc.passes.calibration import Calibration
 from snnc.passes.encode_input import check_values, encode_inputs

@@ -33,7 +33,7 @@ class IntegerNetwork(nn.Module):
         super().__init__()
         self.program = program
         self.names = [n["name"] for n in program.nodes]
-        self.layers = nn.ModuleList(_module(program, n) for n in program.nodes)
+        self.layers = nn.ModuleList(self.module(program, n) for n in program.nodes)
         self.parts = _parts(program, self.layers)
         self.words = {n: word((lo, hi)) for n, (_, _, lo, hi) in program.inputs.items()}
         self.straight = is_straight(program)
@@ -49,7 +49,14 @@ class IntegerNetwork(nn.Module):
         """The module of a node."""
         return self.layers[self.names.index(name)]
 
-    @torch.inference_mode()
+    def module(self, program: Program, node: Record) -> nn.Module:
+        """The module of a node."""
+        if node["op"] == "IntInput":
+            return nn.Identity()
+        if node["op"] == "IntNeuron":
+            return Neuron(program, node)
+        return OPERATORS[node["op"]](program, node)
+
     def forward(
         self, inputs: Values, steps: int, record: Iterable[str] = (), stepwise: bool = False
     ) -> tuple[Values, Values]:
@@ -66,11 +73,19 @@ class IntegerNetwork(nn.Module):
             Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records, (N, T, ...);
             all int64.
         """
+        with torch.inference_mode():
+            outputs, records = self.evaluate(inputs, steps, record, stepwise)
+            return _long(outputs), _long(records)
+
+    def evaluate(
+        self, inputs: Values, steps: int, record: Iterable[str], stepwise: bool
+    ) -> tuple[Values, Values]:
+        """The same in the types that were computed with."""
         run = Run(self, inputs, set(record))
         loops = self.program.loops
         run.phase("once", {})
         if self.straight and not stepwise:
-            run_whole(run, steps)
+            self.loop(run, steps)
         else:
             for t in range(steps):
                 run.phase("step", {k: x[t] for k, x in run.sequences.items()})
@@ -79,16 +94,16 @@ class IntegerNetwork(nn.Module):
             for _ in range(loops.steps(loop, steps)):
                 run.phase(f"step{loop}", {})
             run.phase(f"end{loop}", {})
-        outputs = {name: run.values[name, 0].long() for name in self.program.outputs}
-        return outputs, {k: torch.stack(v, 1).long() for k, v in run.records.items() if v}
+        outputs = {name: run.values[name, 0] for name in self.program.outputs}
+        return outputs, {k: torch.stack(v, 1) for k, v in run.records.items() if v}
+
+    def loop(self, run: Run, steps: int) -> None:
+        """Evaluate the first loop of a straight program, over all steps at once."""
+        run_whole(run, steps)
 
 
-def _module(program: Program, node: Record) -> nn.Module:
-    if node["op"] == "IntInput":
-        return nn.Identity()
-    if node["op"] == "IntNeuron":
-        return Neuron(program, node)
-    return OPERATORS[node["op"]](program, node)
+def _long(values: Values) -> Values:
+    return {name: x.long() for name, x in values.items()}
 
 
 def _parts(program: Program, modules: Iterable[nn.Module]) -> dict[str, list[Part]]:

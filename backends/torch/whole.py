@@ -34,28 +34,29 @@ def run_whole(run: Run, steps: int) -> None:
         if isinstance(module, Neuron):
             _neuron(run, node, module, steps)
         elif isinstance(module, Function):
-            operands = [_flat(x) for x in _operands(run, node, module, steps)]
-            y = module.forward(*operands)
+            flat = [_flat(x) for x in operands(run, node, module, steps)]
+            y = module.forward(*flat)
             run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
         elif isinstance(module, StepFunction):
-            operands = [_sequence(run, e, steps) for e in node["inputs"]]
-            found = [module.forward(t, *(x[t] for x in operands)) for t in range(steps)]
+            late = [sequence(run, e, steps) for e in node["inputs"]]
+            found = [module.forward(t, *(x[t] for x in late)) for t in range(steps)]
             shape = (run.batch, *module.shape)
             empty = run.like.new_zeros((0, *shape))
             run.values[name, 0] = torch.stack([y.expand(shape) for y in found]) if found else empty
         elif isinstance(module, Collector | Sequence | Stack):
             assert not own, "a value of the first loop comes from no earlier loop"
-            _collect(run, node, module, steps)
+            collect(run, node, module, steps)
         else:
             run.values[name, 0] = run.sequences[name]
     run.done["step"] = steps
 
 
-def _operands(run: Run, node: Record, module: Function, steps: int) -> list[Tensor]:
+def operands(run: Run, node: Record, module: Function, steps: int) -> list[Tensor]:
+    """What a function reads at every step, (T, N, ...)."""
     if not isinstance(module, DelayLinear):
-        return [_sequence(run, e, steps) for e in node["inputs"]]
+        return [sequence(run, e, steps) for e in node["inputs"]]
     (edge,) = node["inputs"]
-    past = [_sequence(run, {**edge, "delay": edge["delay"] + lag}, steps) for lag in module.lags]
+    past = [sequence(run, {**edge, "delay": edge["delay"] + lag}, steps) for lag in module.lags]
     columns = module.columns([_flat(x) for x in past])
     return [columns.reshape(steps, run.batch, columns.shape[1])]
 
@@ -65,7 +66,7 @@ def _flat(x: Tensor) -> Tensor:
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
-def _sequence(run: Run, edge: Record, steps: int) -> Tensor:
+def sequence(run: Run, edge: Record, steps: int) -> Tensor:
     """An operand at every step, (T, N, ...)."""
     key, delay = (edge["src"], edge["out"]), min(edge["delay"], steps)
     x = run.values[key]
@@ -80,14 +81,14 @@ def _sequence(run: Run, edge: Record, steps: int) -> Tensor:
 
 def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
     name = node["name"]
-    operands = [_sequence(run, e, steps) for e in node["inputs"]]
+    arriving = [sequence(run, e, steps) for e in node["inputs"]]
     states = module.start(run.batch)
     shape = (steps, run.batch, *module.shape)
     outputs = [run.like.new_empty(shape, dtype=w) for w in module.words]
     wanted = [i for i, s in enumerate(module.states) if f"{name}.{s}" in run.records]
     kept = {i: run.like.new_empty(shape, dtype=module.kept[i]) for i in wanted}
     for t in range(steps):
-        found, states = module.step([x[t] for x in operands], states)
+        found, states = module.step([x[t] for x in arriving], states)
         for whole, value in zip(outputs, found, strict=True):
             whole[t] = value
         for i, whole in kept.items():
@@ -101,8 +102,9 @@ def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
             run.note(f"{name}.{word}", value)
 
 
-def _collect(run: Run, node: Record, module: Collector | Sequence | Stack, steps: int) -> None:
-    x = _sequence(run, node["inputs"][0], steps)
+def collect(run: Run, node: Record, module: Collector | Sequence | Stack, steps: int) -> None:
+    """Take the values of all steps."""
+    x = sequence(run, node["inputs"][0], steps)
     start = 0 if isinstance(module, Sequence) else module.start
     if not isinstance(module, Collector):
         run.stacks[node["name"]] = list(x[start:])

@@ -11,7 +11,8 @@ import msgspec
 from snnc.commands.options import common, names, pass_console, sizes
 from snnc.commands.tables import layer_rows
 from snnc.console import Console, visible
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
+from snnc.options import Options
 from snnc.version import __version__
 
 

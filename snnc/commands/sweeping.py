@@ -20,9 +20,9 @@ from snnc.commands.tables import Row
 from snnc.console import Console, number, visible
 from snnc.data import load_data
 from snnc.diagnostics import CompileError, warning
-from snnc.driver import Options
 from snnc.manifest import InputEntry
 from snnc.ops import Input, Output
+from snnc.options import Options
 from snnc.sweep import Point, Sweep, Sweeper, parse_bits, parse_methods, question, sweep
 from snnc.types import Clock
 

@@ -17,7 +17,7 @@ from snnc.backends.nir.backend import raised
 from snnc.backends.nir.file import OPTIONS, SCALE, write
 from snnc.backends.nir.network import network
 from snnc.diagnostics import CompileError
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.frontends.from_nir import read_bytes
 from snnc.frontends.nir_file import RawNode, read_file
 from snnc.frontends.nir_graph import flatten
@@ -25,6 +25,7 @@ from snnc.frontends.nir_neurons import parameters
 from snnc.frontends.nir_options import NirOptions
 from snnc.graph import Graph, Value
 from snnc.kernel import Const, Kernel, Line, State
+from snnc.options import Options
 from snnc.params import Param
 from snnc.types import TensorType
 from tests.models import model_file

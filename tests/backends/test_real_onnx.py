@@ -12,8 +12,9 @@ import pytest
 from snnc import ops
 from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.graph import Graph, Value
+from snnc.options import Options
 from snnc.params import Param
 from snnc.types import Clock, TensorType
 from snnc.verify import float_graph

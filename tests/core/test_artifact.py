@@ -11,8 +11,9 @@ import pytest
 
 from snnc.artifact import Artifact
 from snnc.diagnostics import CompileError
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.manifest import NAME
+from snnc.options import Options
 from tests.models import model_file
 from tests.realgraphs import mlp, residual_conv
 

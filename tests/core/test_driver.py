@@ -6,8 +6,9 @@ import pytest
 import snnc
 from snnc.container import LoadedModel, to_bytes
 from snnc.diagnostics import CompileError, warning
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.loading import load
+from snnc.options import Options
 from tests.models import model_file
 from tests.realgraphs import mlp, residual_conv
 

@@ -15,8 +15,9 @@ import snnc
 from snnc.cli import run
 from snnc.container import read_model
 from snnc.diagnostics import CompileError, Severity
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.frontends.from_hdf5 import read_bytes
+from snnc.options import Options
 from tests.netfiles import Layer, cuba, write_net
 from tests.nirfiles import chain_of, write_nir
 

@@ -32,8 +32,9 @@ from snnc.artifact import Artifact
 from snnc.container import LoadedModel, read_model, to_bytes
 from snnc.data import load_data
 from snnc.diagnostics import CompileError, fail
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.frontends.isolated import read_isolated
+from snnc.options import Options
 from snnc.untrusted import UnsafeError, parse_json
 from tests.hostile.formats import FORMATS, Format
 from tests.models import model_file

@@ -17,8 +17,9 @@ import pytest
 
 from snnc.artifact import Artifact
 from snnc.cli import run
-from snnc.driver import Options, compile_model
+from snnc.driver import compile_model
 from snnc.ops import Linear
+from snnc.options import Options
 from snnc.params import Param
 from tests.models import model_file
 from tests.realgraphs import mlp
@@ -202,7 +203,7 @@ def test_a_bug_of_ours_asks_to_be_reported(
     def crash(*args: object) -> None:
         raise KeyError("x")
 
-    monkeypatch.setattr("snnc.driver.load", crash)
+    monkeypatch.setattr("snnc.preparing.load", crash)
     codes, code, text = refused(capsys, tmp_path, "compile", "m.pt", "-o", tmp_path / "out")
     assert (codes, code) == ({"E901"}, 1)
     assert "report" in text

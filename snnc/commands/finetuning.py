@@ -1,0 +1,74 @@
+"""``snnc finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snnc.commands.options import common, names, pass_console
+from snnc.console import Console, visible
+from snnc.diagnostics import fail
+from snnc.options import Options
+
+
+@click.command("finetune")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Artifact to write.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="Samples x and labels y."
+)
+@click.option("--target", default="numpy", show_default=True, help="A comma list: snnc targets.")
+@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight, 2 to 16.")
+@click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
+@click.option("--method", default="gptq", show_default=True, help="What training starts from.")
+@click.option("--config", type=click.Path(path_type=Path), help="snnc.toml: choices by layer.")
+@click.option("--encode", multiple=True, metavar="NAME:K=V,…", help="Put an encoder in front.")
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--rate", type=float, default=0.02, show_default=True, help="Step, per weight size.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Continue from this file.")
+@click.option("--force", is_flag=True, help="Replace an older artifact.")
+@common
+@pass_console
+def finetune_command(
+    console: Console,
+    /,
+    model: Path,
+    out: Path | None,
+    data: Path,
+    target: str,
+    epochs: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    checkpoint: Path | None,
+    **chosen: object,
+) -> None:
+    """Train the integers of MODEL on data; `compile --reuse` emits them for other targets."""
+    try:
+        from snnc.finetuning.finetune import finetune_model
+        from snnc.finetuning.training import Schedule
+    except ImportError as e:
+        hint = "pip install 'snnc[torch]'"
+        raise fail("E643", f"training needs torch: {e}", help=hint) from e
+    options = Options(targets=names(target), **chosen)  # type: ignore[arg-type]
+    out = out or Path(f"{model.stem or 'model'}.snnc")
+    console.note(f"training {visible(str(model))} → {visible(str(out))}\n")
+    schedule = Schedule(epochs, batch, rate, seed)
+    compiled = finetune_model(
+        model,
+        out,
+        options,
+        data,
+        schedule=schedule,
+        checkpoint=checkpoint,
+        report=console.stage,
+    )
+    console.report(*compiled.diagnostics)
+    manifest = compiled.artifact.manifest
+    console.say(f"\n  written  {visible(str(out))}  (sha256 {manifest.tree[:8]}…)")
+    console.say(f"  next     snnc verify {visible(str(out))} --data DATA.npz")
+    console.say(f"           snnc compile {visible(str(model))} --reuse {visible(str(out))} -o NET")
+    console.result = {"artifact": str(out), "tree_sha256": manifest.tree, "bits": manifest.bits}

@@ -1,0 +1,1 @@
+"""Training of the integers themselves: the shipped program forward, real gradients backward."""

@@ -1,0 +1,234 @@
+"""``snnc.finetune``: train the integers of a model, and write the artifact that has them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from snnc.artifact import Artifact
+from snnc.atomic import AtomicFolder
+from snnc.data import Data, load_data
+from snnc.diagnostics import fail, warning
+from snnc.driver import Compiled, lower, write
+from snnc.encode import encode_input
+from snnc.finetuning.goals import UserLoss, goal_of
+from snnc.finetuning.network import TrainableNetwork
+from snnc.finetuning.trained import check_words, with_integers
+from snnc.finetuning.training import Schedule, Training
+from snnc.graph import Graph
+from snnc.layers import input_table, output_table
+from snnc.manifest import CalibrationEntry, InputEntry
+from snnc.options import Options, Report
+from snnc.passes.base import Pass
+from snnc.passes.prove_ranges import ProveRanges
+from snnc.preparing import Prepared, prepare
+from snnc.progress import progress, stage
+
+Array = npt.NDArray[Any]
+Arrays = Array | Mapping[str, Array]
+
+#: Samples of which every word of the artifact is compared with the trained network.
+COMPARED = 64
+
+
+@dataclass
+class _Unproven:
+    """Keeps the program as it is before its ranges are proven."""
+
+    program: Graph | None = None
+
+    def before(self, pass_: Pass, graph: Graph, /) -> None:
+        if isinstance(pass_, ProveRanges):
+            self.program = graph
+
+    def after(self, pass_: Pass, before: Graph, graph: Graph, seconds: float, /) -> None:
+        pass
+
+
+def finetune_model(
+    model: Path,
+    out: Path,
+    options: Options,
+    data: Path,
+    *,
+    targets: Array | None = None,
+    schedule: Schedule | None = None,
+    loss: UserLoss | None = None,
+    checkpoint: Path | None = None,
+    report: Report = lambda *_: None,
+) -> Compiled:
+    """Train the integers that a compilation would choose, and write the artifact with them.
+
+    The forward pass of training computes the words of the artifact; those of the trained network
+    are compared with it before it is written.
+
+    Args:
+        model: The model file.
+        out: Artifact folder, which appears whole or not at all.
+        options: As for a compilation; ``method`` chooses what training starts from.
+        data: Samples ``x``, and labels ``y``; without those, the network learns its own outputs
+            in real numbers.
+        targets: (N, …) in place of ``y``, for ``loss``.
+        schedule: How to train.
+        loss: Of real outputs and targets; cross entropy if None.
+        checkpoint: File to continue from, written after every epoch and removed at the end.
+        report: Called after every stage and epoch.
+
+    Raises:
+        CompileError: With every problem that was found; nothing is written then.
+    """
+    schedule = schedule or Schedule()
+    options = replace(options.check(), calibration=options.calibration or data)
+    with AtomicFolder(out, options.force) as folder:
+        prepared = prepare(model, options, report)
+        unproven, ctx = _Unproven(), prepared.ctx
+        ctx.placed = {}
+        proven, _ = lower(prepared.graph, prepared.options, ctx, report, prepared.plan, [unproven])
+        assert unproven.program is not None, "the pipeline proves ranges"
+        if not ctx.placed:
+            raise fail("E336", "the network has no layer whose integers could be trained")
+        network = TrainableNetwork(unproven.program, ctx.placed, proven)
+        entries = input_table(proven, prepared.loaded.layouts, {})
+        samples = load_data(data, entries)
+        if not len(samples):
+            raise fail("E421", f"{data.name} holds no samples to train with")
+        inputs, steps = _integers(samples, entries, proven)
+        ends = output_table(proven, prepared.loaded.outputs)
+        goal = goal_of(prepared.graph, ends, samples, targets, loss, steps)
+        key = _key(prepared, samples, targets, schedule, loss)
+        training = Training(network, inputs, steps, goal, schedule, checkpoint, key)
+        before, after = training.run(
+            lambda e: report(f"epoch {e.number}/{e.of}", f"loss {e.loss:.4g}", e.seconds)
+        )
+        trained = with_integers(prepared, unproven.program, network)
+        if after >= before:
+            text = f"no epoch has a smaller loss than the start, {before:.4g}"
+            why = "the integers are those that training started from"
+            trained.ctx.emit(warning("W339", text, None, why, help="lower the rate, or give more"))
+        digest = hashlib.sha256(data.read_bytes()).hexdigest()
+        entry = CalibrationEntry(data.name, digest, len(samples))
+        some = {name: x[:COMPARED] for name, x in inputs.items()}
+        check = partial(check_words, network, some, steps)
+        compiled = write(replace(trained, calibration=entry), folder, report, check)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return compiled
+
+
+def finetune(
+    model: Path | str,
+    out: Path | str,
+    data: Path | str | tuple[Arrays, Array | None],
+    *,
+    bits: int = 8,
+    target: str | Iterable[str] = "numpy",
+    method: str = "gptq",
+    config: Path | str | None = None,
+    epochs: int = Schedule.epochs,
+    batch: int = Schedule.batch,
+    rate: float = Schedule.rate,
+    seed: int = Schedule.seed,
+    loss: UserLoss | None = None,
+    checkpoint: Path | str | None = None,
+    input_bits: int = 8,
+    encode: str | Iterable[str] = (),
+    force: bool = False,
+) -> Artifact:
+    """Train the integers of a model file and compile it with them: see ``finetune_model``.
+
+    ``snnc.compile(model, other, reuse=out, target=…)`` emits the same integers for other targets.
+
+    Args:
+        model: Of ``snnc.export``.
+        out: Artifact to write.
+        data: File with ``x`` and perhaps labels ``y``, or a pair of arrays; None for no labels.
+        bits: Of a weight.
+        target: Backends to emit.
+        method: What chooses the integers that training starts from.
+        config: ``snnc.toml``.
+        epochs: How often each sample is seen.
+        batch: Samples per step.
+        rate: Most that a step changes a weight by, relative to the weights of its layer.
+        seed: Of the order of samples.
+        loss: Of real outputs by name, and the second array of ``data``; cross entropy if None.
+        checkpoint: File to continue from after an interruption.
+        input_bits: Of an input whose values show no grid.
+        encode: Encoders.
+        force: Whether to replace an older artifact.
+
+    Raises:
+        CompileError: With every problem that was found; nothing is written then.
+    """
+    options = Options(
+        targets=tuple(target.split(",")) if isinstance(target, str) else tuple(target),
+        bits=bits,
+        input_bits=input_bits,
+        method=method,
+        config=None if config is None else Path(config),
+        encode=(encode,) if isinstance(encode, str) else tuple(encode),
+        force=force,
+    )
+
+    def report(what: str, text: str, seconds: float) -> None:
+        if what.startswith("epoch"):
+            stage(f"{what}: {text}")
+
+    with tempfile.TemporaryDirectory() as scratch, progress(0.0):
+        targets = None
+        if isinstance(data, tuple):
+            x, targets = data[0], None if data[1] is None else np.asarray(data[1])
+            data = Path(scratch) / "samples.npz"
+            arrays: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {"x": np.asarray(x)}
+            np.savez(data, **arrays)
+        return finetune_model(
+            Path(model),
+            Path(out),
+            options,
+            Path(data),
+            targets=targets,
+            schedule=Schedule(epochs, batch, rate, seed),
+            loss=loss,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            report=report,
+        ).artifact
+
+
+def _integers(
+    samples: Data, entries: tuple[InputEntry, ...], program: Graph
+) -> tuple[dict[str, Tensor], int]:
+    """The integers of all samples, and T."""
+    found = {e.name: encode_input(samples.dense[e.name], e)[0] for e in entries}
+    counts = [found[e.name].shape[1] for e in entries if e.clock == "step"]
+    steps = counts[0] if counts else program.steps
+    if program.max_steps and steps > program.max_steps:
+        text = f"ranges are proven for {program.max_steps} steps at most, the data have {steps}"
+        raise fail("E421", text, help="train with shorter sequences")
+    return {name: torch.from_numpy(x) for name, x in found.items()}, steps
+
+
+def _key(
+    prepared: Prepared,
+    samples: Data,
+    targets: Array | None,
+    schedule: Schedule,
+    loss: UserLoss | None,
+) -> str:
+    """What a checkpoint must have in common with the training that continues it."""
+    options = replace(prepared.options, targets=(), calibration=None, config=None, force=False)
+    told = (prepared.loaded.source.sha256, options, prepared.plan, schedule)
+    digest = hashlib.sha256(repr(told).encode())
+    digest.update(getattr(loss, "__qualname__", repr(type(loss))).encode())
+    wanted = samples.labels if targets is None else targets
+    for x in (*samples.dense.values(), *(() if wanted is None else (wanted,))):
+        digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""The integer program as a network to train: its words forward, gradients backward."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+import safetensors.numpy
+import torch
+from torch import Tensor, nn
+
+from snnc.backends.torch.collectors import Collector, Sequence, Stack
+from snnc.backends.torch.network import IntegerNetwork
+from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.operator import Function, StepFunction
+from snnc.backends.torch.phases import Run, Values
+from snnc.backends.torch.program import Bounds, Program, Record, magnitude
+from snnc.backends.torch.whole import collect, operands, sequence
+from snnc.diagnostics import CompileError, fail
+from snnc.finetuning.gradients import ROOM
+from snnc.finetuning.layers import TRAINED, Trained
+from snnc.finetuning.neuron import GROWTH, TrainedNeuron
+from snnc.finetuning.operators import real_operator
+from snnc.graph import Graph
+from snnc.intops import IntNeuron
+from snnc.kernel import Line, State
+from snnc.passes.placed import Placed
+from snnc.storage import dump_graph
+from snnc.types import Int
+
+
+class TrainableNetwork(IntegerNetwork):
+    """Runs the program on batches of integers in float64.
+
+    Args:
+        program: The integer program before its ranges were proven: clamps that are idle with the
+            weights of today may act with those of tomorrow.
+        placed: How its layers with weights became integers.
+        proven: The same program with proven ranges.
+    """
+
+    def __init__(self, program: Graph, placed: Mapping[str, Placed], proven: Graph) -> None:
+        text, tensors = dump_graph(program)
+        known = ranges(proven)
+        for node in proven:
+            if any(isinstance(t.dtype, Int) and too_wide(t.dtype) for t in node.types):
+                raise _wide(f"{node.name} has values of more than 53 bits")
+        arrays = {k: v.copy() for k, v in safetensors.numpy.load(tensors).items()}
+        stored = Program(json.loads(text), arrays)
+        self._placed, self._proven = placed, known  # read by ``module`` while layers are made
+        super().__init__(stored)
+        self.words = dict.fromkeys(self.words, torch.float64)
+
+    def module(self, program: Program, node: Record) -> nn.Module:
+        """The module of a node.
+
+        Raises:
+            CompileError: E335 if float64 cannot hold its numbers.
+        """
+        name = node["name"]
+        if node["op"] == "IntInput":
+            return nn.Identity()
+        if node["op"] == "IntNeuron":
+            neuron = TrainedNeuron(program, node, self._proven.get(name, {}))
+            if wide := neuron.wide():
+                raise _wide(f"{name} computes with more than 53 bits, in {wide[0]}")
+            return neuron
+        if node["op"] in TRAINED:
+            return TRAINED[node["op"]](program, node, self._placed[name])
+        return real_operator(program, node)
+
+    def trained(self) -> dict[str, Trained]:
+        """Layers with latents, by name."""
+        pairs = zip(self.names, self.layers, strict=True)
+        return {name: layer for name, layer in pairs if isinstance(layer, Trained)}
+
+    def forward(
+        self, inputs: Values, steps: int, record: Iterable[str] = (), stepwise: bool = False
+    ) -> tuple[Values, Values]:
+        """As ``IntegerNetwork.forward``, but of integers in float64, with gradients."""
+        return self.evaluate(inputs, steps, record, stepwise)
+
+    def loop(self, run: Run, steps: int) -> None:
+        """Evaluate the first loop of a straight program, over all steps at once."""
+        for node, module, own in self.parts.get("step", ()):
+            name = node["name"]
+            if isinstance(module, Neuron):
+                _neuron(run, node, module, steps)
+            elif isinstance(module, Function):
+                flat = [x.flatten(0, 1) for x in operands(run, node, module, steps)]
+                y = module.forward(*flat)
+                run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
+            elif isinstance(module, StepFunction):
+                arriving = [sequence(run, e, steps) for e in node["inputs"]]
+                shape = (run.batch, *module.shape)
+                found = [module.forward(t, *(x[t] for x in arriving)) for t in range(steps)]
+                run.values[name, 0] = torch.stack([y.expand(shape) for y in found])
+            elif isinstance(module, Collector | Sequence | Stack):
+                assert not own, "a value of the first loop comes from no earlier loop"
+                collect(run, node, module, steps)
+            else:
+                run.values[name, 0] = run.sequences[name]
+        run.done["step"] = steps
+
+
+def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
+    name = node["name"]
+    arriving = [sequence(run, e, steps).unbind(0) for e in node["inputs"]]
+    states = module.start(run.batch)
+    outputs: list[list[Tensor]] = []
+    for t in range(steps):
+        found, states = module.step([x[t] for x in arriving], states)
+        outputs.append(found)
+        if run.records:
+            words = dict(zip(module.outputs, found, strict=True))
+            for word, value in (words | dict(zip(module.states, states, strict=True))).items():
+                run.note(f"{name}.{word}", value)
+    for i, values in enumerate(zip(*outputs, strict=True)):
+        run.values[name, i] = torch.stack(values)
+
+
+def ranges(program: Graph) -> dict[str, dict[str, Bounds]]:
+    """Proven ranges of lines and states, by population."""
+    found: dict[str, dict[str, Bounds]] = {}
+    for node in program.nodes:
+        if isinstance(node.op, IntNeuron):
+            kernel = node.op.kernel
+            items: tuple[Line | State, ...] = (*kernel.body, *kernel.states)
+            found[node.name] = {
+                i.name: (i.lo, i.hi) for i in items if i.lo is not None and i.hi is not None
+            }
+    return found
+
+
+def too_wide(kind: Int) -> bool:
+    """Whether float64 may not hold what values of a proven range grow to."""
+    return kind.lo is not None and magnitude(kind.bounds) * GROWTH >= ROOM
+
+
+def _wide(text: str) -> CompileError:
+    why = "training computes in float64, which holds integers up to there"
+    return fail("E335", text, None, why, help="use fewer weight bits or guard bits")

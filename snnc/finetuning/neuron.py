@@ -1,0 +1,141 @@
+"""A population that can be trained through: its kernel, line by line, on integers in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from snnc.backends.torch import arithmetic
+from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.program import ANY, Bounds, Program, Record, aligned, magnitude
+from snnc.finetuning.gradients import ROOM, compared, exactly, looked_up, shifted
+from snnc.kernel import PREDICATES
+
+#: What training may let values grow by, beyond the ranges that were proven before it.
+GROWTH = 16
+
+Act = Callable[..., Tensor]
+
+
+def _either(a: Tensor, b: Tensor) -> Tensor:
+    return a + b - a * b
+
+
+def _equal(a: Tensor, b: Tensor) -> Tensor:
+    return (a == b).to(a.dtype)
+
+
+def _divided(a: Tensor, b: Tensor) -> Tensor:
+    return exactly(a / b, arithmetic.rdiv(a.detach().long(), b.detach().long()))
+
+
+def _root(x: Tensor) -> Tensor:
+    return exactly(x.clamp(min=1).sqrt(), arithmetic.isqrt(x.detach().long()))
+
+
+#: Functions of integers in float64; those of 0 and 1 take what ``truth`` makes of them.
+ACTS: dict[str, Act] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "neg": torch.neg,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "gt": lambda a, b: compared(a, b, strict=True),
+    "ge": lambda a, b: compared(a, b, strict=False),
+    "lt": lambda a, b: compared(-a, -b, strict=True),
+    "le": lambda a, b: compared(-a, -b, strict=False),
+    "eq": _equal,
+    "ne": lambda a, b: 1 - _equal(a, b),
+    "and": lambda a, b: _truth(a) * _truth(b),
+    "or": lambda a, b: _either(_truth(a), _truth(b)),
+    "not": lambda a: 1 - _truth(a),
+    "select": lambda c, a, b: b + _truth(c) * (a - b),
+    "copy": lambda a: a,
+    "div": _divided,
+    "isqrt": _root,
+    "lookup": looked_up,
+}
+
+
+def _truth(a: Tensor) -> Tensor:
+    """1 where a is not 0; the gradient is that of a, which mostly is 0 or 1 itself."""
+    return exactly(a, (a.detach() != 0).to(a.dtype))
+
+
+class TrainedNeuron(Neuron):
+    """A population whose words are those of the program, and whose inputs get gradients.
+
+    Args:
+        program: The program before its ranges were proven.
+        node: The population.
+        proven: Ranges of its lines, as they are before training.
+    """
+
+    def __init__(self, program: Program, node: Record, proven: dict[str, Bounds]) -> None:
+        super().__init__(program, node, torch.int64)
+        for c in self._const:
+            key = f"const_{c}"
+            self.register_buffer(key, self.get_buffer(key).double())
+        self.proven = proven
+        self._products = {y["name"]: y for y in self._lines if self._is_shifted_later(y)}
+        self._ones = {y["name"] for y in self._lines if y["fn"] in PREDICATES}
+
+    def wide(self) -> list[str]:
+        """Lines whose values float64 may not hold."""
+        known = (y["name"] for y in self._lines if y["name"] not in self._products)
+        return [n for n in known if magnitude(self.proven.get(n, (0, 0))) * GROWTH >= ROOM]
+
+    def start(self, batch: int) -> list[Tensor]:
+        return [x.double() for x in super().start(batch)]
+
+    def step(self, inputs: list[Tensor], states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        env: dict[str, Tensor] = {n: self.get_buffer(k) for n, k in self._named}
+        for name, x in zip(self.inputs, inputs, strict=True):
+            env[name] = aligned(x.double(), self._axes - 1)
+        env |= zip(self.states, states, strict=True)
+        for line in self._lines:
+            if line["name"] not in self._products:
+                env[line["name"]] = self._line(line, env)
+        shape = ((inputs or states)[0].shape[0], *self.shape)
+        outputs = [env[n].expand(shape) for n in self.outputs]
+        return outputs, [env[n].expand(shape) for n in self.next]
+
+    def forward(
+        self, inputs: list[Tensor], states: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        return self.step(inputs, states)
+
+    def _line(self, line: Record, env: dict[str, Tensor]) -> Tensor:
+        fn, args = line["fn"], line["args"]
+        if fn == "rsh":
+            return self._shift(line, env)
+        if fn == "shl":
+            y: Tensor = env[args[0]] * (1 << line["shift"])
+            return y
+        if fn == "wrap" and line["shift"]:
+            x = env[args[0]]
+            return exactly(x, arithmetic.wrap(x.detach().long(), line["shift"]))
+        if fn == "select" and args[0] in self._ones:
+            return env[args[2]] + env[args[0]] * (env[args[1]] - env[args[2]])
+        found: Tensor = ACTS[fn](*(env[a] for a in args))
+        return found
+
+    def _shift(self, line: Record, env: dict[str, Tensor]) -> Tensor:
+        """A rounding shift, of a product if nothing else reads that."""
+        (read,) = line["args"]
+        a, b = self._products[read]["args"] if read in self._products else (read, None)
+        if a in self._const:
+            a, b = b, a
+        bound = magnitude(self.proven.get(read, ANY)) * GROWTH
+        small = bound < arithmetic.FLOAT_ROOM and (b is None or b in self._const)
+        by = 1.0 if b is None else env[b]
+        return shifted(env[a], by, line["shift"], line["rounding"], small)
+
+    def _is_shifted_later(self, line: Record) -> bool:
+        """Whether a product is read by one shift alone, which then multiplies."""
+        if line["fn"] != "mul" or self._uses[line["name"]] != 1:
+            return False
+        return any(y["fn"] == "rsh" and y["args"][0] == line["name"] for y in self._lines)
