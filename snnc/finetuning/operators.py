@@ -12,8 +12,9 @@ from snnc.backends.torch.operator import Operator
 from snnc.backends.torch.program import Program, Record, aligned
 from snnc.backends.torch.reductions import ArgMax, Reduce, TopK
 from snnc.backends.torch.registry import OPERATORS
-from snnc.backends.torch.steps import RateCode, StepRescale, StepTable
-from snnc.backends.torch.tensors import Rescale, Same, Sum
+from snnc.backends.torch.rescale import Rescale, StepRescale
+from snnc.backends.torch.steps import RateCode, StepTable
+from snnc.backends.torch.tensors import Same, Sum
 from snnc.backends.torch.windows import MaxPool, SumPool, padded, windows
 from snnc.finetuning.gradients import exactly, shifted
 from snnc.finetuning.layers import FixedEmbedding
