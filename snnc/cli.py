@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sweep": ("sweeping", "sweep_command", "Accuracy against size, over bits and methods."),
     "run": ("running", "run_command", "Run an artifact on data."),
     "cost": ("costing", "cost_command", "Count operations, estimate energy."),
+    "report": ("reporting", "report_command", "Write one HTML page about an artifact."),
     "inspect": ("inspecting", "inspect_command", "Show the layers of a model or an artifact."),
     "board": ("board", "board_command", "Write a project for a microcontroller; run it in QEMU."),
     "lava": ("lava", "lava_command", "Set up the environment that Lava needs."),
