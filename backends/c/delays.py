@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Delay
 from snnc.backends.c.layer import Layer, load, store
+from snnc.backends.c.plan import Plan
 from snnc.backends.c.sums import sum_bounds
-from snnc.backends.c.words import computed, literal
+from snnc.backends.c.words import SIZES, computed, literal
+from snnc.backends.c.writer import CWriter
 from snnc.intops import IntDelayLinear
 
 
@@ -72,3 +75,16 @@ def _bias(layer: Layer, op: IntDelayLinear, word: str) -> str:
     origin = names.comment(f"{layer.node.name}: bias")
     table = layer.tables.add(layer.id("b"), op.bias.data, origin)
     return f" + ({word}){table.name}[i]"
+
+
+def shift(plan: Plan, delay: Delay) -> list[str]:
+    """Statements that move a queue on by a step."""
+    depth, to = delay.edge.delay, delay.buffer
+    source, w = plan.value(delay.edge.src, delay.edge.out), CWriter()
+    if depth > 1:
+        size = (depth - 1) * to.size * SIZES[to.ctype]
+        w(f"memmove({delay.name}[0], {delay.name}[1], {size}u);")
+    with w.loop("i", to.size):
+        cast = "" if source.ctype == to.ctype else f"({to.ctype})"
+        w(f"{delay.name}[{depth - 1}][i] = {cast}{source.name}[i];")
+    return w.text.splitlines()

@@ -46,6 +46,8 @@ def info_source(net: Network) -> str:
             w("(void)out;", "return SNN_OK;")
         w("")
     _entry(w, "finish", "out", net.outputs, net.finals, net)
+    if net.machine.is_host:
+        _run(w, net)
     return w.text
 
 
@@ -140,11 +142,24 @@ def _ports(w: CWriter, kind: str, ports: list[_Port]) -> None:
 def _entry(
     w: CWriter, name: str, array: str, ports: list[Node], used: list[Node], net: Network
 ) -> None:
-    const = "const " if array == "in" else ""
     with w.block(f"snn_status snn_io_{name}(void *const *{array})"):
         if not used:
             w(f"(void){array};")
-        places = ((net.plan.value(n.name).ctype, ports.index(n)) for n in used)
-        listed = ", ".join(f"({const}{ctype} *){array}[{i}]" for ctype, i in places)
-        w(f"return snn_{name}({listed});")
+        w(f"return snn_{name}({', '.join(_places(net, array, ports, used))});")
     w("")
+
+
+def _run(w: CWriter, net: Network) -> None:
+    """``snn_io_run``."""
+    frames = _places(net, "in", net.inputs, net.step_inputs)
+    places = _places(net, "out", net.outputs, net.sequences)
+    with w.block("snn_status snn_io_run(void *const *in, uint32_t steps, void *const *out)"):
+        w(*(f"(void){name};" for name, used in (("in", frames), ("out", places)) if not used))
+        w(f"return snn_run({', '.join([*frames, 'steps', *places])});")
+    w("")
+
+
+def _places(net: Network, array: str, ports: list[Node], used: list[Node]) -> list[str]:
+    const = "const " if array == "in" else ""
+    places = ((net.plan.value(n.name).ctype, ports.index(n)) for n in used)
+    return [f"({const}{ctype} *){array}[{i}]" for ctype, i in places]

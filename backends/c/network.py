@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from snnc.backends.c import names
-from snnc.backends.c.buffers import Buffer, Delay
+from snnc.backends.c.blocks import Blocks
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.calls import Calls
+from snnc.backends.c.delays import shift
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.neuron import fill
 from snnc.backends.c.plan import Plan, counter, inputs, is_sequence, outputs, phase
 from snnc.backends.c.quads import instances
+from snnc.backends.c.stages import stages_of
 from snnc.backends.c.tables import Tables
 from snnc.backends.c.words import SIZES
 from snnc.backends.c.writer import CWriter
@@ -44,11 +47,15 @@ STATUS = (
 
 @dataclass(frozen=True)
 class Word:
-    """A value that verification compares: ``node.output`` or ``node.state``, and its loop."""
+    """A value that verification compares: ``node.output`` or ``node.state``, and its loop.
+
+    ``node`` is the layer that it belongs to.
+    """
 
     name: str
     buffer: Buffer
     loop: int
+    node: str
 
 
 class Network:
@@ -61,6 +68,7 @@ class Network:
         self.tables = Tables()
         self.words: list[Word] = []
         self.layers = {n.name: self._layer(n) for n in self.plan.nodes}
+        self.blocks = Blocks(self.plan, self.layers, stages_of(self.plan))
         self.inputs = inputs(self.plan)
         self.outputs = outputs(self.plan)
         self.static_inputs = [n for n in self.inputs if n.type.clock is Clock.ONCE]
@@ -108,6 +116,8 @@ class Network:
         w("", "/* One time step. */")
         w(f"snn_status snn_step({self._parameters(self.step_inputs)});")
         self.calls.declare_events(w)
+        if self.machine.is_host:
+            self._declare_run(w)
         if self.sequences:
             w("", "/* Outputs of the last step; a null pointer skips one. */")
             w(f"snn_status snn_sequence({self._results(self.sequences)});")
@@ -130,6 +140,10 @@ class Network:
         w("/* Called before they are read. */", "void snn_trace_words(void);")
         w("/* Called after every step of the loops behind the first, which run in snn_finish. */")
         w("extern void (*snn_trace_step)(uint32_t loop, uint32_t step);")
+        if self.machine.is_host:
+            w("/* Called by snn_run after every step of the layers of a stage. */")
+            w("extern void (*snn_trace_stage)(uint32_t stage, uint32_t step);")
+            w("extern const uint32_t snn_word_stages[];")
         w("#endif", "", "#endif")
         return w.text
 
@@ -149,6 +163,8 @@ class Network:
         w(*(f"SNN_STATE uint32_t {counter(Clock.of(Clock.STEP, k))};" for k in loops))
         w("SNN_STATE uint8_t snn_running;", "")
         w("#ifdef SNN_TRACE", "void (*snn_trace_step)(uint32_t loop, uint32_t step) = NULL;")
+        if host:
+            w("void (*snn_trace_stage)(uint32_t stage, uint32_t step) = NULL;")
         w("#endif", "")
         self._queues(w)
         early = {node.name for node in self._early}
@@ -156,6 +172,7 @@ class Network:
             data = "" if name in early else layer.data.text
             if body := data + layer.code.text:
                 w(*layer.header(), *body.splitlines(), "")
+        self.blocks.declare(w)
         self._reset(w)
         self._begin(w)
         self._step(w)
@@ -166,6 +183,9 @@ class Network:
         w("", "#ifdef SNN_TRACE")
         rows = ",\n    ".join(word.buffer.name for word in self.words) or "NULL"
         w(f"const void *const snn_word_data[] = {{\n    {rows}}};")
+        if host:
+            levels = (str(self.blocks.stages.level.get(word.node, 0)) for word in self.words)
+            w(f"const uint32_t snn_word_stages[] = {{{', '.join(levels) or '0'}}};")
         with w.block("void snn_trace_words(void)"):
             for layer in self.layers.values():
                 w(*layer.trace.text.splitlines())
@@ -227,7 +247,7 @@ class Network:
             case IntTimeSum() | IntTimeMax():
                 found[f"{node.name}.acc"] = self.plan.value(node.name)
         loop = node.type.clock.phase
-        self.words += [Word(name, buffer, loop) for name, buffer in found.items()]
+        self.words += [Word(name, buffer, loop, node.name) for name, buffer in found.items()]
 
     def start_of(self, node: Node) -> int:
         """Step from which on a sequence has values."""
@@ -270,11 +290,7 @@ class Network:
         with w.block("static void snn_advance(void)"):
             self._run(w, Clock.STEP, but=IntInput)
             self._shift_all(w, Clock.STEP)
-            if self.graph.max_steps:
-                w("snn_steps++;")
-            else:
-                special = max(1, self.min_steps)
-                w(f"snn_steps += (snn_steps < {special}u) ? 1u : 0u; /* no more are special */")
+            w(self._count)
         w("")
         ready = ["if (snn_running == 0u) { return SNN_ORDER; }"]
         if self.graph.max_steps:
@@ -286,23 +302,53 @@ class Network:
             w("snn_advance();", "return SNN_OK;")
         w("")
         self.calls.define_events(w, ready)
+        if self.machine.is_host:
+            self._define_run(w, ready[:1])
+
+    @property
+    def _count(self) -> str:
+        if self.graph.max_steps:
+            return "snn_steps++;"
+        special = max(1, self.min_steps)
+        return f"snn_steps += (snn_steps < {special}u) ? 1u : 0u; /* no more are special */"
+
+    @property
+    def _run_parameters(self) -> str:
+        """Frames, their number, and places of outputs with a value per step."""
+        frames = self._parameters(self.step_inputs) if self.step_inputs else ""
+        places = self._results(self.sequences) if self.sequences else ""
+        return ", ".join(filter(None, (frames, "uint32_t steps", places)))
+
+    def _declare_run(self, w: CWriter) -> None:
+        """Declare ``snn_run`` in snn.h."""
+        w("", "/* So many time steps: frame after frame, the same results as of one step after the")
+        w(" * other. All frames are checked before anything changes. */")
+        for n in self.sequences:
+            w(names.comment(f"{n.name}: a value for each of these steps that has one, or null"))
+        w(f"snn_status snn_run({self._run_parameters});")
+
+    def _define_run(self, w: CWriter, ready: list[str]) -> None:
+        with w.block(f"snn_status snn_run({self._run_parameters})"):
+            w(*ready)
+            if self.graph.max_steps:
+                w("if (steps > SNN_MAX_STEPS - snn_steps) { return SNN_TOO_LONG; }")
+            for n in self.step_inputs:
+                w(f"if ({self.plan.label(n)} == NULL && steps != 0u) {{ return SNN_NULL; }}")
+            for n in self.step_inputs:
+                frame = f"{self.plan.label(n)} + (size_t)t * {n.type.size}u"
+                test = f"if ({self.plan.id(n, 'outside')}({frame}) != 0) {{ return SNN_RANGE; }}"
+                with w.block("for (uint32_t t = 0u; t < steps; t++)"):
+                    w(test)
+            self.blocks.run(w, [(n, self.start_of(n)) for n in self.sequences], [self._count])
+            w("return SNN_OK;")
+        w("")
 
     def _shift_all(self, w: CWriter, clock: Clock) -> None:
         """Move the queues of one loop on."""
         for delay in self.plan.delays.values():
             edge = delay.edge
             if self.graph[edge.src].types[edge.out].clock is clock:
-                self._shift(w, delay)
-
-    def _shift(self, w: CWriter, delay: Delay) -> None:
-        depth, to = delay.edge.delay, delay.buffer
-        source = self.plan.value(delay.edge.src, delay.edge.out)
-        if depth > 1:
-            size = (depth - 1) * to.size * SIZES[to.ctype]
-            w(f"memmove({delay.name}[0], {delay.name}[1], {size}u);")
-        with w.loop("i", to.size):
-            cast = "" if source.ctype == to.ctype else f"({to.ctype})"
-            w(f"{delay.name}[{depth - 1}][i] = {cast}{source.name}[i];")
+                w(*shift(self.plan, delay))
 
     def _finish(self, w: CWriter) -> None:
         if self.sequences:

@@ -31,6 +31,12 @@ PASSES = (12, 6, 3)
 #: Counts of spikes up to here are sent as so many spikes.
 MOST_REPEATS = 7
 _LANES = 8
+#: Bytes of weights that a cache of the second level does not hold.
+LARGE = 1 << 21
+#: Bytes of a tile that it does hold, beside what else is used.
+_HELD = 1 << 19
+#: Least and most words of a tile: two cache lines, and where columns are long enough.
+_TILE = (64, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class PairRows:
         most: Spikes after which the sums must be read; 0 if they hold any number.
         ctype: Element type of the layer's value.
         repeats: Largest input; an input of 2 is sent like two spikes.
+        tile: Words of a tile, if the columns lie in tiles; else 0.
     """
 
     words: int
@@ -52,6 +59,7 @@ class PairRows:
     most: int
     ctype: str
     repeats: int = 1
+    tile: int = 0
 
     @property
     def bits(self) -> int:
@@ -66,6 +74,25 @@ class PairRows:
         columns = np.empty((fan_in + spare, self.words, 2), np.uint8)
         columns[:, :, 0], columns[:, :, 1] = padded[: self.words].T, padded[self.words :].T
         return columns.view("<u2")[:, :, 0].astype(np.uint16, copy=False)
+
+
+def tile_words(words: int, out: int, fan_in: int) -> int:
+    """Words of a tile of a layer whose columns do not stay in the cache; 0: no tiles.
+
+    Where the cache holds whole columns, tiles would only cost time.  Every tile has as many words
+    as every other, and no word has only one output.
+    """
+    if out != 2 * words or 2 * words * fan_in <= LARGE:
+        return 0
+    sizes = [n for n in range(_TILE[0], _TILE[1] + 1, 2 * _LANES) if words % n == 0]
+    fit = [n for n in sizes if 2 * n * fan_in <= _HELD]
+    return max(fit, default=min(sizes, default=0))
+
+
+def in_tiles(columns: npt.NDArray[np.uint16], tile: int) -> npt.NDArray[np.uint16]:
+    """Columns (in, P) as tiles (P / tile, in, tile)."""
+    fan_in, words = columns.shape
+    return columns.reshape(fan_in, words // tile, tile).swapaxes(0, 1)
 
 
 def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | None:

@@ -2,11 +2,14 @@
 
 ``event`` adds one column, ``event3``, ``event6`` and ``event12`` several in one pass over the sums,
 ``start12`` makes sums of the first twelve, ``add`` takes any number; ``tick`` adds all spikes and
-writes the layer's value.
+writes the layer's value.  Of a large layer, all of them work on a tile, some words of every column
+that lie together in memory (``packing.tile_words``); ``block`` takes one tile after the other and
+for each the spikes of many steps, so that a tile is in the cache after the first of them.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +19,11 @@ from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
-from snnc.backends.c.packing import PASSES, PairRows
+from snnc.backends.c.packing import PASSES, PairRows, in_tiles
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal
+from snnc.backends.c.writer import CWriter
 from snnc.intops import IntConv, IntLinear
 
 #: Room behind a list: what is written without asking (``SNN_SLACK``), and what fills up a pass.
@@ -44,8 +48,46 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
     with w.block(f"static void {layer.tick}(void)"):
         if x.ids is None:
             w(f"const uint32_t {count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
-        send_row(layer, pairs, y, y.name, (ids, count))
+        if pairs.most:
+            start_rows(layer, pairs, y)
+        with _tiles(layer, pairs, fan_in):
+            send_row(layer, pairs, y, y.name, (ids, count))
         finish_sums(layer, pairs, y, scaled)
+
+
+def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CWriter) -> None:
+    """``block``: the values of many steps, from the lists and counts of these steps.
+
+    Args:
+        layer: A layer that ``emit_pairs`` has written, with one row of outputs.
+        pairs: Its columns.
+        block: Arrays of lists, of counts and of values; the first index of each is the step.
+        w: Where the function goes.
+    """
+    op, y = layer.node.op, layer.plan.value(layer.node.name)
+    assert isinstance(op, IntLinear), "layers with pairs"
+    ids, counts, values = block
+    part = replace(layer, code=w)
+    with w.block(f"static void {layer.id('block')}(uint32_t steps)"):
+        if pairs.most:
+            w(f"memset({values}, 0, sizeof {values}[0] * steps);")
+        each = w.block("for (uint32_t t = 0u; t < steps; t++)")
+        with _tiles(part, pairs, op.weight.shape[1]), each:
+            send_row(part, pairs, y, f"{values}[t]", (f"{ids}[t]", f"{counts}[t]"))
+        if pairs.most and scaling(part, op) != "{}":
+            with w.block("for (uint32_t t = 0u; t < steps; t++)"):
+                finish_sums(part, pairs, replace(y, name=f"{values}[t]"), scaling(part, op))
+
+
+def _tiles(layer: Layer, pairs: PairRows, fan_in: int) -> AbstractContextManager[None]:
+    """A loop over the tiles of the columns: its ``tile`` is the first word, ``part`` the table."""
+    if not pairs.tile:
+        return nullcontext()
+    w = layer.code
+    head = f"for (uint32_t tile = 0u; tile < {pairs.words}u; tile += {pairs.tile}u)"
+    w(f"const uint16_t *part = {layer.id('w')};")
+    step = f", part += {fan_in * pairs.tile}u"
+    return w.block(head[:-1] + step + ")")
 
 
 def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
@@ -84,18 +126,18 @@ def fill_up(layer: Layer, ids: str, spare: int) -> None:
 
 
 def send_row(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:
-    """Add the columns of a list of spikes and read the sums."""
+    """Add the columns of a list of spikes and read the sums, all of them or those of a tile."""
     (ids, count), w = spikes, layer.code
+    part, tile = ("part, ", ", tile") if pairs.tile else ("", "")
     if not pairs.most:
-        w(f"{layer.id('add')}({ids}, {count});", f"{layer.id('read')}({row}, {count});")
+        w(f"{layer.id('add')}({part}{ids}, {count});")
+        w(f"{layer.id('read')}({row}, {count}{tile});")
         return
-    if y.name == row:
-        start_rows(layer, pairs, y)
     with w.block(f"for (uint32_t n = 0u; n < {count}; n += {pairs.most}u)"):
         w(f"const uint32_t rest = {count} - n;")
         w(f"const uint32_t some = (rest < {pairs.most}u) ? rest : {pairs.most}u;")
-        w(f"{layer.id('add')}({ids} + n, some);")
-        w(f"{layer.id('read')}({row}, some);")
+        w(f"{layer.id('add')}({part}{ids} + n, some);")
+        w(f"{layer.id('read')}({row}, some{tile});")
 
 
 def finish_sums(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
@@ -120,23 +162,25 @@ def add_columns(
     layer: Layer, pairs: PairRows, weight: npt.NDArray[np.int64], spare: int, index: str
 ) -> None:
     """Write the table of a weight (out, in), its sums, and what adds columns to them."""
-    size = pairs.words
-    note = f"{layer.node.name}: weights j and, times 256, j + {size}; both + {pairs.offset}"
-    packed, origin = pairs.pack(weight, spare), names.comment(note)
+    size = pairs.tile or pairs.words
+    note = f"{layer.node.name}: weights j and, times 256, j + {pairs.words}; both + {pairs.offset}"
+    if pairs.tile:
+        note += f"; {size} words of every column, then the next"
+    packed, origin = in_tiles(pairs.pack(weight, spare), size), names.comment(note)
     table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t", aligned=True)
-    for part in ("lo", "hi"):
-        layer.array(layer.id(part), "uint16_t", size, "sums modulo 65536")
+    for sums in ("lo", "hi"):
+        layer.array(layer.id(sums), "uint16_t", size, "sums modulo 65536")
     vectors = index == "uint16_t"
     if vectors:
-        _add_by_vectors(layer, table, size)
+        _add_by_vectors(layer, table, pairs)
     if not spare:
-        _event(layer, table, size)
+        _event(layer, table, pairs)
     passes = tuple(rows for rows in PASSES if spare or rows <= weight.shape[1])
     if PASSES[0] in passes:
         _events(layer, table, pairs, PASSES[0], index, "start")
     for rows in passes:
         _events(layer, table, pairs, rows, index)
-    _add(layer, index, passes, spare == 0)
+    _add(layer, pairs, index, passes, spare == 0)
     if vectors:
         layer.code("#endif")
 
@@ -154,19 +198,29 @@ def _lister(index: str) -> str:
     return "snn_list_16" if index == "uint16_t" else "snn_list_32"
 
 
-def _add_by_vectors(layer: Layer, table: Table, size: int) -> None:
+def _part(pairs: PairRows) -> tuple[str, str]:
+    """Parameter and argument that say which tile, if there are tiles."""
+    return ("const uint16_t *restrict part, ", "part, ") if pairs.tile else ("", "")
+
+
+def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
     """``add`` by one of the files of ``snn_simd.h``; opens the alternative to it."""
     w, sums = layer.code, f"{layer.id('lo')}, {layer.id('hi')}"
+    parameter, part = _part(pairs)
+    columns = f"{part or table.name + ', '}{pairs.tile or pairs.words}u"
     w("#ifdef SNN_COLUMNS")
-    with w.block(f"SNN_ROWS void {layer.id('add')}(const uint16_t *ids, uint32_t count)"):
-        w(f"snn_columns({table.name}, {size}u, ids, count, {sums});")
+    head = f"SNN_ROWS void {layer.id('add')}({parameter}const uint16_t *ids, uint32_t count)"
+    with w.block(head):
+        w(f"snn_columns({columns}, ids, count, {sums});")
     w("#else")
 
 
-def _event(layer: Layer, table: Table, size: int) -> None:
+def _event(layer: Layer, table: Table, pairs: PairRows) -> None:
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, uint32_t id)"):
-        w(f"const uint16_t *restrict w = {table.name} + (size_t)id * {size}u;")
+    size, (parameter, _) = pairs.tile or pairs.words, _part(pairs)
+    start = "part" if pairs.tile else table.name
+    with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, {parameter}uint32_t id)"):
+        w(f"const uint16_t *restrict w = {start} + (size_t)id * {size}u;")
         with w.loop("j", size):
             w("lo[j] = (uint16_t)(lo[j] + w[j]);", "hi[j] = (uint16_t)(hi[j] + (w[j] >> 8));")
 
@@ -178,10 +232,12 @@ def _events(
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
     each = min(pairs.together, rows)
     name = layer.id(f"{part}{rows}")
-    with w.block(f"SNN_ROWS void {name}({sums}, const {index} *ids)"):
+    size, (parameter, _) = pairs.tile or pairs.words, _part(pairs)
+    start = "part" if pairs.tile else table.name
+    with w.block(f"SNN_ROWS void {name}({sums}, {parameter}const {index} *ids)"):
         for k in range(rows):
-            w(f"const uint16_t *restrict w{k} = {table.name} + (size_t)ids[{k}] * {pairs.words}u;")
-        with w.loop("j", pairs.words):
+            w(f"const uint16_t *restrict w{k} = {start} + (size_t)ids[{k}] * {size}u;")
+        with w.loop("j", size):
             words = [f"w{k}[j]" for k in range(rows)]
             if each > 1:
                 groups = [" + ".join(words[k : k + each]) for k in range(0, rows, each)]
@@ -197,25 +253,28 @@ def _events(
             w(f"lo[j] = (uint16_t)({old[0]}{low});", f"hi[j] = (uint16_t)({old[1]}{high});")
 
 
-def _add(layer: Layer, index: str, passes: tuple[int, ...], single: bool) -> None:
+def _add(layer: Layer, pairs: PairRows, index: str, passes: tuple[int, ...], single: bool) -> None:
     """``passes``: those that a list can fill; a compiler warns of reading behind shorter ones."""
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
     clear = f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});"
-    with w.block(f"static void {layer.id('add')}(const {index} *ids, uint32_t count)"):
+    parameter, part = _part(pairs)
+    head = f"static void {layer.id('add')}({parameter}const {index} *ids, uint32_t count)"
+    with w.block(head):
         w("uint32_t n = 0u;")
         if PASSES[0] in passes:
             with w.block(f"if (count >= {PASSES[0]}u)"):
-                w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, ids);", f"n = {PASSES[0]}u;")
+                w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, {part}ids);")
+                w(f"n = {PASSES[0]}u;")
             with w.block("else"):
                 w(*clear)
         else:
             w(*clear)
         for rows in passes:
             with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
-                w(f"{layer.id(f'event{rows}')}({lo}, {hi}, ids + n);")
+                w(f"{layer.id(f'event{rows}')}({lo}, {hi}, {part}ids + n);")
         if single:
             with w.block("for (; n < count; n++)"):
-                w(f"{layer.id('event')}({lo}, {hi}, ids[n]);")
+                w(f"{layer.id('event')}({lo}, {hi}, {part}ids[n]);")
 
 
 def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) -> None:
@@ -224,9 +283,12 @@ def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) ->
     first, op = min(pairs.words, out), layer.node.op
     assert isinstance(op, IntLinear | IntConv), "layers with pairs"
     least, most = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
-    y = replace(y, name="y")
-    parts = ((0, first, f"{lo}[j] + 65280u * {hi}[j]"), (first, out - first, f"{hi}[j]"))
-    with w.block(f"SNN_ROWS void {layer.id('read')}({y.ctype} *restrict y, uint32_t count)"):
+    y, low = replace(y, name="y"), f"{lo}[j] + 65280u * {hi}[j]"
+    parts = ((0, first, low), (first, out - first, f"{hi}[j]"))
+    if pairs.tile:
+        parts = ((0, pairs.tile, low), (pairs.words, pairs.tile, f"{hi}[j]"))
+    parameters = f"{y.ctype} *restrict y, uint32_t count" + (", size_t tile" if pairs.tile else "")
+    with w.block(f"SNN_ROWS void {layer.id('read')}({parameters})"):
         w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
         w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
         for start, size, text in parts:
@@ -234,6 +296,7 @@ def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) ->
                 continue
             with w.loop("j", size):
                 at = f"j + {start}u" if start else "j"
+                at += " + tile" if pairs.tile else ""
                 value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
                 if pairs.most:
                     w(f"{y.name}[{at}] += {value};")

@@ -15,7 +15,7 @@ from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer, Delay, bounds_of
 from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
 from snnc.backends.c.machines import HOST, Machine
-from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows
+from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows, tile_words
 from snnc.backends.c.sums import matmul_bounds, raw_bounds, sum_bounds
 from snnc.backends.c.words import Bounds, computed, fits, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
@@ -198,7 +198,11 @@ class Plan:
             return None
         if x.size == op.weight.shape[1] and not x.is_spikes:
             return None
-        return pair_rows(op, x.bounds, bounds_of(node))
+        found = pair_rows(op, x.bounds, bounds_of(node))
+        out, fan_in = op.weight.shape
+        if found is None or node.type.size != out:
+            return found
+        return replace(found, tile=tile_words(found.words, out, fan_in))
 
     def windows(self, node: Node) -> PairRows | None:
         """How a convolution adds pairs of weights row by row, or None if spike by spike."""

@@ -22,8 +22,6 @@ _ALIGNED = [
     "#endif",
     "",
 ]
-#: Only a layer's own tables are defined again.
-_RECENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ class Tables:
     """The tables of one network, in order of definition."""
 
     entries: list[Table] = field(default_factory=list)
+    _known: dict[str, Table] = field(default_factory=dict)
 
     def add(
         self,
@@ -68,13 +67,13 @@ class Tables:
         """
         ctype = ctype or stored((int(values.min()), int(values.max())))
         flat = np.ascontiguousarray(values, ctype.removesuffix("_t")).reshape(-1)
-        for known in self.entries[-_RECENT:]:
-            if known.name == name:
-                assert known.ctype == ctype, "equal values"
-                assert np.array_equal(known.values, flat), "equal values"
-                return known
+        if known := self._known.get(name):
+            assert known.ctype == ctype, "equal values"
+            assert np.array_equal(known.values, flat), "equal values"
+            return known
         table = Table(name, ctype, flat, origin, aligned)
         self.entries.append(table)
+        self._known[name] = table
         return table
 
     @property

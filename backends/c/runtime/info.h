@@ -40,4 +40,8 @@ snn_status snn_io_step(void *const *in);
 snn_status snn_io_sequence(void *const *out);
 snn_status snn_io_finish(void *const *out);
 
+/* snn_run, for processors with vectors: in[] has the frames of all these steps, out[] places for
+ * outputs with a value per step. */
+snn_status snn_io_run(void *const *in, uint32_t steps, void *const *out);
+
 #endif

@@ -24,8 +24,8 @@ static size_t extent(const snn_port *port, uint32_t steps) {
     return times * port->size * port->bytes;
 }
 
-/* Inputs of one phase: the frames of a step, or what a sample has once. */
-static void point(const share *job, size_t sample, uint32_t step, int per_step, void **frames) {
+/* Inputs: the frames of all steps, or what a sample has once. */
+static void point(const share *job, size_t sample, void **frames) {
     for (size_t p = 0u; p < snn_input_count; p++) {
         const snn_port *port = &snn_inputs[p];
         const size_t frame = port->size * port->bytes;
@@ -33,28 +33,19 @@ static void point(const share *job, size_t sample, uint32_t step, int per_step, 
             const char *from; /* the network only reads it */
             char *to;
         } place = {job->inputs[p]};
-        if (port->per_step == per_step) {
-            place.from += (per_step != 0) ? (sample * job->steps + step) * frame : sample * frame;
-            frames[p] = place.to;
-        }
+        place.from += sample * ((port->per_step != 0) ? job->steps * frame : frame);
+        frames[p] = place.to;
     }
 }
 
-/* Outputs: those of a step of the first loop, or all others. */
-static void place_results(const share *job, size_t sample, uint32_t step, int of_step,
-                          void **results) {
+/* Outputs: those with a value per step of the first loop, or all others. */
+static void place_results(const share *job, size_t sample, int of_step, void **results) {
     for (size_t p = 0u; p < snn_output_count; p++) {
         const snn_port *port = &snn_outputs[p];
         const int is_of_step = port->per_step != 0 && port->loop < 2u;
         results[p] = NULL;
-        if (job->outputs[p] == NULL || is_of_step != of_step) {
-            continue;
-        }
-        char *to = (char *)job->outputs[p] + sample * extent(port, job->steps);
-        if (of_step == 0) {
-            results[p] = to;
-        } else if (step >= port->start) {
-            results[p] = to + (step - port->start) * port->size * port->bytes;
+        if (job->outputs[p] != NULL && is_of_step == of_step) {
+            results[p] = (char *)job->outputs[p] + sample * extent(port, job->steps);
         }
     }
 }
@@ -62,18 +53,14 @@ static void place_results(const share *job, size_t sample, uint32_t step, int of
 static snn_status evaluate(const share *job, size_t sample) {
     void *frames[SNN_MOST_PORTS] = {NULL};
     void *results[SNN_MOST_PORTS] = {NULL};
-    point(job, sample, 0u, 0, frames);
+    point(job, sample, frames);
     snn_status status = snn_io_begin(frames);
-    for (uint32_t t = 0u; status == SNN_OK && t < job->steps; t++) {
-        point(job, sample, t, 1, frames);
-        status = snn_io_step(frames);
-        if (status == SNN_OK) {
-            place_results(job, sample, t, 1, results);
-            status = snn_io_sequence(results);
-        }
+    if (status == SNN_OK) {
+        place_results(job, sample, 1, results);
+        status = snn_io_run(frames, job->steps, results);
     }
     if (status == SNN_OK) {
-        place_results(job, sample, 0u, 0, results);
+        place_results(job, sample, 0, results);
         status = snn_io_finish(results);
     }
     return status;

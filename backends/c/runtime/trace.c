@@ -108,6 +108,21 @@ static void keep_words(uint32_t loop, uint32_t step) {
     }
 }
 
+#ifdef SNN_TRACE_BLOCKS
+/* Keep the words of a step of the layers of one stage. */
+static void keep_stage(uint32_t stage, uint32_t step) {
+    if (wanted != NULL) {
+        snn_trace_words();
+    }
+    for (size_t k = 0u; wanted != NULL && k < snn_word_count; k++) {
+        const snn_port *port = &snn_words[k];
+        if (wanted[k] != NULL && port->loop < 2u && snn_word_stages[k] == stage) {
+            widen_word(port, snn_word_data[k], wanted[k] + step * port->size);
+        }
+    }
+}
+#endif
+
 /* When the sample that runs may stop early: an output, and its limit at every step, or null. */
 static uint32_t judged;
 static const int64_t *limits_of_steps;
@@ -120,6 +135,46 @@ static int is_reached(uint32_t step, void *const *results, int *status) {
     return snn_get(&snn_outputs[judged], results[judged], 0u) >= limits_of_steps[step];
 }
 
+#ifdef SNN_TRACE_BLOCKS
+static void **reserve(const snn_port *ports, size_t count, uint32_t steps, int whole);
+static void release(void **arrays, size_t count);
+
+/* All steps by snn_run. */
+static int play_blocks(const int64_t *const *inputs, uint32_t steps, int64_t *const *outputs,
+                       void *const *once) {
+    void **frames = reserve(snn_inputs, snn_input_count, steps, 1);
+    void **results = reserve(snn_outputs, snn_output_count, steps, 1);
+    int status = -1;
+    if (frames != NULL && results != NULL) {
+        status = (int)snn_io_begin(once);
+        for (size_t p = 0u; status == SNN_OK && p < snn_input_count; p++) {
+            const snn_port *port = &snn_inputs[p];
+            for (size_t i = 0u; port->per_step != 0 && i < steps * port->size; i++) {
+                if (inputs[p][i] < port->lo || inputs[p][i] > port->hi) {
+                    status = SNN_RANGE;
+                } else {
+                    put(port, frames[p], i, inputs[p][i]);
+                }
+            }
+        }
+        snn_trace_stage = keep_stage;
+        if (status == SNN_OK) {
+            status = (int)snn_io_run(frames, steps, results);
+        }
+        snn_trace_stage = NULL;
+        for (size_t p = 0u; status == SNN_OK && p < snn_output_count; p++) {
+            const snn_port *port = &snn_outputs[p];
+            if (port->per_step != 0 && port->loop < 2u) {
+                widen(port, results[p], snn_elements(port, steps), outputs[p]);
+            }
+        }
+    }
+    release(frames, snn_input_count);
+    release(results, snn_output_count);
+    return status;
+}
+#endif
+
 static int play(const int64_t *const *inputs, uint32_t *count, int64_t *const *outputs,
                 void *const *frames, void *const *results) {
     uint32_t steps = *count;
@@ -127,8 +182,15 @@ static int play(const int64_t *const *inputs, uint32_t *count, int64_t *const *o
     if (status != SNN_OK) {
         return status;
     }
+#ifdef SNN_TRACE_BLOCKS
+    const int stepwise = limits_of_steps != NULL;
+    status = (stepwise != 0) ? (int)snn_io_begin(frames)
+                             : play_blocks(inputs, steps, outputs, frames);
+#else
+    const int stepwise = 1;
     status = (int)snn_io_begin(frames);
-    for (uint32_t t = 0u; status == SNN_OK && t < steps; t++) {
+#endif
+    for (uint32_t t = 0u; stepwise != 0 && status == SNN_OK && t < steps; t++) {
         status = narrow(1, inputs, t, frames);
         if (status == SNN_OK) {
             status = (int)snn_io_step(frames);
@@ -159,11 +221,12 @@ static void release(void **arrays, size_t count) {
     free(arrays);
 }
 
-static void **reserve(const snn_port *ports, size_t count, uint32_t steps) {
+/* Arrays of the ports: of one step, or of all if `all` says so. */
+static void **reserve(const snn_port *ports, size_t count, uint32_t steps, int all) {
     void **arrays = calloc(count + 1u, sizeof *arrays);
     for (size_t i = 0u; arrays != NULL && i < count; i++) {
         /* one step is handed over at a time, but for sequences of later loops */
-        const int whole = ports[i].per_step != 0 && ports[i].loop > 1u;
+        const int whole = ports[i].per_step != 0 && (all != 0 || ports[i].loop > 1u);
         const size_t size = whole != 0 ? snn_elements(&ports[i], steps) : ports[i].size;
         arrays[i] = calloc(size + 1u, ports[i].bytes);
         if (arrays[i] == NULL) {
@@ -175,8 +238,8 @@ static void **reserve(const snn_port *ports, size_t count, uint32_t steps) {
 }
 
 static int run_sample(const int64_t *const *inputs, uint32_t *steps, int64_t *const *outputs) {
-    void **frames = reserve(snn_inputs, snn_input_count, *steps);
-    void **results = reserve(snn_outputs, snn_output_count, *steps);
+    void **frames = reserve(snn_inputs, snn_input_count, *steps, 0);
+    void **results = reserve(snn_outputs, snn_output_count, *steps, 0);
     int status = *steps < snn_min_steps ? (int)SNN_TOO_SHORT : -1;
     if (status == -1 && frames != NULL && results != NULL) {
         status = play(inputs, steps, outputs, frames, results);

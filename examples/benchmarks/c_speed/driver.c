@@ -1,4 +1,5 @@
-/* Evaluates samples one after the other with the functions of snn.h. */
+/* Evaluates samples one after the other with the functions of snn.h: step by step, or all steps of a
+ * sample in one call if RUN is defined. */
 #include <string.h>
 
 #include "info.h"
@@ -24,14 +25,19 @@ int bench(const uint8_t *x, uint32_t samples, uint32_t steps, int64_t *scores) {
         if (snn_io_begin(constant ? &frame.to : NULL) != SNN_OK) {
             return 1;
         }
+#ifdef RUN
+        if (snn_io_run(&frame.to, steps, results) != SNN_OK) {
+            return 1;
+        }
+#else
         for (uint32_t t = 0u; t < steps; t++) {
-            frame.from = x;
+            frame.from = x + (constant ? 0u : t * snn_inputs[0].size);
             if (snn_io_step(constant ? NULL : &frame.to) != SNN_OK) {
                 return 1;
             }
-            x += constant ? 0u : snn_inputs[0].size;
         }
-        x += constant ? snn_inputs[0].size : 0u;
+#endif
+        x += (constant ? 1u : steps) * snn_inputs[0].size;
         if (snn_io_finish(results) != SNN_OK) {
             return 1;
         }

@@ -1,0 +1,107 @@
+"""``snn_run``: layers in turn give the words of steps in turn."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from snnc.backends.c import packing, stages
+from snnc.backends.c.backend import CBackend
+from snnc.backends.c.network import Network
+from snnc.graph import Graph, Value
+from snnc.intops import (
+    IntInput,
+    IntLinear,
+    IntNeuron,
+    IntOutput,
+    IntSum,
+    IntTimeLast,
+    IntTimeStack,
+    IntTimeSum,
+)
+from snnc.types import Clock
+from tests.differential.test_random_graphs import difference
+from tests.intgraphs import ONE, proven
+from tests.randomgraphs import loop, random_graph
+from tests.randomkernels import Builder, lif
+
+TCC = shutil.which("tcc") is not None
+BLOCKS = CBackend(
+    compiler="tcc" if TCC else "", flags=("-std=c99", "-w", "-O0", "-DSNN_TRACE_BLOCKS")
+)
+CHECKED = CBackend(
+    flags=(
+        *("-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror"),
+        *("-fsanitize=undefined", "-fno-sanitize-recover=all", "-DSNN_TRACE_BLOCKS"),
+    )
+)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of three steps for layers of any size, columns in tiles."""
+    monkeypatch.setattr(stages, "DENSE", 0)
+    monkeypatch.setattr(stages, "BLOCKS", (3,))
+    monkeypatch.setattr(packing, "LARGE", 0)
+    monkeypatch.setattr(packing, "_TILE", (8, 8))
+
+
+def layered(seed: int) -> Graph:
+    """Dense populations in a row, with feedback, skips and delays at random."""
+    rng = np.random.default_rng(seed)
+    b = Builder(rng, Graph("layered", 7))
+    sizes = rng.choice([7, 16, 32, 48], 5)
+    found = [b.graph.add("x", IntInput((int(sizes[0]),), Clock.STEP, 0, 1, 1.0)).name]
+
+    def linear(value: str | Value, fan_in: int, out: int) -> str:
+        top = int(rng.choice([3, 127]))
+        bias = b.param((out,), -50, 50) if rng.integers(2) else None
+        op = IntLinear(b.param((out, fan_in), -top, top), bias, int(rng.integers(3)))
+        return b.graph.add(b.name("fc"), op, value).name
+
+    for i in range(1, len(sizes)):
+        out, name = int(sizes[i]), f"lif{i}"
+        total = linear(found[-1], int(sizes[i - 1]), out)
+        back = int(rng.integers(5))
+        if i > 1 and rng.integers(2):
+            skipped = int(rng.integers(i - 1))
+            late = Value(found[skipped], 0, int(rng.integers(3)))
+            other = linear(late, int(sizes[skipped]), out)
+            total = b.graph.add(b.name("sum"), IntSum(), total, other).name
+        if back == 0:
+            late = Value(name, 0, int(rng.integers(1, 3)))
+            loop(b, total, name, lif(b, (out,)), late, lambda v, n=out: linear(v, n, n))
+        else:
+            b.graph.add(name, IntNeuron(lif(b, (out,)), (out,)), total)
+        found.append(name)
+    b.graph.add("count", IntTimeSum(), found[-1])
+    b.graph.add("counts", IntOutput(ONE), "count")
+    b.graph.add("stack", IntTimeStack(int(rng.integers(3))), found[int(rng.integers(1, 4))])
+    b.graph.add("sequence", IntOutput(ONE), "stack")
+    b.graph.add("last", IntTimeLast(), found[1])
+    b.graph.add("end", IntOutput(ONE), "last")
+    return proven(b.graph)
+
+
+@pytest.mark.usefixtures("small")
+def test_layers_in_turn_give_all_words() -> None:
+    dense = 0
+    for seed in range(16):
+        graph = layered(seed)
+        dense += len(Network(graph).blocks.stages.dense)
+        assert difference(graph, seed, BLOCKS) == "", seed
+    assert dense > 25
+
+
+@pytest.mark.usefixtures("small")
+def test_random_graphs_in_blocks() -> None:
+    for seed in range(3000, 3030):
+        assert difference(random_graph(seed), seed, BLOCKS) == "", seed
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("seed", [4])
+def test_blocks_under_sanitizers(seed: int) -> None:
+    assert difference(layered(seed), seed, CHECKED) == ""
