@@ -42,9 +42,11 @@ class Weighted(Operator):
         """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
         if self.shift == 0 and self.bias is None:
             return sums if sums.dtype == torch.int32 else sums.to(self.word)
-        y = sums.to(self.summed) << self.shift
+        y = sums.to(self.summed)  # no one else's: it may be overwritten
+        if self.shift:
+            y <<= self.shift
         if self.bias is not None:
-            y = y + self.bias.to(self.summed).reshape(-1, *[1] * behind)
+            y += self.bias.to(self.summed).reshape(-1, *[1] * behind)
         return y.to(self.word)
 
 

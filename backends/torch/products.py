@@ -30,7 +30,7 @@ def product_type(x: tuple[int, int], weight: tuple[int, int], bound: int) -> tor
 
 
 def product(x: Tensor, weight: Tensor, bound: int) -> Tensor:
-    """``x @ weight`` of (rows, k) and (k, out); the weight is in its ``product_type``."""
+    """``x @ weight`` of (rows, k) and (k, out); the second is in its ``product_type``."""
     if weight.dtype != torch.int8:
         return _matmul(x.to(weight.dtype), weight)
     if _int8(x.device.type, x.shape[0], *weight.shape):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from itertools import chain
 from math import prod
 
@@ -33,8 +35,9 @@ def padded(x: Tensor, before: Sizes, after: Sizes, fill: int = 0) -> Tensor:
 class Convolution(Weighted, Function):
     """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch.
 
-    A product of windows by weights, not the device's own convolution: that may compute in a
-    transformed domain, where sums of integers are not exact.
+    A product of weights by windows, not the device's own convolution: that may compute in a
+    transformed domain, where sums of integers are not exact.  Windows are laid out with channels
+    first, so that what is copied for them stands in a row; so are the sums.
     """
 
     matrix: Tensor
@@ -48,7 +51,7 @@ class Convolution(Weighted, Function):
         self.groups: int = a["groups"]
         weight = self.kernel()
         matrix = weight.reshape(self.groups, len(weight) // self.groups, prod(weight.shape[1:]))
-        self.keep("matrix", matrix.transpose(1, 2).to(self.computed))
+        self.keep("matrix", matrix.to(self.computed))
 
     def kernel(self) -> Tensor:
         """The weight (C_out, C_in/groups, ...) that the windows are multiplied by."""
@@ -63,17 +66,17 @@ class Convolution(Weighted, Function):
 
     def correlated(self, x: Tensor) -> Tensor:
         """The products of all windows."""
-        view = windows(x, self.size, self.stride, self.dilation)
-        rank, n = len(self.size), len(view)
-        places, channels = view.shape[2 : 2 + rank], view.shape[1] // self.groups
-        view = view.reshape(n, self.groups, channels, *places, *self.size)
-        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-        rows = view.permute(order).reshape(
-            self.groups, n * prod(places), channels * prod(self.size)
+        view = windows(x.transpose(0, 1), self.size, self.stride, self.dilation)
+        rank, n = len(self.size), view.shape[1]
+        places, channels = view.shape[2 : 2 + rank], len(view) // self.groups
+        view = view.reshape(self.groups, channels, n, *places, *self.size)
+        order = (0, 1, *range(3 + rank, 3 + 2 * rank), 2, *range(3, 3 + rank))
+        columns = view.permute(order).reshape(
+            self.groups, channels * prod(self.size), n * prod(places)
         )
-        parts = [product(r, m, self.bound) for r, m in zip(rows, self.matrix, strict=True)]
-        y = torch.cat(parts, 1).reshape(n, *places, self.groups * self.matrix.shape[2])
-        return y.movedim(-1, 1)
+        parts = [product(m, c, self.bound) for m, c in zip(self.matrix, columns, strict=True)]
+        y = parts[0] if self.groups == 1 else torch.cat(parts)
+        return y.reshape(len(y), n, *places).transpose(0, 1)
 
 
 class TransposedConvolution(Convolution):
@@ -114,19 +117,24 @@ class Pool(Function):
         self.padding = tuple(a["padding"])
         self.inner = word(program.operand_bounds(node))
 
-    def windows(self, x: Tensor, fill: int) -> tuple[Tensor, Sizes]:
-        """Windows, and their own axes."""
+    def reduced(self, x: Tensor, fill: int, merge: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Windows merged to a value: along one axis after the other, all windows at once."""
         x = padded(x, self.padding, self.padding, fill)
-        view = windows(x, self.size, self.stride, (1,) * len(self.size))
-        return view, tuple(range(x.ndim, view.ndim))
+        for axis, (k, s) in enumerate(zip(self.size, self.stride, strict=True), 2):
+            reach = x.shape[axis] - k + 1
+            x = reduce(merge, (x.narrow(axis, i, reach)[_every(axis, s)] for i in range(k)))
+        return x
+
+
+def _every(axis: int, stride: int) -> tuple[slice, ...]:
+    return (*[slice(None)] * axis, slice(None, None, stride))
 
 
 class SumPool(Pool):
     """Sum over windows; padding adds nothing."""
 
     def forward(self, *operands: Tensor) -> Tensor:
-        view, axes = self.windows(operands[0], 0)
-        return view.sum(axes, dtype=self.word)
+        return self.reduced(operands[0].to(self.word), 0, torch.add)
 
 
 class MaxPool(Pool):
@@ -134,8 +142,8 @@ class MaxPool(Pool):
 
     def forward(self, *operands: Tensor) -> Tensor:
         x = operands[0].to(self.inner)
-        view, axes = self.windows(x, torch.iinfo(self.inner).min)
-        return view.amax(axes).to(self.word)
+        y = self.reduced(x, torch.iinfo(self.inner).min, torch.maximum)
+        return y.to(self.word)
 
 
 #: Layers that slide over one or more axes, by name.
