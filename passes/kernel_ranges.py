@@ -47,6 +47,33 @@ def kernel_ranges(
     Raises:
         RangeOverflowError: If some value needs more than 63 bits.
     """
+    analysis = _analysis(kernel, inputs, shape)
+    states, bounded = analysis.invariant(max_steps)
+    return KernelRanges(analysis.lines(states), bounded)
+
+
+def growing(kernel: Kernel, inputs: list[Interval], shape: tuple[int, ...]) -> tuple[int, str]:
+    """For how many steps 63 bits hold a kernel of which ``kernel_ranges`` says that they do not.
+
+    Returns:
+        Their number, at most 512, and the state that has grown most in the last of them; 0 and an
+        empty string if it is the first step that does not fit.
+    """
+    analysis = _analysis(kernel, inputs, shape)
+    states, steps, grown = analysis.init, 0, ""
+    try:
+        while steps < _NARROWING_STEPS:
+            new = analysis.joined(states)
+            ends = {k: max(abs(end) for end in v.bounds) for k, v in new.items()}
+            larger = [k for k, v in states.items() if ends[k] > max(abs(e) for e in v.bounds)]
+            grown = max(larger, key=ends.__getitem__, default=grown)
+            states, steps = new, steps + 1
+    except RangeOverflowError:
+        pass
+    return steps, grown
+
+
+def _analysis(kernel: Kernel, inputs: list[Interval], shape: tuple[int, ...]) -> _Analysis:
     leaves: Env = {}
     for name, interval in zip(kernel.inputs, inputs, strict=True):
         leaves[name] = interval.broadcast(shape)
@@ -54,9 +81,7 @@ def kernel_ranges(
         data = const.values.data if const.index is None else const.values.data[const.index.data]
         leaves[const.name] = Interval.of(data, data).broadcast(shape)
     init = {s.name: Interval.exactly(s.init).broadcast(shape) for s in kernel.states}
-    analysis = _Analysis(kernel, *_distinct(leaves, init))
-    states, bounded = analysis.invariant(max_steps)
-    return KernelRanges(analysis.lines(states), bounded)
+    return _Analysis(kernel, *_distinct(leaves, init))
 
 
 def annotate(kernel: Kernel, ranges: KernelRanges) -> Kernel:
@@ -103,7 +128,7 @@ class _Analysis:
             return states, True
         try:
             for _ in range(_PLAIN_STEPS):
-                new = self._joined(states)
+                new = self.joined(states)
                 if _equal(new, states):
                     return states, True
                 states, previous = new, states
@@ -116,7 +141,7 @@ class _Analysis:
         if (found := linear_ranges(self.kernel, self.leaves, self.init)) is not None:
             return found, True
         for _ in range(_PLAIN_STEPS, max_steps):
-            new = self._joined(states)
+            new = self.joined(states)
             if _equal(new, states):
                 return states, True
             states = new
@@ -127,7 +152,7 @@ class _Analysis:
         shape = np.broadcast_shapes(*(v.lo.shape for v in self.init.values()))
         return {s.name: env[s.next].broadcast(shape) for s in self.kernel.states}
 
-    def _joined(self, states: Env) -> Env:
+    def joined(self, states: Env) -> Env:
         new = self._step(states)
         return {k: states[k].join(new[k]) for k in states}
 

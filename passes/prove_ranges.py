@@ -26,7 +26,7 @@ from snnc.ops import Op
 from snnc.passes.attention_ranges import ATTENTION_RANGES
 from snnc.passes.base import Context, Pass
 from snnc.passes.code_ranges import CODE_RANGES
-from snnc.passes.kernel_ranges import annotate, kernel_ranges
+from snnc.passes.kernel_ranges import annotate, growing, kernel_ranges
 from snnc.passes.layer_ranges import LAYER_RANGES
 from snnc.passes.moved_spikes import moved_spikes
 from snnc.passes.norm_ranges import NORM_RANGES
@@ -209,14 +209,16 @@ def _keeps_sequences(graph: Graph) -> bool:
 
 
 def _overflow(node: Node, operands: list[Interval]) -> Diagnostic:
-    return error(
-        "E310",
-        f"{node.name} needs more than 63 bits in the worst case",
-        node.loc,
-        "no target has wider words, and snnc never wraps or saturates silently",
-        *_witness(node, operands),
-        help="use fewer weight bits, or a smaller --max-steps",
-    )
+    text = f"{node.name} needs more than 63 bits in the worst case"
+    why = "no target has wider words, and snnc never wraps or saturates silently"
+    witness, hint = _witness(node, operands), "use fewer weight bits, or a smaller --max-steps"
+    if isinstance(node.op, intops.IntNeuron):
+        steps, state = growing(node.op.kernel, operands, node.op.shape)
+        if state:
+            witness = [f"its state {state} grows: 63 bits hold it for {steps} steps"]
+            hint = "make its update stable, with a leak below 1 or the poles of a filter inside "
+            hint += "the unit circle, or clamp the state"
+    return error("E310", text, node.loc, why, *witness, help=hint)
 
 
 def _witness(node: Node, operands: list[Interval]) -> list[str]:

@@ -21,7 +21,7 @@ from snnc.passes.quantize_neuron import lower_neuron
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.weight_rows import Weighted, in_integers, is_encoder, rows_first
 
-_HINT = "compile lava-dl files with --profile loihi, other models with --profile default"
+_HINT = "a file of lava-dl must hold whole numbers; compile other models with --profile default"
 
 
 def exact_weights(low: Lowered, node: Node, x: list[QValue]) -> None:

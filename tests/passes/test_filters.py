@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -43,5 +45,8 @@ def test_a_stable_biquad_is_bounded_and_filters() -> None:
 
 @pytest.mark.parametrize(("a1", "a2"), [(-2.1, 1.05), (-1.9, 1.0), (-2.0, 1.1)])
 def test_a_filter_that_rings_for_ever_is_refused(a1: float, a2: float) -> None:
-    with pytest.raises(CompileError, match="E310"):
+    with pytest.raises(CompileError, match="E310") as e:
         run_passes(network(a1, a2), integer_pipeline())
+    assert re.search(r"its state [vu] grows: 63 bits hold it for \d+ steps", str(e.value))
+    assert "make its update stable" in str(e.value)
+    assert "fewer weight bits" not in str(e.value)
