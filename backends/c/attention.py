@@ -9,10 +9,11 @@ from snnc.backends.c import names
 from snnc.backends.c.broadcast import element
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer, load, store
-from snnc.backends.c.products import emit_chain, emit_product, lists
+from snnc.backends.c.products import emit_chain, emit_product
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.sums import matmul_bounds
-from snnc.backends.c.words import computed, fits
+from snnc.backends.c.views import has_rows
+from snnc.backends.c.words import computed
 from snnc.intops import IntMatmul, IntSoftmax
 
 
@@ -25,8 +26,7 @@ def emit_matmul(layer: Layer) -> None:
         return
     a, b = layer.plan.operands(layer.node)
     sums = matmul_bounds(a.bounds, b.bounds, a.shape[-1])
-    listed = lists(a) and a.shape[:-2] == b.shape[:-2] and fits(sums, "int32_t")
-    if listed and layer.plan.machine.is_host:
+    if has_rows(layer.plan, layer.node):
         emit_product(layer)
         return
     y = layer.output()

@@ -78,6 +78,11 @@ class Layer:
     def output(self, out: int = 0) -> Buffer:
         """Declare and return the array of an output, with its spike list if it has one."""
         buffer = self.plan.value(self.node.name, out)
+        self.declare(buffer)
+        return buffer
+
+    def declare(self, buffer: Buffer) -> None:
+        """Declare an array, with its spike list if it has one."""
         lo, hi = buffer.bounds
         if buffer.only_listed:
             self.data("#ifdef SNN_TRACE")
@@ -88,7 +93,6 @@ class Layer:
         if buffer.ids:
             self.array(buffer.ids, index_type(buffer.size), buffer.size, "spikes of the last step")
             self.counter(f"{buffer.ids}_n")
-        return buffer
 
     def list_spikes(self, buffer: Buffer) -> None:
         """Bring the spike list of ``buffer`` up to date."""

@@ -17,6 +17,7 @@ from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
 from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows, tile_words
 from snnc.backends.c.sums import matmul_bounds, raw_bounds, sum_bounds
+from snnc.backends.c.views import has_rows, is_followed, is_written, read_view
 from snnc.backends.c.words import Bounds, computed, fits, hull, index_type, stored
 from snnc.graph import Edge, Graph, Node
 from snnc.intops import (
@@ -313,11 +314,24 @@ class Plan:
         return inner if counts and fits(hull(small, whole), "int32_t") else None
 
     def is_skipped(self, node: Node) -> bool:
-        """Whether a layer has no code: it is another name, or part of the layer that reads it."""
+        """Whether a layer has no code: it is another name, or part of a layer beside it."""
         if self.is_alias(node):
             return True
+        return self.is_inner(node) or is_followed(self, node) or is_written(self, node)
+
+    def is_inner(self, node: Node) -> bool:
+        """Whether a product is the ``a b`` of a layer that computes ``a (b c)``."""
         users = self.graph.users(node.name) if isinstance(node.op, IntMatmul) else []
         return any(self.chained(u) == node for u in users)
+
+    def reads(self, node: Node) -> list[Edge]:
+        """Edges whose arrays the code of a layer reads."""
+        inner, edges = self.chained(node), self.graph.in_edges(node.name)
+        if inner:
+            edges = [*self.graph.in_edges(inner.name), edges[1]]
+        if not has_rows(self, node):
+            return edges
+        return [view.edge for e in edges if (view := read_view(self, e)).edge]
 
     def is_alias(self, node: Node) -> bool:
         """Whether the node's value is its operand's array.

@@ -24,6 +24,7 @@ from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.network import Network
 from snnc.backends.c.plan import EVENT_OPS
 from snnc.backends.c.tables import definition
+from snnc.backends.c.views import written_view
 from snnc.backends.c.words import LIMITS, index_type
 from snnc.backends.c.writer import CWriter
 from snnc.graph import Edge, Graph, Node
@@ -119,7 +120,7 @@ def uncovered(net: Network, found: list[Harness]) -> list[str]:
     return [
         n.name
         for n in net.plan.nodes
-        if n.name not in known and not net.plan.is_alias(n) and not isinstance(n.op, quiet)
+        if n.name not in known and not net.plan.is_skipped(n) and not isinstance(n.op, quiet)
     ]
 
 
@@ -127,7 +128,7 @@ def harnesses(net: Network, ranges: dict[tuple[str, int], Interval]) -> list[Har
     """All that can be written for a network, layer after layer."""
     found = []
     for node in net.plan.nodes:
-        if not isinstance(node.op, PROVABLE) or net.plan.is_alias(node):
+        if not isinstance(node.op, PROVABLE) or net.plan.is_skipped(node):
             continue
         if too_large(net, node) or _lists_repeat(net, node):
             continue
@@ -272,9 +273,9 @@ def _layer(
     states: dict[str, Interval],
 ) -> Harness:
     p, layer = _Program(), net.layers[node.name]
-    edges = net.graph.in_edges(node.name)
-    for edge, buffer in zip(edges, net.plan.operands(node), strict=True):
-        p.fill(buffer, _as_stored(net, edge, arriving(net.graph, edge, ranges)))
+    for edge in net.plan.reads(node):
+        known = arriving(net.graph, edge, ranges)
+        p.fill(net.plan.operand(edge), _as_stored(net, edge, known))
     for state, interval in states.items():
         p.fill(layer.states[state], interval)
     operands = net.plan.operands(node)
@@ -293,6 +294,9 @@ def _layer(
         if buffer.only_listed:
             continue
         known = ranges[node.name, out].broadcast(t.shape)
+        if moved := written_view(net.plan, node):
+            (edge,) = net.graph.out_edges(node.name)
+            buffer, known = moved.buffer, ranges[edge.dst, 0].broadcast(moved.buffer.shape)
         if isinstance(node.op, EVENT_OPS) and not counted:  # sums of any list: see the certificate
             known = Interval.of(*LIMITS[buffer.ctype]).broadcast(t.shape)
         p.check(buffer, known, "value")
