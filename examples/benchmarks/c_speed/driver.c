@@ -1,22 +1,24 @@
 /* Evaluates samples one after the other with the functions of snn.h: step by step, or all steps of a
  * sample in one call if RUN is defined. */
-#include <string.h>
-
 #include "info.h"
 
-#define MOST 16384
+int bench_type(void);
+int bench(const uint8_t *x, uint32_t samples, uint32_t steps, uint8_t *scores);
 
-int bench(const uint8_t *x, uint32_t samples, uint32_t steps, int64_t *scores);
+/* Bytes of a score, less than 0 if it has a sign. */
+int bench_type(void) {
+    const int bytes = (int)snn_outputs[0].bytes;
+    return snn_outputs[0].is_signed ? -bytes : bytes;
+}
 
-int bench(const uint8_t *x, uint32_t samples, uint32_t steps, int64_t *scores) {
-    static int64_t result[MOST];
+int bench(const uint8_t *x, uint32_t samples, uint32_t steps, uint8_t *scores) {
     const snn_port *out = &snn_outputs[0];
-    void *results[1] = {result};
     if (snn_input_count != 1u || snn_output_count != 1u || snn_inputs[0].bytes != 1u ||
-        out->per_step != 0 || out->size > MOST) {
+        out->per_step != 0) {
         return 1;
     }
     for (uint32_t n = 0u; n < samples; n++) {
+        void *results[1] = {scores};
         const int constant = snn_inputs[0].per_step == 0;
         union {
             const void *from;
@@ -41,14 +43,7 @@ int bench(const uint8_t *x, uint32_t samples, uint32_t steps, int64_t *scores) {
         if (snn_io_finish(results) != SNN_OK) {
             return 1;
         }
-        for (size_t i = 0u; i < out->size; i++) {
-            switch (out->bytes) {
-            case 1: *scores++ = ((uint8_t *)result)[i]; break;
-            case 2: *scores++ = ((uint16_t *)result)[i]; break;
-            case 4: *scores++ = ((int32_t *)result)[i]; break;
-            default: *scores++ = result[i]; break;
-            }
-        }
+        scores += out->size * out->bytes;
     }
     return 0;
 }

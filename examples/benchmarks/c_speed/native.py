@@ -1,6 +1,7 @@
 """C programs as contenders: the emitted network, and others with the same function ``bench``.
 
-All of them are shared libraries with ``int bench(x, samples, steps, scores)``.
+All of them are shared libraries with ``int bench(x, samples, steps, scores)``; scores are as the
+program has them, of the type that ``bench_type`` says.
 """
 
 from __future__ import annotations
@@ -43,22 +44,23 @@ def compile_library(
     return ctypes.CDLL(str(target))
 
 
-def library_run(library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int, steps: int) -> Run:
-    """Samples through ``bench``."""
+def library_run(
+    library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int, dtype: type | str = np.int64
+) -> Run:
+    """Samples through ``bench``; every call of the result writes to the same memory."""
     library.bench.restype = ctypes.c_int
-    frames = np.ascontiguousarray(x)
+    frames, scores = np.ascontiguousarray(x), np.zeros((len(x), outputs), dtype)
 
     def run(first: int, count: int) -> Array:
-        scores = np.zeros((count, outputs), np.int64)
         status = library.bench(
             frames[first : first + count].ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint32(count),
-            ctypes.c_uint32(steps),
-            scores.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_uint32(x.shape[1]),
+            scores[first:].ctypes.data_as(ctypes.c_void_p),
         )
         if status:
             raise RuntimeError("the emitted network refused a frame")
-        return scores
+        return scores[first : first + count]
 
     return run
 
