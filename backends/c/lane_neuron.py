@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from snnc.backends.c import names
@@ -9,30 +11,98 @@ from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.kernel import proven, used_leaves
 from snnc.backends.c.lanes import Lanes, NoLanesError, constant
 from snnc.backends.c.layer import Layer
-from snnc.backends.c.nest import Nest, Shape, nest_of, row_major
+from snnc.backends.c.nest import Nest, Shape, Walk, nest_of, row_major
 from snnc.backends.c.words import fits
 from snnc.backends.c.writer import CWriter
-from snnc.kernel import Kernel
+from snnc.kernel import Const, Kernel
 from snnc.params import Param
 
 #: Neurons in a vector: gcc -O2 leaves loops over other numbers of them alone.
 VECTOR = 16
+#: Neurons in a loop that constants are repeated for.
+LONGEST = 512
 
 
-def lanes_of(
-    layer: Layer, kernel: Kernel, shape: Shape, operands: list[Buffer], outputs: list[Buffer]
-) -> Lanes | None:
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What a ``tick`` in words of 16 bits loops over.
+
+    Attributes:
+        kernel: The kernel; constants are one number or a vector.
+        shape: Of the neurons.
+        operands: What it reads.
+        outputs: What it writes; states lie as the first of them.
+        tiled: How often constants repeat.
+    """
+
+    kernel: Kernel
+    shape: Shape
+    operands: list[Buffer]
+    outputs: list[Buffer]
+    tiled: int = 1
+
+    @property
+    def loops(self) -> Nest:
+        """Loops over the population."""
+        used = used_leaves(self.kernel)
+        consts = [row_major(c.shape, self.shape) for c in self.kernel.consts if c.name in used]
+        return nest_of(self.shape, [*self.walks, *consts])
+
+    @property
+    def walks(self) -> list[Walk]:
+        """Where outputs and operands lie."""
+        used = used_leaves(self.kernel)
+        read = zip(self.kernel.inputs, self.operands, strict=True)
+        arrays = [*self.outputs, *(b for name, b in read if name in used)]
+        return [b.walk(self.shape) for b in arrays]
+
+    def with_long_rows(self) -> Population:
+        """The same with constants repeated, where a loop over few of them would be all there is.
+
+        Neurons that lie one behind the other in all arrays, with constants per channel, say, are
+        as well rows of several times as many channels.
+        """
+        used = used_leaves(self.kernel)
+        consts = [
+            c for c in self.kernel.consts if c.name in used and np.unique(c.values.data).size > 1
+        ]
+        loops = self.loops
+        if len(loops.loops) != 2 or not consts or len(nest_of(self.shape, self.walks).loops) != 1:
+            return self
+        (rows, _), (inner, axis) = loops.loops
+        ones = [int(a == axis) for a in range(len(self.shape))]
+        if any(list(row_major(c.shape, self.shape).strides) != ones for c in consts):
+            return self
+        times = [k for k in range(1, rows + 1) if rows % k == 0 and k * inner <= LONGEST]
+        good = [k for k in times if k * inner % (2 * VECTOR) == 0] or times
+        k = good[-1]
+
+        def repeated(const: Const) -> Const:
+            if const.values.data.size == 1:
+                return replace(const, values=Param(const.values.data.reshape(())))
+            return replace(const, values=Param(np.tile(const.values.data.reshape(-1), k)))
+
+        def flat(buffers: list[Buffer]) -> list[Buffer]:
+            return [replace(b, shape=shape, channels=0) for b in buffers]
+
+        shape = (rows // k, k * inner)
+        kernel = replace(self.kernel, consts=tuple(map(repeated, self.kernel.consts)))
+        return Population(kernel, shape, flat(self.operands), flat(self.outputs), k)
+
+
+def lanes_of(layer: Layer, population: Population) -> Lanes | None:
     """The kernel in words of 16 bits; None if it has no such form or too few neurons."""
+    kernel, shape, outputs = population.kernel, population.shape, population.outputs
     used = used_leaves(kernel)
     if not outputs or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
         return None
-    loops = loops_of(kernel, shape, operands, outputs)
+    loops = population.loops
     if loops.inner % (VECTOR // 2):  # half a vector of bytes belongs to one of 16-bit words
         return None
     at = loops.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})
     try:
-        for name, buffer in zip(kernel.inputs, operands, strict=True):
+        for name, buffer in zip(kernel.inputs, population.operands, strict=True):
             if name in used:
                 place = loops.at(buffer.walk(shape))
                 lanes.load(name, buffer.ctype, f"{buffer.name}[{place}]", buffer.bounds)
@@ -57,7 +127,8 @@ def lanes_of(
             if const.index is not None:
                 return None
             origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
-            table = layer.tables.add(layer.id(f"c{i}_{const.name}"), data, origin)
+            part = f"c{i}{'r' if population.tiled > 1 else ''}_{const.name}"
+            table = layer.tables.add(layer.id(part), data, origin)
             text = f"{table.name}[{loops.at(row_major(const.shape, shape))}]"
             lanes.load(const.name, table.ctype, text, (lo, hi))
             lanes.factors[const.name] = text
@@ -69,16 +140,6 @@ def lanes_of(
     return lanes
 
 
-def loops_of(kernel: Kernel, shape: Shape, operands: list[Buffer], outputs: list[Buffer]) -> Nest:
-    """Loops over the population, the states of which lie as its outputs."""
-    used = used_leaves(kernel)
-    walks = [b.walk(shape) for b in outputs]
-    read = zip(kernel.inputs, operands, strict=True)
-    walks += [b.walk(shape) for name, b in read if name in used]
-    walks += [row_major(c.shape, shape) for c in kernel.consts if c.name in used]
-    return nest_of(shape, walks)
-
-
 def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
     """Arrays of the low and the high words of a state."""
     stem = f"s{i}_{state}"[:20]
@@ -86,9 +147,10 @@ def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
 
 
 def emit_lanes(
-    layer: Layer, lanes: Lanes, loops: Nest, states: list[Buffer], outputs: list[Buffer]
+    layer: Layer, lanes: Lanes, population: Population, states: list[Buffer]
 ) -> tuple[list[str], list[str], list[str]]:
     """Declarations, lines of ``reset`` and the function ``tick``."""
+    loops, outputs = population.loops, population.outputs
     data, reset, code = CWriter(), CWriter(), CWriter()
     kernel = lanes.kernel
     at = loops.at(outputs[0].walk(outputs[0].shape))

@@ -126,7 +126,7 @@ class Lanes:
             raise NoLanesError
         low = self._word(text, name)
         high = ""
-        if ctype == "int32_t" and not fits(bounds, "int16_t"):
+        if ctype == "int32_t" and not (fits(bounds, "int16_t") or _is_short(bounds)):
             high = self._word(f"(uint32_t){text} >> 16", f"{name}_h")
         elif ctype == "uint16_t" and not fits(bounds, "int16_t"):
             high = "0"
@@ -142,7 +142,10 @@ class Lanes:
         """The high word of a translated value as states have it, with 2**15 added."""
         if x.high:
             return _lifted(x.high, _SIGN - x.lift)
-        return f"{_SIGN}u" if x.bounds[0] >= 0 else f"(uint16_t)({_SIGN} - ({x.low} >> 15))"
+        if x.bounds[0] >= 0:
+            return f"{_SIGN}u"
+        sign = f"({x.low} != 0)" if _is_only_short(x) else f"({x.low} >> 15)"
+        return f"(uint16_t)({_SIGN} - {sign})"
 
     def _word(self, text: str, note: str) -> str:
         """A new variable."""
@@ -209,7 +212,8 @@ class Lanes:
             return "0"
         if x.low[0].isdigit():
             return "65535"
-        return self._word(f"0 - ({x.low} >> 15)", f"{note}_sign")
+        sign = f"({x.low} != 0)" if _is_short(x.bounds) else f"({x.low} >> 15)"
+        return self._word(f"0 - {sign}", f"{note}_sign")
 
     def _added(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
         if a.low[0].isdigit() or (b.high and not a.high):
@@ -276,7 +280,7 @@ class Lanes:
         """``x * 2**shift``."""
         if shift == 0:
             return x
-        if shift > 15:
+        if shift > 15 or _is_only_short(x):
             raise NoLanesError
         low = self._word(f"(uint32_t){x.low} << {shift}", note)
         if fits(bounds, "int16_t"):
@@ -302,6 +306,8 @@ class Lanes:
             x, factor, few = self.env[name], f"{1 << (16 - shift)}u", f"{1 << (16 - shift)}u"
         else:
             x, factor, few = self._factor(product, shift)
+        if _is_only_short(x):
+            raise NoLanesError
         even = factor[0].isdigit() and int(factor.rstrip("u")) % 2 == 0
         if x.lift == _SIGN and even:
             return self._lifted_product(x, factor, few, line)
@@ -394,3 +400,13 @@ def _lifted(text: str, lift: int) -> str:
 def _is_negative(x: Lane) -> bool:
     """Whether a value is one word, and at most 0."""
     return not x.high and x.bounds[1] <= 0 and not x.low[0].isdigit()
+
+
+def _is_short(bounds: Bounds) -> bool:
+    """Whether the low word of a number from -65535 to 0 says it all."""
+    return bounds[0] > -2 * _SIGN and bounds[1] <= 0
+
+
+def _is_only_short(x: Lane) -> bool:
+    """Whether a value is one word, but not one with a sign."""
+    return not x.high and x.bounds[0] < -_SIGN

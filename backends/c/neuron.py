@@ -9,7 +9,7 @@ import numpy as np
 from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.kernel import assignments, proven, used_leaves
-from snnc.backends.c.lane_neuron import emit_lanes, lanes_of, loops_of
+from snnc.backends.c.lane_neuron import Population, emit_lanes, lanes_of
 from snnc.backends.c.layer import Layer, load, store
 from snnc.backends.c.nest import Nest, Shape, nest, row_major
 from snnc.backends.c.shifts import Var
@@ -30,10 +30,10 @@ def emit_neuron(layer: Layer) -> None:
         kernel = without_indices(kernel)
     operands = layer.plan.operands(layer.node)
     outputs = [layer.output(i) for i in range(len(kernel.outputs))]
-    lanes = None
+    lanes, population = None, Population(kernel, shape, operands, outputs).with_long_rows()
     uniform = all(np.unique(s.init.data).size == 1 for s in kernel.states)
     if uniform and layer.plan.machine.is_host:
-        lanes = lanes_of(layer, kernel, shape, operands, outputs)
+        lanes = lanes_of(layer, population)
     parts = _scalar(layer, kernel, operands, outputs)
     both = [(layer.data, parts[0]), (layer.reset, parts[1]), (layer.code, parts[2])]
     if lanes is None:
@@ -41,8 +41,7 @@ def emit_neuron(layer: Layer) -> None:
             w(*lines)
         return
     states = list(layer.states.values())
-    loops = loops_of(kernel, shape, operands, outputs)
-    vectors = emit_lanes(layer, lanes, loops, states, outputs)
+    vectors = emit_lanes(layer, lanes, population, states)
     for (w, lines), vector in zip(both, vectors, strict=True):
         if lines or vector:
             w("#if SNN_LANES", *vector, "#else", *lines, "#endif")

@@ -124,3 +124,40 @@ def test_raw_sums(tmp_path: Path, top: int, shift: int, with_bias: bool) -> None
     graph = proven(graph)
     assert_same(graph, tmp_path, (rng.random((4, 20, 40)) < 0.4).astype(np.int64))
     assert "#if SNN_LANES\nstatic void" in (tmp_path / "snn.c").read_text()
+
+
+@pytest.mark.parametrize("most", [900, 40_000, 65_535, 200_000])
+def test_thresholds_per_channel(tmp_path: Path, most: int) -> None:
+    """Constants of short rows repeat; what is subtracted is a word of 16 bits if it can be."""
+    rng = np.random.default_rng(most)
+    rows, features = 15, 16
+    theta = rng.integers(most // 3, most + 1, features)
+    theta[0] = most
+    body = (
+        Line("m", "mul", ("a", "v")),
+        Line("d", "rsh", ("m",), 16, "half_away"),
+        Line("t", "add", ("d", "x")),
+        Line("s", "ge", ("t", "theta")),
+        Line("r", "add", ("t", "k")),
+        Line("w", "select", ("s", "r", "t")),
+        Line("q", "lt", ("k", "t")),
+        Line("z", "select", ("q", "k", "t")),
+        Line("o", "gt", ("z", "v")),
+    )
+    consts = (
+        Const("a", Param(np.array(58982))),
+        Const("theta", Param(theta)),
+        Const("k", Param(-theta)),
+    )
+    graph = Graph("rows", 5)
+    graph.add("x", IntInput((rows, features), Clock.STEP, -most, most, 1.0))
+    state = State("v", "w", Param(np.array(-most)))
+    kernel = Kernel(("x",), (state,), consts, body, ("s", "o"))
+    graph.add("n", IntNeuron(kernel, (rows, features)), "x")
+    for out in range(2):
+        graph.add(f"stack{out}", IntTimeStack(), Value("n", out))
+        graph.add(f"out{out}", IntOutput(ONE), f"stack{out}")
+    x = rng.integers(-most, most + 1, (4, 20, rows, features))
+    x[0] = rng.choice([most, -most, 0, 1], x[0].shape)
+    assert_same(proven(graph), tmp_path, x)
+    assert f"i0 < {rows * features}u" in (tmp_path / "snn.c").read_text()
