@@ -82,23 +82,25 @@ def stages_of(plan: Plan) -> Stages:
         n.name for n in nodes if _may_be_dense(plan, n, names) and not _is_in_cycle(n.name, next_to)
     }
     level = _levels(edges, dense, dict.fromkeys(next_to, 0))
-    kept = _kept(plan, edges, dense, level)
+    read = [n for n in nodes if not plan.is_skipped(n)]
+    reads = [(e, n.name) for n in read for e in plan.reads(n) if e.src in names]
+    kept = _kept(plan, reads, dense, level)
     size = sum(k.buffer.bytes for k in kept.values())
     fit = [n for n in BLOCKS if n * size <= KEPT]
     return Stages(fit[0] if dense and fit else 0, level, frozenset(dense), kept)
 
 
 def _kept(
-    plan: Plan, edges: list[Edge], dense: set[str], level: dict[str, int]
+    plan: Plan, reads: list[tuple[Edge, str]], dense: set[str], level: dict[str, int]
 ) -> dict[tuple[str, int], Kept]:
     """Values that pass from one stage to another, or to or from a dense layer."""
     readers: dict[tuple[str, int], list[str]] = {}
-    for e in edges:
+    for e, reader in reads:
         source = _source(plan, e)
         if source.src not in level:  # constant
             continue
-        if {source.src, e.dst} & dense or level[source.src] < level[e.dst]:
-            readers.setdefault((source.src, source.out), []).append(e.dst)
+        if {source.src, reader} & dense or level[source.src] < level[reader]:
+            readers.setdefault((source.src, source.out), []).append(reader)
     return {
         (name, out): Kept(
             name,

@@ -100,7 +100,7 @@ def written_view(plan: Plan, node: Node) -> View | None:
     assert isinstance(op, IntMatmul), "has rows"
     if not isinstance(user.op, IntTranspose) or user.type.clock is not node.type.clock:
         return None
-    if op.shift or is_followed(plan, user):
+    if op.shift or is_followed(plan, user) or any(e.delay for e in plan.graph.out_edges(user.name)):
         return None
     perm = user.op.perm
     numbers = np.arange(node.type.size).reshape(user.type.shape)

@@ -45,7 +45,11 @@ def compile_library(
 
 
 def library_run(
-    library: ctypes.CDLL, x: npt.NDArray[np.uint8], outputs: int, dtype: type | str = np.int64
+    library: ctypes.CDLL,
+    x: npt.NDArray[np.uint8],
+    outputs: int,
+    steps: int,
+    dtype: type | str = np.int64,
 ) -> Run:
     """Samples through ``bench``; every call of the result writes to the same memory."""
     library.bench.restype = ctypes.c_int
@@ -55,7 +59,7 @@ def library_run(
         status = library.bench(
             frames[first : first + count].ctypes.data_as(ctypes.c_void_p),
             ctypes.c_uint32(count),
-            ctypes.c_uint32(x.shape[1]),
+            ctypes.c_uint32(steps),
             scores[first:].ctypes.data_as(ctypes.c_void_p),
         )
         if status:
@@ -72,4 +76,5 @@ def emitted_run(
     name = "bench-" + build.title.replace(" ", "-")
     sources = [*(folder / n for n in SOURCES), DRIVER]
     library = compile_library(place, build, sources, name, folder)
-    return library_run(library, x, outputs, steps)
+    kind = library.bench_type()
+    return library_run(library, x, outputs, steps, f"{'u' if kind > 0 else 'i'}{abs(kind)}")
