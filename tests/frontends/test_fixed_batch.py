@@ -73,6 +73,10 @@ def pt2(module: nn.Module, x: torch.Tensor) -> bytes:
 def read(form: str, module: nn.Module, x: torch.Tensor, path: Path, **options: Any) -> LoadedModel:
     if form == "pt2":
         return from_pt2.read_bytes(pt2(module, x), "net.pt2", options)
+    return from_onnx.read_bytes(onnx(form, module, x, path), "net.onnx", options)
+
+
+def onnx(form: str, module: nn.Module, x: torch.Tensor, path: Path) -> bytes:
     pytest.importorskip("onnx")
     if form == "dynamo":
         pytest.importorskip("onnxscript")
@@ -80,7 +84,7 @@ def read(form: str, module: nn.Module, x: torch.Tensor, path: Path, **options: A
     more = {"external_data": False, "verbose": False} if form == "dynamo" else {}
     opset = 18 if form == "dynamo" else 17
     torch.onnx.export(module, (x,), file, dynamo=form == "dynamo", opset_version=opset, **more)
-    return from_onnx.read_bytes(Path(file).read_bytes(), "net.onnx", options)
+    return Path(file).read_bytes()
 
 
 def check(model: LoadedModel, module: nn.Module, x: torch.Tensor) -> None:
@@ -140,15 +144,18 @@ def test_a_square_input_without_a_written_batch(tmp_path: Path) -> None:
 
 def test_the_user_names_the_steps(tmp_path: Path) -> None:
     module, x = linear(), torch.rand(20, 5)
-    check(read("pt2", module, x, tmp_path, steps=8), module, x)
+    data = pt2(module, x)
+    check(from_pt2.read_bytes(data, "net.pt2", {"steps": 8}), module, x)
+    path = tmp_path / "net.pt2"
+    path.write_bytes(data)
+    assert read_model(path, steps=8).graph.steps == 8
+    data = onnx("older", module, x, tmp_path)
     for text in ("time_axis=none", "time_axis=none,steps=8", "steps=8"):
-        check(read("older", module, x, tmp_path, **OnnxOptions.parse(text).document()), module, x)
+        options = OnnxOptions.parse(text).document()
+        check(from_onnx.read_bytes(data, "net.onnx", options), module, x)
     with pytest.raises(CompileError) as caught:
         read("pt2", linear(Sequence), torch.rand(3, 12, 5), tmp_path, steps=8)
     assert caught.value.diagnostics[0].code == "E137"
-    path = tmp_path / "net.pt2"
-    path.write_bytes(pt2(module, x))
-    assert read_model(path, steps=8).graph.steps == 8
 
 
 class Once(nn.Module):

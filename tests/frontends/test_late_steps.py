@@ -48,13 +48,12 @@ def clamped_from(first: int) -> Late:
 @pytest.mark.parametrize(
     ("late", "threshold", "gain", "steps", "unlike"),
     [
-        (clamped_from(10), same, 1, 20, 10),
-        # a silent example: the numeric comparison sees nothing
-        (same, lambda one, t: one * 0.5 if t > 12 else one, 0.01, 20, 13),
         (clamped_from(6), same, 1, 12, 6),
+        # a silent example: the numeric comparison sees nothing
+        (same, lambda one, t: one * 0.5 if t > 7 else one, 0.01, 12, 8),
         (lambda v, t: v.clamp(max=40.0) if t % 10 == 9 else v, same, 1, 12, 9),
     ],
-    ids=["clamp", "threshold", "half", "tenth"],
+    ids=["clamp", "threshold", "tenth"],
 )
 def test_a_late_change_is_refused_with_its_step(
     late: Late, threshold: Late, gain: float, steps: int, unlike: int
