@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc import ops
-from snnc.diagnostics import fail, warning
+from snnc.diagnostics import Loc, fail, warning
 from snnc.graph import Graph, Node
 from snnc.params import Param
 from snnc.passes.base import Context
@@ -23,11 +23,12 @@ from snnc.passes.calibration import FEW_SAMPLES, Calibration, InputStatistics, s
 from snnc.passes.correct_codes import bias_shift, threshold_factors
 from snnc.passes.gptq import descend, gptq
 from snnc.passes.kept_choices import KeptChoices
+from snnc.passes.output_error import OutputErrors
 from snnc.passes.parts import Chosen, Codes, Part
 from snnc.passes.quantized_value import Root
 from snnc.passes.row_scale import RowScales, quantized, row_scales
 from snnc.passes.weight_rows import Weighted, with_rows
-from snnc.quantization import USUAL, Plan
+from snnc.quantization import CALIBRATED, METHODS, USUAL, Plan
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -63,7 +64,7 @@ class Chooser:
     ctx: Context
     reused: KeptChoices | None = None
     _seen: dict[tuple[str, bool], InputStatistics] = field(default_factory=dict)
-    _outputs: list[dict[str, Array]] | None = None
+    _errors: OutputErrors | None = None
 
     def __post_init__(self) -> None:
         if not self.plan.calibrated or self.reused is not None:
@@ -86,6 +87,17 @@ class Chooser:
             why = "they feed one neuron and share the scale of each row"
             raise fail("E331", text, None, why, help="give them the same method")
         return methods[names[0]]
+
+    def table_method(self, name: str, loc: Loc | None) -> str:
+        """The method of a table whose rows are read, not weighted: nothing arrives to look at."""
+        own = self.plan.of(name).method
+        if own in CALIBRATED:
+            text = f"{self.plan.file} gives {name} the method {own!r}"
+            why = "its rows are taken as they are; there are no inputs that they are weighted with"
+            hint = f"choose {', '.join(m for m in METHODS if m not in CALIBRATED)}"
+            raise fail("E331", text, loc, why, help=hint)
+        method = own or self.plan.method
+        return method if method in METHODS and method not in CALIBRATED else "mse"
 
     def choose(self, fake: Graph, parts: list[Part], neuron: Node | None) -> Chosen:
         """Codes for layers that share row scales.
@@ -201,18 +213,10 @@ class Chooser:
         return raised
 
     def _error(self, graph: Graph) -> float:
-        """Squared change of the outputs, relative to their size; over all samples."""
         assert self.calibration is not None, "checked before"
-        if self._outputs is None:
-            self._outputs = self.calibration.outputs(self.real)
-        total = 0.0
-        found = self.calibration.outputs(graph)
-        for name in self._outputs[0]:
-            pairs = [(a[name], b[name]) for a, b in zip(self._outputs, found, strict=True)]
-            change = sum(float(np.square(a - b).sum()) for a, b in pairs)
-            size = sum(float(np.square(a).sum()) for a, _ in pairs)
-            total += change / size if size else change
-        return total
+        if self._errors is None:
+            self._errors = OutputErrors(self.calibration, self.real)
+        return self._errors.of(graph)
 
     def _work(self) -> int:
         """About how many products running the network on the data takes."""

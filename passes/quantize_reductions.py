@@ -112,7 +112,8 @@ def _embedding(low: Lowered, node: Node, x: list[QValue]) -> None:
         return
     table = op.weight.data.astype(np.float64)
     bits = low.bits_of(node.name)
-    scales = row_scales(table.T, bits)
+    method = low.chooser.table_method(node.name, node.loc)
+    scales = row_scales(table.T, bits, method)
     codes = quantized(table.T, scales.floats, bits)
     low.add(node, intops.IntEmbedding(Param(stored(codes.T, bits))), v)
     back = codes * scales.floats[:, None]

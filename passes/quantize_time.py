@@ -173,7 +173,7 @@ def _mix(low: Lowered, node: Node, x: list[QValue]) -> None:
     assert isinstance(op, ops.TimeMix), "called for matrices over the steps only"
     weight = op.weight.data.astype(np.float64)
     bits = low.bits_of(node.name)
-    scales = row_scales(weight, bits)
+    scales = row_scales(weight, bits, low.chooser.table_method(node.name, node.loc))
     codes = quantized(weight, scales.floats, bits)
     matrix = intops.IntTimeMix(Param(stored(codes, bits)))
     kept = Param(codes * scales.floats[:, None])

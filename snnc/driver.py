@@ -12,6 +12,7 @@ from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import folder_of, load_backend
 from snnc.backends.base import Content, parts_of
+from snnc.budget import parse_budget
 from snnc.diagnostics import Diagnostic, Severity, stop_on_errors
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
@@ -54,7 +55,12 @@ def compile_model(
     """
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
-        return write(prepare(model, options, report), folder, report)
+        prepared = prepare(model, options, report)
+        if options.budget:
+            from snnc.mixed_precision import within  # it lowers, too: avoid the cycle
+
+            prepared = within(prepared, parse_budget(options.budget), report)
+        return write(prepared, folder, report)
 
 
 def write(
@@ -197,6 +203,7 @@ def compile(  # the public name is snnc.compile
     reuse: Path | str | None = None,
     calibration: Path | str | None = None,
     profile: str | None = None,
+    budget: str = "",
     lava_mode: str = "custom",
     max_steps: int | None = None,
     module: str | None = None,
@@ -224,6 +231,7 @@ def compile(  # the public name is snnc.compile
         reuse=None if reuse is None else Path(reuse),
         calibration=None if calibration is None else Path(calibration),
         profile=profile,
+        budget=budget,
         lava_mode=lava_mode,
         max_steps=max_steps,
         module=module,

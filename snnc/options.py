@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc.backends import check_names, in_order
+from snnc.budget import parse_budget
 from snnc.diagnostics import CompileError, Diagnostic, error
 from snnc.profile import LOIHI, PROFILES
 from snnc.quantization import TRAINED, Plan
@@ -32,6 +33,7 @@ class Options:
         calibration: Data file whose inputs set the input range, and that methods look at.
         profile: Numeric profile; None: the one that the model is made for, else ``default``, or
             ``loihi`` for Lava's stock processes.
+        budget: Most bytes or bit operations, e.g. ``64KiB``: bits by layer follow from it.
         lava_mode: What the target ``lava`` is: ``custom`` processes or lava-nc's own (``stock``).
         max_steps: Longest sequence that ranges are proven for; None: as long as is possible.
         module: ``file.py:factory`` that makes the network, for a model file of bare weights.
@@ -54,6 +56,7 @@ class Options:
     reuse: Path | None = None
     calibration: Path | None = None
     profile: str | None = None
+    budget: str = ""
     lava_mode: str = "custom"
     max_steps: int | None = None
     module: str | None = None
@@ -79,6 +82,14 @@ class Options:
         if self.method == TRAINED:
             hint = "train with snnc finetune; --reuse follows what it wrote"
             found.append(error("E330", f"--method {TRAINED} needs training", help=hint))
+        if self.budget:
+            try:
+                parse_budget(self.budget)
+            except CompileError as e:
+                found += e.diagnostics
+            if self.reuse is not None:
+                text = "--budget chooses bits, but --reuse takes over what the artifact has"
+                found.append(error("E333", text, help="leave --budget out"))
         if self.max_steps is not None and self.max_steps < 1:
             text = f"--max-steps is {self.max_steps}, possible are 1 and more"
             found.append(error("E003", text))

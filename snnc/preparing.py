@@ -12,16 +12,17 @@ from snnc.diagnostics import fail, stop_on_errors
 from snnc.encoder_choice import EncoderChoice, parse_encoder
 from snnc.graph import Graph
 from snnc.loading import Loaded, load
-from snnc.manifest import CalibrationEntry
+from snnc.manifest import CalibrationEntry, Manifest
 from snnc.ops import Input
 from snnc.options import Options, Report
 from snnc.passes.add_confidence import AddConfidence
 from snnc.passes.base import Context, run_passes
 from snnc.passes.encode_input import check_values, encode_inputs
+from snnc.passes.end_layers import with_ends
 from snnc.passes.kept_choices import FILE as CHOICES
 from snnc.passes.kept_choices import KeptChoices, read_choices
 from snnc.profile import DEFAULT, LOIHI, PROFILES
-from snnc.quantization import USUAL, Plan, read_plan
+from snnc.quantization import USUAL, LayerChoice, Plan, read_plan
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> 
     options = replace(options, profile=_profile(options, loaded))
     earlier = None if options.reuse is None else Artifact.open(options.reuse)
     options = options if earlier is None else _as_earlier(options, earlier, loaded)
-    plan = Plan(options.method)
+    plan = Plan(options.method, {} if earlier is None else choices_of(earlier.manifest))
     if options.config is not None:
         plan = read_plan(options.config, options.method)
     if plan != USUAL and PROFILES[options.profile or DEFAULT.name].exact:
@@ -70,10 +71,16 @@ def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> 
     reused = None if earlier is None else _reused(earlier, graph)
     stop_on_errors(check_values(graph, encoders))
     graph = run_passes(graph, [AddConfidence(kind) for kind in options.exit])
+    plan = with_ends(plan, graph)
     report("read", f"{len(graph)} operators", time.perf_counter() - start)
     ctx = Context(list(loaded.diagnostics), calibration=data, reused=reused)
     known = None if earlier is None else earlier.manifest.calibration
     return Prepared(graph, loaded, options, plan, ctx, encoders, known)
+
+
+def choices_of(manifest: Manifest) -> dict[str, LayerChoice]:
+    """The choices by layer that an artifact was compiled with."""
+    return {name: LayerChoice(c.method, c.bits, c.guard) for name, c in manifest.choices.items()}
 
 
 def _profile(options: Options, loaded: Loaded) -> str:

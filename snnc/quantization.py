@@ -2,6 +2,9 @@
 
 The exceptions are read from a TOML file::
 
+    first = 8  # bits of layers that read inputs
+    last = 8  # bits of layers that make outputs
+
     [layers.fc1]
     method = "gptq"
     bits = 4
@@ -58,11 +61,15 @@ class Plan:
         method: A name of ``METHODS``.
         layers: Exceptions, by name of layer.
         file: Where they come from, for messages.
+        first: Bits of the first layers, those that read inputs.
+        last: Bits of the last layers, those that make outputs.
     """
 
     method: str = "mse"
     layers: dict[str, LayerChoice] = field(default_factory=dict)
     file: str = ""
+    first: int | None = None
+    last: int | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -111,7 +118,9 @@ def read_plan(path: Path, method: str) -> Plan:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise fail("E331", f"{path.name} cannot be read: {e}") from e
-    problems = _unknown(path.name, found, ("layers",), "")
+    problems = _unknown(path.name, found, ("layers", "first", "last"), "")
+    for key in ("first", "last"):
+        problems += _outside(path.name, key, "", found.get(key), ("E320", 2, 16))
     tables = found.get("layers", {})
     if not isinstance(tables, dict):
         raise fail("E331", f"layers of {path.name} is no table", help="write [layers.NAME]")
@@ -132,7 +141,7 @@ def read_plan(path: Path, method: str) -> Plan:
             layers[name] = LayerChoice(**table)
     if problems:
         raise CompileError(problems)
-    return Plan(method, layers, path.name)
+    return Plan(method, layers, path.name, found.get("first"), found.get("last"))
 
 
 def _wrong(file: str, name: str, table: dict[str, Any]) -> list[Diagnostic]:
@@ -146,12 +155,19 @@ def _wrong(file: str, name: str, table: dict[str, Any]) -> list[Diagnostic]:
         text = f"method of layer {name} in {file} is {method!r}, possible are {', '.join(METHODS)}"
         found.append(error("E330", text, help=_nearest(str(method), METHODS)))
     limits = {"bits": ("E320", 2, 16), "guard": ("E331", 0, MOST_GUARD)}
-    for key, (code, low, high) in limits.items():
-        value = table.get(key, low)
-        if type(value) is not int or not low <= value <= high:
-            text = f"{key} of layer {name} in {file} is {value!r}, possible are {low} to {high}"
-            found.append(error(code, text))
+    for key, limit in limits.items():
+        found += _outside(file, key, f" of layer {name}", table.get(key), limit)
     return found
+
+
+def _outside(
+    file: str, key: str, where: str, value: Any, limit: tuple[str, int, int]
+) -> list[Diagnostic]:
+    """What is wrong with a number that may be left out."""
+    code, low, high = limit
+    if value is None or (type(value) is int and low <= value <= high):
+        return []
+    return [error(code, f"{key}{where} in {file} is {value!r}, possible are {low} to {high}")]
 
 
 def _unknown(

@@ -14,8 +14,9 @@ from snnc.options import Options
 from snnc.passes.base import Context
 from snnc.passes.kept_choices import FILE as CHOICES
 from snnc.passes.kept_choices import read_choices
+from snnc.preparing import choices_of
 from snnc.profile import PROFILES
-from snnc.quantization import LayerChoice, Plan
+from snnc.quantization import Plan
 from snnc.storage import dump_graph
 
 
@@ -33,8 +34,7 @@ def options_of(manifest: Manifest) -> Options:
 
 def plan_of(manifest: Manifest) -> Plan:
     """How an artifact's integers of weights were chosen."""
-    choices = {name: LayerChoice(c.method, c.bits, c.guard) for name, c in manifest.choices.items()}
-    return Plan(manifest.method, choices)
+    return Plan(manifest.method, choices_of(manifest))
 
 
 def relower(artifact: Artifact) -> Context | None:
