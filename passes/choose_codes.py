@@ -116,6 +116,12 @@ class Chooser:
         if any(s is None for s in counts):  # a transposed convolution
             return self._kept(self._plain(parts, "mse"), parts)
         seen = [s for s in counts if s is not None]
+        if silent := [p for p, s in zip(parts, seen, strict=True) if not s.hessian.any()]:
+            names = " and ".join(p.name for p in silent)
+            text = f"nothing but zeros reaches {names} on the calibration data"
+            hint = "calibrate with samples that the network answers to"
+            self.ctx.emit(warning("W333", text, silent[0].root.node.loc, help=hint))
+            return self._kept(self._plain(parts, "mse"), parts)
         best = self._compensated(parts, seen)
         if method == "auto":
             best = self._least(fake, parts, neuron, seen, best)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from snnc.artifact import Artifact
 from snnc.contributions import Contributions
 from snnc.data import Data
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import CompileError, Diagnostic, warning
 from snnc.driver import lower
 from snnc.layers import input_table
 from snnc.measure import FloatRunner, IntegerRunner, Measured, every, measure
@@ -30,6 +30,8 @@ from snnc.verify import float_graph
 WORTH = 0.1
 #: A recommended alternative recovers at least this share of the loss.
 ENOUGH = 0.5
+#: A squared error, as a part of the variance of the outputs, that nobody sees.
+NEGLIGIBLE = 1e-6
 #: Share of samples of another class above which bits are too few.
 TOO_FEW = 0.01
 
@@ -74,6 +76,7 @@ class Alternatives:
         tried: By their share of the loss, the best first.
         advice: The recommendation.
         best: What it recommends; None if nothing does enough.
+        diagnostics: Warnings.
     """
 
     samples: int
@@ -82,6 +85,7 @@ class Alternatives:
     tried: tuple[Alternative, ...]
     advice: str
     best: Alternative | None
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def document(self) -> dict[str, object]:
         """As JSON."""
@@ -120,8 +124,13 @@ def alternatives(
         progress: Called with 1 for each alternative.
     """
     seen, unseen = every(calibration, 0, 2), every(calibration, 1, 2)
+    found: list[Diagnostic] = []
     if len(seen) < FEW_SAMPLES:
         seen = unseen = calibration
+        given = len(calibration)
+        text = f"{given} calibration samples are few: {2 * FEW_SAMPLES} choose and measure apart"
+        note = "alternatives are measured on the samples that they were chosen with"
+        found.append(warning("W332", text, None, note, help="give more"))
     order = tuple(e.name for e in artifact.manifest.outputs)
     program = IntegerRunner(artifact.graph(), artifact.manifest.inputs, order)
     real = artifact.model()
@@ -137,14 +146,15 @@ def alternatives(
         finally:
             progress(1)
         runner = IntegerRunner(lowered, input_table(lowered, {}, {}), order)
-        found = measure(reference, runner.outputs[0], {"it": runner}, unseen, steps)["it"]
-        recovered = 1 - found.loss / now.loss if now.loss else None
-        tried.append(Alternative(wish.name, wish.how, packed(lowered), found, recovered))
+        it = measure(reference, runner.outputs[0], {"it": runner}, unseen, steps)["it"]
+        recovered = 1 - it.loss / now.loss if now.loss else None
+        tried.append(Alternative(wish.name, wish.how, packed(lowered), it, recovered))
     tried.sort(key=lambda a: (-(a.recovered or 0.0), a.bytes))
     size = packed(program.program)
-    best = _best(tried, size)
-    advice = _advice(artifact, why, now, best, tried, len(unseen))
-    return Alternatives(len(unseen), now, size, tuple(tried), advice, best)
+    best = _best(tried, size) if now.loss >= NEGLIGIBLE else None
+    where = f"measured on {len(unseen)} {'other ' if seen is not unseen else ''}calibration samples"
+    advice = _advice(artifact, why, now, best, tried, where)
+    return Alternatives(len(unseen), now, size, tuple(tried), advice, best, tuple(found))
 
 
 def count_of(artifact: Artifact, why: Contributions) -> int:
@@ -230,12 +240,11 @@ def _advice(
     now: Measured,
     best: Alternative | None,
     tried: list[Alternative],
-    samples: int,
+    measured: str,
 ) -> str:
-    if now.loss == 0:
-        return "nothing to gain: the outputs are those of the float model"
+    if now.loss < NEGLIGIBLE:
+        return f"nothing to gain: the outputs are those of the float model ({measured})"
     place = _place(artifact, why)
-    measured = f"measured on {samples} calibration samples"
     if best is not None and best.recovered is not None:
         share = f"recovers {100 * best.recovered:.0f} % of the squared error of the outputs"
         return f"{place}; {best.name} {share} ({measured}): {best.how}"

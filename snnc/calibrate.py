@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.data import load_data
+from snnc.data import Data, load_data
 from snnc.diagnostics import fail
 from snnc.frontends.ranges import observed
 from snnc.graph import Graph
@@ -23,7 +23,7 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
     """Give every ``Input`` the range and grid of the data; returns them.
 
     Raises:
-        CompileError: E42x if the data do not fit the network.
+        CompileError: E42x if the data do not fit the network, are none or are no finite numbers.
     """
     nodes = [(node, node.op) for node in graph.nodes if isinstance(node.op, Input)]
     # Range and scale of these entries are not known yet; they only carry names and shapes.
@@ -32,12 +32,26 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
         for node, op in nodes
     )
     data = load_data(path, entries)
+    check_samples(data, path.name)
     for node, op in nodes:
-        x = data.dense[node.name]
-        if not x.size:
-            raise fail("E421", f"{path.name} holds no samples to calibrate with")
-        if not np.isfinite(x).all():
-            raise fail("E424", f"{path.name} holds NaN or infinity", help="remove such samples")
-        lo, hi, step = observed(x)
+        lo, hi, step = observed(data.dense[node.name])
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
     return Calibration(data.dense)
+
+
+def check_samples(data: Data, name: str) -> None:
+    """Make sure that there are samples, and that they are finite numbers.
+
+    Raises:
+        CompileError: E421 if there are none, E424 for NaN or infinity, with the samples.
+    """
+    if any(not x.size for x in data.dense.values()):
+        raise fail("E421", f"{name} holds no samples")
+    bad = np.zeros(len(data), bool)
+    for x in data.dense.values():
+        if np.issubdtype(x.dtype, np.floating):
+            bad |= ~np.isfinite(x.reshape(len(x), -1)).all(1)
+    if (count := int(np.count_nonzero(bad))) > 0:
+        text = f"{count} of {len(data)} samples of {name} hold NaN or infinity"
+        first = ", ".join(map(str, np.flatnonzero(bad)[:5]))
+        raise fail("E424", text, None, f"the first are {first}", help="remove such samples")

@@ -11,9 +11,11 @@ import click
 from snnc.artifact import Artifact
 from snnc.atomic import write_file
 from snnc.backends import load_backend
+from snnc.calibrate import check_samples
 from snnc.commands.options import binning_of, common, event_options, names, pass_console
 from snnc.console import Console, visible
 from snnc.data import load_data
+from snnc.diagnostics import fail
 
 #: Backends that take too long to be run for a page unless they are named.
 SLOW = ("lava",)
@@ -60,7 +62,11 @@ def report_command(
         shape = manifest.outputs[0].shape
         classes = shape[0] if len(shape) == 1 else None
         loaded = load_data(data, manifest.inputs, classes, binning_of(**events)).first(samples)
+        check_samples(loaded, data.name)
         console.report(*loaded.diagnostics)
+        if sample >= len(loaded):
+            text = f"--sample is {sample}, there are samples 0 to {len(loaded) - 1}"
+            raise fail("E421", text, help="they are counted from 0")
     if backend is not None:
         chosen = tuple(map(artifact.backend, names(backend)))
     else:

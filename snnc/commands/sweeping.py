@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from snnc.atomic import write_file
+from snnc.calibrate import check_samples
 from snnc.commands.options import (
     binning_of,
     common,
@@ -77,6 +78,7 @@ def sweep_command(
     sweeper = Sweeper(model, options)
     loaded = load_data(data, _inputs(sweeper), _classes(sweeper), binning_of(dt, bins, sensor))
     loaded = loaded.first(samples)
+    check_samples(loaded, data.name)
     console.report(*loaded.diagnostics)
     folder = out or Path(f"{model.stem or 'model'}.sweep")
     asked = question(model, options, data, len(loaded))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from snnc.artifact import Artifact
+from snnc.calibrate import check_samples
 from snnc.commands.options import binning_of, common, event_options, names, pass_console
 from snnc.commands.tables import (
     agreement_rows,
@@ -83,6 +84,12 @@ def verify_command(
     classes = outputs[0].shape[0] if len(outputs[0].shape) == 1 else None
     binning = binning_of(**events)
     loaded = load_data(data, artifact.manifest.inputs, classes, binning).first(samples)
+    other = None
+    if calibration is not None:
+        other = load_data(calibration, artifact.manifest.inputs, classes, binning)
+        check_samples(other, calibration.name)
+    if explain:
+        check_samples(loaded, data.name)
     chosen = None if backend == "all" else names(backend)
     with console.progress("verify", len(loaded)) as advance:
         report = verify(
@@ -103,9 +110,6 @@ def verify_command(
     console.say()
     console.table(*backend_rows(report))
     if explain:
-        other = None
-        if calibration is not None:
-            other = load_data(calibration, artifact.manifest.inputs, classes, binning)
         _explain(console, artifact, loaded.first(explain_samples), other, report.steps)
 
 
@@ -130,6 +134,7 @@ def _explain(
         return
     with console.progress("alternatives", count_of(artifact, why)) as advance:
         found = alternatives(artifact, why, calibration, steps, advance)
+    console.report(*found.diagnostics)
     console.say(f"\nalternatives, on {found.samples} samples of {steps} steps\n")
     console.table(*alternative_rows(found))
     console.say(f"\n  {visible(found.advice)}")

@@ -171,7 +171,7 @@ def _behaviour(
     order = tuple(e.name for e in artifact.manifest.outputs)
     integers = IntegerRunner(program, artifact.manifest.inputs, order)
     real = FloatRunner(float_graph(artifact.model()), integers.spikes)
-    page.sample = min(sample, len(data) - 1)
+    page.sample = sample
     one = data.part(page.sample, page.sample + 1)
     want, have = real.run(one, steps)[1], integers.run(one, steps)[1]
     shared = [layer for layer in have if layer in want][:MOST_RASTERS]

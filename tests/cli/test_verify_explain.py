@@ -61,3 +61,52 @@ def test_what_does_not_go_together_is_refused(
     assert "--explain" in lonely.err
     other = snnc("verify", coarse, "--data", data, "--explain", "--model", model)
     assert other.code == 2
+
+
+def test_unfit_calibration_data_are_named_before_any_work(
+    snnc: Snnc, coarse: Path, data: Path, training: Path, tmp_path: Path
+) -> None:
+    with np.load(training) as arrays:
+        x = arrays["x"]
+    broken = x.copy()
+    broken[[3, 9], 0, 0] = np.nan, np.inf
+    cases = {"shape": (x[:, :, :11], "E421"), "nan": (broken, "E424"), "none": (x[:0], "E421")}
+    for name, (array, code) in cases.items():
+        np.savez(tmp_path / f"{name}.npz", x=array)
+        model = coarse.parent / "model.pt"
+        for args in (
+            ("verify", coarse, "--data", data, "--explain", "--calibration"),
+            ("sweep", model, "-o", tmp_path / "s", "--calibration", data, "--data"),
+            ("report", coarse, "-o", tmp_path / "page.html", "--data"),
+        ):
+            result = snnc(*args, tmp_path / f"{name}.npz")
+            assert f"error[SNNC-{code}]" in result.err
+            assert result.out == ""
+    said = snnc(
+        "verify", coarse, "--data", data, "--explain", "--calibration", tmp_path / "nan.npz"
+    )
+    assert "2 of 70 samples of nan.npz hold NaN or infinity" in said.err
+    assert "the first are 3, 9" in said.err
+    assert not (tmp_path / "s").exists()
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_few_calibration_data_are_said_to_be(
+    snnc: Snnc, coarse: Path, data: Path, training: Path, tmp_path: Path
+) -> None:
+    with np.load(training) as arrays:
+        np.savez(tmp_path / "few.npz", x=arrays["x"][:20])
+    args = ("verify", coarse, "--data", data, "--explain", "--calibration", tmp_path / "few.npz")
+    result = snnc(*args)
+    assert "warning[SNNC-W332]: 20 calibration samples are few" in result.err
+    assert "on 20 calibration samples" in result.out
+
+
+def test_data_that_reach_no_layer_choose_nothing(
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "zeros.npz", x=np.zeros((40, 16, 12)))
+    args = ("compile", model, "--bits", "3", "-o", tmp_path / "net", "--method", "gptq")
+    result = snnc(*args, "--calibration", tmp_path / "zeros.npz")
+    assert result.code == 0
+    assert "warning[SNNC-W333]: nothing but zeros reaches" in result.err
