@@ -91,13 +91,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=lambda c: c[0])
-@pytest.mark.parametrize("level", ["-O0", "-O3"])
-def test_no_warnings(tmp_path: Path, compiler: list[str], level: str) -> None:
+def test_no_warnings(tmp_path: Path, compiler: list[str]) -> None:
+    """Optimised; the sanitizers are built without."""
     for seed in SEEDS:
         folder = emitted(random_graph(seed), tmp_path / str(seed))
-        done = build(folder, compiler, level)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        done = build(folder, compiler, "-O3")
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_every_operator_is_compiled() -> None:
@@ -146,7 +145,7 @@ def test_sanitizers_find_nothing(tmp_path: Path, compiler: list[str]) -> None:
         if "clang" in compiler[0]:  # also unsigned wrap-around and silent narrowing
             flags.append("-fsanitize=integer,implicit-conversion")
         done = build(folder, compiler, *flags)
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, done.stderr) == (0, "")
         x = random_inputs(graph, np.random.default_rng(seed), 3, 5)
         np.save(folder / "in.npy", x["input"])
         count = fitting(graph, 5)
