@@ -44,11 +44,12 @@ SINGLE = 24
 class Calibration:
     """Checked samples by input name, (N, T, …) or (N, …); N is the same everywhere.
 
-    ``used`` says whether anyone looked at them.
+    ``used`` says whether anyone looked at them; ``labels`` are those of the samples, if known.
     """
 
     arrays: Mapping[str, Array]
     used: bool = False
+    labels: Array | None = None
 
     @property
     def given(self) -> int:
@@ -60,9 +61,15 @@ class Calibration:
         """How many of them are looked at."""
         return min(self.given, MOST_SAMPLES)
 
+    @property
+    def chosen(self) -> Array:
+        """Which samples are looked at: they are at equal distances."""
+        found: Array = np.arange(self.samples) * self.given // self.samples
+        return found
+
     def batches(self, graph: Graph) -> Iterator[dict[str, Array]]:
         """The samples that are used, in batches that suit the size of the graph."""
-        chosen = np.arange(self.samples) * self.given // self.samples
+        chosen = self.chosen
         self.used = True
         values = sum(t.size for n in graph for t in n.types)
         size = max(1, min(64, BATCH_VALUES // max(1, values)))

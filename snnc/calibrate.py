@@ -36,7 +36,7 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
     for node, op in nodes:
         lo, hi, step = observed(data.dense[node.name])
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
-    return Calibration(data.dense)
+    return Calibration(data.dense, labels=data.labels)
 
 
 def check_samples(data: Data, name: str) -> None:

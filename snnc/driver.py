@@ -14,6 +14,7 @@ from snnc.backends import folder_of, load_backend
 from snnc.backends.base import Content, parts_of
 from snnc.budget import parse_budget
 from snnc.diagnostics import Diagnostic, Severity, stop_on_errors
+from snnc.few_bits import losses
 from snnc.graph import Graph
 from snnc.layers import input_table, layer_table, output_table
 from snnc.manifest import (
@@ -30,7 +31,7 @@ from snnc.passes.base import Context, Observer, run_passes
 from snnc.passes.kept_choices import FILE as CHOICES
 from snnc.passes.observers import DumpIR, Progress
 from snnc.passes.pipeline import integer_pipeline
-from snnc.preparing import Prepared, prepare
+from snnc.preparing import OF_DATA, Prepared, prepare
 from snnc.profile import DEFAULT
 from snnc.quantization import USUAL, Plan
 from snnc.storage import dump_graph
@@ -76,6 +77,8 @@ def write(
     graph, ctx, options, plan = prepared.graph, prepared.ctx, prepared.options, prepared.plan
     program, fakequant = lower(graph, options, ctx, report, plan)
     check(program)
+    for diagnostic in losses(program, prepared):
+        ctx.emit(diagnostic)
     graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
     files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
     for name, stored in graphs.items():
@@ -167,7 +170,7 @@ def describe(program: Graph, prepared: Prepared, files: Mapping[str, FileEntry])
         outputs=output_table(program, loaded.outputs),
         layers=layer_table(program, ctx.layers),
         targets=options.targets,
-        warnings=tuple(str(d) for d in ctx.diagnostics if d.severity is Severity.WARNING),
+        warnings=_warnings(prepared),
         files=dict(sorted(files.items())),
         method=options.method,
         calibration=prepared.calibration or _used(options.calibration, ctx),
@@ -176,6 +179,13 @@ def describe(program: Graph, prepared: Prepared, files: Mapping[str, FileEntry])
             name: LayerChoiceEntry(**asdict(c)) for name, c in sorted(prepared.plan.layers.items())
         },
     )
+
+
+def _warnings(prepared: Prepared) -> tuple[str, ...]:
+    """What was warned of; what data have shown comes first, also if that was earlier."""
+    found = [d for d in prepared.ctx.diagnostics if d.severity is Severity.WARNING]
+    seen = [str(d) for d in found if d.code in OF_DATA]
+    return (*prepared.said, *seen, *(str(d) for d in found if d.code not in OF_DATA))
 
 
 def _used(path: Path | None, ctx: Context) -> CalibrationEntry | None:

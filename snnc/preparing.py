@@ -24,6 +24,9 @@ from snnc.passes.kept_choices import KeptChoices, read_choices
 from snnc.profile import DEFAULT, LOIHI, PROFILES
 from snnc.quantization import USUAL, LayerChoice, Plan, read_plan
 
+#: Warnings that follow from calibration data, which --reuse does without.
+OF_DATA = ("W332", "W339", "W342")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -37,6 +40,7 @@ class Prepared:
         ctx: For the passes.
         encoders: In front of inputs.
         calibration: What an earlier artifact was chosen with.
+        said: What it warned of after looking at those data.
     """
 
     graph: Graph
@@ -46,6 +50,7 @@ class Prepared:
     ctx: Context
     encoders: tuple[EncoderChoice, ...]
     calibration: CalibrationEntry | None = None
+    said: tuple[str, ...] = ()
 
 
 def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> Prepared:
@@ -74,8 +79,11 @@ def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> 
     plan = with_ends(plan, graph)
     report("read", f"{len(graph)} operators", time.perf_counter() - start)
     ctx = Context(list(loaded.diagnostics), calibration=data, reused=reused)
-    known = None if earlier is None else earlier.manifest.calibration
-    return Prepared(graph, loaded, options, plan, ctx, encoders, known)
+    if earlier is None:
+        return Prepared(graph, loaded, options, plan, ctx, encoders)
+    made = earlier.manifest
+    said = tuple(w for w in made.warnings if any(f"-{code}]" in w for code in OF_DATA))
+    return Prepared(graph, loaded, options, plan, ctx, encoders, made.calibration, said)
 
 
 def choices_of(manifest: Manifest) -> dict[str, LayerChoice]:

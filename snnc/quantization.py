@@ -32,6 +32,8 @@ METHODS: dict[str, str] = {
 }
 #: What ``snnc.finetune`` says of integers that it has trained; nobody can ask for it.
 TRAINED = "finetune"
+#: What a layer's facts say of integers that the model had already.
+KEPT = "kept"
 #: Those that need calibration data.
 CALIBRATED = ("gptq", "auto")
 #: Most guard bits that may be asked for.

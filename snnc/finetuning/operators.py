@@ -15,7 +15,7 @@ from snnc.backends.torch.registry import OPERATORS
 from snnc.backends.torch.rescale import Rescale, StepRescale
 from snnc.backends.torch.steps import RateCode, StepTable
 from snnc.backends.torch.tensors import Same, Sum
-from snnc.backends.torch.windows import MaxPool, SumPool, padded, windows
+from snnc.backends.torch.windows import MaxPool, SumPool
 from snnc.finetuning.gradients import exactly, shifted
 from snnc.finetuning.layers import FixedEmbedding
 
@@ -143,17 +143,14 @@ class RealSumPool(SumPool):
     """Sum over windows."""
 
     def forward(self, *operands: Tensor) -> Tensor:
-        view, axes = self.windows(operands[0].double(), 0)
-        return view.sum(axes)
+        return self.reduced(operands[0].double(), 0, torch.add)
 
 
 class RealMaxPool(MaxPool):
     """Maximum over windows."""
 
     def forward(self, *operands: Tensor) -> Tensor:
-        x = padded(operands[0].double(), self.padding, self.padding, LEAST)
-        view = windows(x, self.size, self.stride, (1,) * len(self.size))
-        return view.amax(tuple(range(x.ndim, view.ndim)))
+        return self.reduced(operands[0].double(), LEAST, torch.maximum)
 
 
 class RealCollector(Collector):

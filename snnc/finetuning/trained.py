@@ -18,7 +18,7 @@ from snnc.params import Param
 from snnc.passes.base import Context
 from snnc.passes.kept_choices import KeptChoices
 from snnc.passes.weight_rows import IntWeighted
-from snnc.preparing import Prepared
+from snnc.preparing import OF_DATA, Prepared
 from snnc.quantization import TRAINED
 from snnc.storage import dump_graph
 
@@ -42,7 +42,8 @@ def with_integers(prepared: Prepared, program: Graph, network: TrainableNetwork)
             if bias is not None:
                 arrays[f"{key}/{name}/bias"] = bias.detach().numpy() * ctx.placed[name].bias_step
     kept = KeptChoices(graph, groups, arrays)
-    fresh = Context(list(prepared.loaded.diagnostics), calibration=None, reused=kept)
+    said = [d for d in ctx.diagnostics if d.code in OF_DATA]
+    fresh = Context([*prepared.loaded.diagnostics, *said], reused=kept)
     options = replace(prepared.options, method=TRAINED)
     plan = replace(prepared.plan, method=TRAINED)
     return replace(prepared, options=options, plan=plan, ctx=fresh)
