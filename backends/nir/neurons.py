@@ -154,7 +154,23 @@ def _recognized(kernel: Kernel, shape: tuple[int, ...]) -> Neuron:
             found.add(_key(replace(options, initial="zero")))
     if not found:
         raise InexpressibleError("its reset, or what it hands on, is none of NIR's readers")
+    if kind == "LIF":
+        fields = _of_unit_resistance(fields)
     return Neuron(kind, fields, USUAL, _free(kernel, found), False)
+
+
+def _of_unit_resistance(fields: dict[str, Array]) -> dict[str, Array]:
+    """The same spikes from a membrane counted in units of ``r``, which is 1 then.
+
+    ``tau v' = (v_leak - v) + r I`` is linear in all voltages.  Some readers of NIR (Norse) take no
+    other ``r``; one for each neuron stays, since some (snnTorch) take no threshold for each.
+    """
+    r = fields["r"].reshape(-1)
+    if not r.size or (r != r[0]).any() or not r[0] > 0:
+        return fields
+    voltages = {"v_threshold", "v_leak", "v_reset"}
+    scaled = {k: v / r[0] if k in voltages else v for k, v in fields.items()}
+    return {**scaled, "r": np.ones_like(fields["r"])}
 
 
 def _parameters(kernel: Kernel, whole: Meaning) -> tuple[str, dict[str, Array], str]:

@@ -6,6 +6,11 @@ NIR's equations have it, and once by subtraction, which NIR does not record.  ``
 and runs 32 samples of 100 steps.  Their output spikes are compared with those of the compiled
 network in real numbers: how many there are, and the share of equal entries.
 
+What they make of a file is theirs.  All reset to zero, or by subtraction (sinabs), whatever was
+written.  sinabs 3.1.3 also takes tau as a number of steps, ``v = exp(-1 / tau) v + I``, and allows
+several spikes in a step; ``sinabs, set`` is the network that it read with its neurons' attributes
+set to what the file says.
+
     python -m examples.benchmarks.nir_readers
     python -m examples.benchmarks.nir_readers --python spikingjelly=/other/bin/python
 
@@ -25,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-LIBRARIES = ("nir", "snntorch", "spikingjelly", "norse", "sinabs")
+LIBRARIES = ("nir", "snntorch", "spikingjelly", "norse", "sinabs", "sinabs, set")
 DT = 1e-4
 
 
@@ -48,10 +53,13 @@ def read_and_run(library: str, file: Path, spikes: Path, out: Path) -> None:
 def _outputs(library: str, graph: Any, x: Any) -> Any:
     import torch
 
-    if library == "sinabs":
+    if library.startswith("sinabs"):
         from sinabs.nir import from_nir as from_nir_sinabs
 
-        result = from_nir_sinabs(graph, batch_size=len(x))(x)
+        net = from_nir_sinabs(graph, batch_size=len(x))
+        if library.endswith("set"):
+            _as_written(net)
+        result = net(x.flatten(0, 1))  # its layers take all steps in the axis of samples
         return result[0] if isinstance(result, tuple) else result
     if library == "snntorch":
         from snntorch.import_nir import import_from_nir
@@ -71,6 +79,20 @@ def _outputs(library: str, graph: Any, x: Any) -> Any:
         y, state = y if isinstance(y, tuple) else (y, None)
         steps.append(y)
     return torch.stack(steps, 1)
+
+
+def _as_written(net: Any) -> None:
+    """``v = (1 - dt / tau) v + (dt / tau) I``, one spike in a step, a reset to zero."""
+    import torch
+    from sinabs.activation import MembraneReset, SingleSpike
+    from sinabs.layers import LIF
+
+    for layer in net.modules():
+        if isinstance(layer, LIF):
+            tau = -1 / torch.log(1 - DT / layer.tau_mem.double())  # exp(-1 / tau) is 1 - dt / tau
+            layer.tau_mem.data = tau.float()
+            layer.norm_input, layer.spike_fn = True, SingleSpike
+            layer.reset_fn = MembraneReset()
 
 
 def network(reset: str) -> Any:
@@ -123,7 +145,7 @@ def compare(reset: str, folder: Path, pythons: dict[str, str]) -> None:
     for library in LIBRARIES:
         out = folder / f"{library}.npy"
         files = [folder / "net/nir/model.nir", folder / "x.npy", out]
-        python = pythons.get(library, sys.executable)
+        python = pythons.get(library.partition(",")[0], sys.executable)
         command = [python, __file__, "--child", library, *map(str, files)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

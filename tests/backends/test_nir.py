@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,9 @@ def test_neurons_of_every_convention(neuron: str, options: str, tmp_path: Path) 
     assert text(read_back(written(graph))) == text(graph)
 
 
-def traced(reset: str, shape: tuple[int, ...] = (3,)) -> Graph:
+def traced(
+    reset: str, shape: tuple[int, ...] = (3,), beta: Sequence[float] = (0.9, 0.75, 0.5)
+) -> Graph:
     """A network as it comes from a trace: kernels without the names of NIR."""
     lines = {
         "zero": [Line("n", "not", ("s",)), Line("w", "mul", ("u", "n"))],
@@ -142,7 +145,7 @@ def traced(reset: str, shape: tuple[int, ...] = (3,)) -> Graph:
         *lines[reset],
     )
     consts = (
-        Const("beta", Param(np.array([0.9, 0.75, 0.5]))),
+        Const("beta", Param(np.array(beta))),
         Const("th", Param(np.array(1.5))),
         Const("rest", Param(np.array(-0.25))),
         Const("zero", Param(np.array(0.0))),
@@ -163,6 +166,20 @@ def test_a_traced_neuron_is_recognized(reset: str) -> None:
     back = read_back(written(graph))
     x = (np.random.default_rng(1).random((20, 30, 4)) < 0.4).astype(float)
     (mine,), (theirs,) = (FloatSimulator(g).run(x)[0].values() for g in (graph, back))
+    assert 0.05 < mine.mean() < 0.95
+    np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("reset", ["zero", "value"])
+def test_one_decay_for_all_neurons_needs_no_resistance(reset: str) -> None:
+    """Some readers take no other r than 1: voltages are counted in units of it."""
+    graph = traced(reset, beta=(0.9, 0.9, 0.9))
+    data = written(graph)
+    (lif,) = (n for n in read_file(data, "x")[0].nodes.values() if n.kind == "LIF")
+    assert (lif.fields["r"] == 1.0).all()
+    np.testing.assert_allclose(lif.fields["v_threshold"], 0.15, rtol=1e-12)
+    x = (np.random.default_rng(1).random((20, 30, 4)) < 0.4).astype(float)
+    (mine,), (theirs,) = (FloatSimulator(g).run(x)[0].values() for g in (graph, read_back(data)))
     assert 0.05 < mine.mean() < 0.95
     np.testing.assert_array_equal(mine, theirs)
 
