@@ -92,7 +92,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("compiler", COMPILERS, ids=lambda c: c[0])
 def test_no_warnings(tmp_path: Path, compiler: list[str]) -> None:
-    """Optimised; the sanitizers are built without."""
+    """With optimisation; what is built with the sanitizers has no warnings without it."""
     for seed in SEEDS:
         folder = emitted(random_graph(seed), tmp_path / str(seed))
         done = build(folder, compiler, "-O3")
