@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,9 @@ from snnc.params import Param
 
 #: Neurons in a vector: gcc -O2 leaves loops over other numbers of them alone.
 VECTOR = 16
-#: Neurons in a loop that constants are repeated for.
+#: Neurons in the widest vector, whose results are bytes.
+WIDE = 64
+#: Most neurons in a loop that constants are repeated for.
 LONGEST = 512
 
 
@@ -32,14 +35,14 @@ class Population:
         shape: Of the neurons.
         operands: What it reads.
         outputs: What it writes; states lie as the first of them.
-        tiled: How often constants repeat.
+        start: Number of the first neuron in all arrays, if constants repeat.
     """
 
     kernel: Kernel
     shape: Shape
     operands: list[Buffer]
     outputs: list[Buffer]
-    tiled: int = 1
+    start: int | None = None
 
     @property
     def loops(self) -> Nest:
@@ -56,41 +59,59 @@ class Population:
         arrays = [*self.outputs, *(b for name, b in read if name in used)]
         return [b.walk(self.shape) for b in arrays]
 
-    def with_long_rows(self) -> Population:
+    def at(self, array: Walk) -> str:
+        """Element number in an array."""
+        place = self.loops.at(array)
+        return f"{self.start}u + {place}" if self.start else place
+
+    def parts(self) -> list[Population]:
         """The same with constants repeated, where a loop over few of them would be all there is.
 
         Neurons that lie one behind the other in all arrays, with constants per channel, say, are
-        as well rows of several times as many channels.
+        as well rows of several times as many channels, and a rest.
         """
-        used = used_leaves(self.kernel)
-        consts = [
-            c for c in self.kernel.consts if c.name in used and np.unique(c.values.data).size > 1
-        ]
-        loops = self.loops
+        used, loops = used_leaves(self.kernel), self.loops
+        consts = [c for c in self.kernel.consts if c.name in used and c.values.data.size > 1]
         if len(loops.loops) != 2 or not consts or len(nest_of(self.shape, self.walks).loops) != 1:
-            return self
+            return [self]
         (rows, _), (inner, axis) = loops.loops
         ones = [int(a == axis) for a in range(len(self.shape))]
         if any(list(row_major(c.shape, self.shape).strides) != ones for c in consts):
-            return self
-        times = [k for k in range(1, rows + 1) if rows % k == 0 and k * inner <= LONGEST]
-        good = [k for k in times if k * inner % (2 * VECTOR) == 0] or times
-        k = good[-1]
+            return [self]
+        if inner > LONGEST // 2:
+            return [self]
+        long = min(rows, max(1, LONGEST // math.lcm(inner, WIDE)) * WIDE // math.gcd(inner, WIDE))
+        count = rows // long
+        parts = [self._rows(count, long * inner, 0)]
+        if rest := rows - count * long:
+            parts.append(self._rows(1, rest * inner, count * long * inner))
+        return parts
+
+    def _rows(self, rows: int, inner: int, start: int) -> Population:
+        """Some of the neurons, as rows."""
 
         def repeated(const: Const) -> Const:
-            if const.values.data.size == 1:
-                return replace(const, values=Param(const.values.data.reshape(())))
-            return replace(const, values=Param(np.tile(const.values.data.reshape(-1), k)))
+            data = const.values.data.reshape(-1)
+            return replace(const, values=Param(np.resize(data, inner) if data.size > 1 else data))
 
         def flat(buffers: list[Buffer]) -> list[Buffer]:
-            return [replace(b, shape=shape, channels=0) for b in buffers]
+            return [replace(b, shape=(rows, inner), channels=0) for b in buffers]
 
-        shape = (rows // k, k * inner)
         kernel = replace(self.kernel, consts=tuple(map(repeated, self.kernel.consts)))
-        return Population(kernel, shape, flat(self.operands), flat(self.outputs), k)
+        return Population(kernel, (rows, inner), flat(self.operands), flat(self.outputs), start)
 
 
-def lanes_of(layer: Layer, population: Population) -> Lanes | None:
+def lanes_of(layer: Layer, population: Population) -> list[tuple[Population, Lanes]]:
+    """The kernel in words of 16 bits, part by part; empty if it has no such form."""
+    for parts in (population.parts(), [population]):
+        found = [(part, _lanes(layer, part)) for part in parts]
+        known = [(part, lanes) for part, lanes in found if lanes is not None]
+        if len(known) == len(parts):
+            return known
+    return []
+
+
+def _lanes(layer: Layer, population: Population) -> Lanes | None:
     """The kernel in words of 16 bits; None if it has no such form or too few neurons."""
     kernel, shape, outputs = population.kernel, population.shape, population.outputs
     used = used_leaves(kernel)
@@ -99,12 +120,12 @@ def lanes_of(layer: Layer, population: Population) -> Lanes | None:
     loops = population.loops
     if loops.inner % (VECTOR // 2):  # half a vector of bytes belongs to one of 16-bit words
         return None
-    at = loops.at(outputs[0].walk(shape))
+    at = population.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})
     try:
         for name, buffer in zip(kernel.inputs, population.operands, strict=True):
             if name in used:
-                place = loops.at(buffer.walk(shape))
+                place = population.at(buffer.walk(shape))
                 lanes.load(name, buffer.ctype, f"{buffer.name}[{place}]", buffer.bounds)
         for i, state in enumerate(kernel.states):
             if not fits(proven(state), "int32_t"):
@@ -127,7 +148,7 @@ def lanes_of(layer: Layer, population: Population) -> Lanes | None:
             if const.index is not None:
                 return None
             origin = names.comment(f"{layer.node.name}.{const.name} {const.origin}")
-            part = f"c{i}{'r' if population.tiled > 1 else ''}_{const.name}"
+            part = f"c{i}{'' if population.start is None else f'r{population.start}'}_{const.name}"
             table = layer.tables.add(layer.id(part), data, origin)
             text = f"{table.name}[{loops.at(row_major(const.shape, shape))}]"
             lanes.load(const.name, table.ctype, text, (lo, hi))
@@ -147,14 +168,12 @@ def words_of(layer: Layer, i: int, state: str) -> tuple[str, str]:
 
 
 def emit_lanes(
-    layer: Layer, lanes: Lanes, population: Population, states: list[Buffer]
+    layer: Layer, parts: list[tuple[Population, Lanes]], states: list[Buffer]
 ) -> tuple[list[str], list[str], list[str]]:
     """Declarations, lines of ``reset`` and the function ``tick``."""
-    loops, outputs = population.loops, population.outputs
     data, reset, code = CWriter(), CWriter(), CWriter()
-    kernel = lanes.kernel
-    at = loops.at(outputs[0].walk(outputs[0].shape))
-    stores, copies = [], []
+    kernel = parts[0][1].kernel
+    size, copies = states[0].size if states else 0, []
     for i, (state, buffer) in enumerate(zip(kernel.states, states, strict=True)):
         low, high = words_of(layer, i, state.name)
         wide = not fits(proven(state), "int16_t")
@@ -165,26 +184,38 @@ def emit_lanes(
         if wide:
             text = f"((int32_t){high}[i] - 32768) * 65536 + {low}[i]"
         copies.append(f"{buffer.name}[i] = ({buffer.ctype})({text});")
-        if state.next != state.name:
-            value = lanes.env[state.next]
-            stores.append(f"{low}[{at}] = {value.low};")
-            if wide:
-                stores.append(f"{high}[{at}] = {lanes.high(value)};")
     with code.block(f"static void {layer.tick}(void)"):
-        for name, buffer in zip(kernel.outputs, outputs, strict=True):
-            stores.append(f"{buffer.name}[{at}] = (uint8_t){lanes.env[name].low};")
-        with loops.open(code):
-            code(*lanes.live(stores), *stores)
-        for buffer in outputs:
-            code(*layer.listing(buffer))
+        for population, lanes in parts:
+            stores = _stores(layer, population, lanes)
+            with population.loops.open(code):
+                code(*lanes.live(stores), *stores)
+        for k in range(len(kernel.outputs)):
+            code(*layer.listing(layer.plan.value(layer.node.name, k)))
     if states:
         declared = (f"SNN_STATE {b.ctype} {b.name}[{b.size}];" for b in states)
         data("#ifdef SNN_TRACE", *declared, "#endif")
         layer.trace("#if SNN_LANES")
-        with layer.trace.loop("i", outputs[0].size):
+        with layer.trace.loop("i", size):
             layer.trace(*copies)
         layer.trace("#endif")
     return data.text.splitlines(), reset.text.splitlines(), code.text.splitlines()
+
+
+def _stores(layer: Layer, population: Population, lanes: Lanes) -> list[str]:
+    """Statements that write states and outputs."""
+    outputs, kernel = population.outputs, lanes.kernel
+    at, stores = population.at(outputs[0].walk(population.shape)), []
+    for i, state in enumerate(kernel.states):
+        if state.next == state.name:
+            continue
+        low, high = words_of(layer, i, state.name)
+        value = lanes.env[state.next]
+        stores.append(f"{low}[{at}] = {value.low};")
+        if not fits(proven(state), "int16_t"):
+            stores.append(f"{high}[{at}] = {lanes.high(value)};")
+    for name, buffer in zip(kernel.outputs, outputs, strict=True):
+        stores.append(f"{buffer.name}[{at}] = (uint8_t){lanes.env[name].low};")
+    return stores
 
 
 def _start(w: CWriter, array: str, size: int, init: Param, bits: int) -> None:

@@ -30,18 +30,17 @@ def emit_neuron(layer: Layer) -> None:
         kernel = without_indices(kernel)
     operands = layer.plan.operands(layer.node)
     outputs = [layer.output(i) for i in range(len(kernel.outputs))]
-    lanes, population = None, Population(kernel, shape, operands, outputs).with_long_rows()
+    lanes = []
     uniform = all(np.unique(s.init.data).size == 1 for s in kernel.states)
     if uniform and layer.plan.machine.is_host:
-        lanes = lanes_of(layer, population)
+        lanes = lanes_of(layer, Population(kernel, shape, operands, outputs))
     parts = _scalar(layer, kernel, operands, outputs)
     both = [(layer.data, parts[0]), (layer.reset, parts[1]), (layer.code, parts[2])]
-    if lanes is None:
+    if not lanes:
         for w, lines in both:
             w(*lines)
         return
-    states = list(layer.states.values())
-    vectors = emit_lanes(layer, lanes, population, states)
+    vectors = emit_lanes(layer, lanes, list(layer.states.values()))
     for (w, lines), vector in zip(both, vectors, strict=True):
         if lines or vector:
             w("#if SNN_LANES", *vector, "#else", *lines, "#endif")

@@ -29,6 +29,7 @@ from snnc.backends.c.pairs import (
     send_row,
     start_rows,
 )
+from snnc.backends.c.wide import add_wide, fill_wide, is_wide
 from snnc.backends.c.words import index_type
 from snnc.intops import IntConv
 
@@ -90,9 +91,12 @@ def emit_windows(layer: Layer, pairs: PairRows) -> None:
     (x,), y = layer.plan.operands(layer.node), layer.output()
     size, out = windows_of(op, x, y), op.weight.shape[0]
     weight = op.weight.data.reshape(out, size.channels, -1).swapaxes(1, 2).reshape(out, -1)
-    add_columns(layer, pairs, weight, 1, size.index)
-    scaled = scaling(layer, op)
-    add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
+    wide, scaled = is_wide(layer, pairs, weight), scaling(layer, op)
+    if wide:
+        add_wide(layer, weight, size.index)
+    else:
+        add_columns(layer, pairs, weight, 1, size.index)
+        add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
     most = x.size * pairs.repeats
     layer.array(layer.id("all"), size.index, most + SLACK + _CHUNK, "spikes, row by row")
     starts = prod(size.extents[:-1]) * (size.extents[-1] + 1)
@@ -112,8 +116,12 @@ def emit_windows(layer: Layer, pairs: PairRows) -> None:
             row = f"{y.name} + ({place}) * {out}u"
             w(f"{size.index} *end = {layer.id('ids')};")
             _gather(layer, size)
-            fill_up(layer, layer.id("ids"), size.fan_in)
-            send_row(layer, pairs, y, row, (layer.id("ids"), "count"))
+            if wide:
+                fill_wide(layer, layer.id("ids"), size.fan_in)
+                w(f"{layer.id('add')}({row}, {layer.id('ids')}, count);")
+            else:
+                fill_up(layer, layer.id("ids"), size.fan_in)
+                send_row(layer, pairs, y, row, (layer.id("ids"), "count"))
         finish_sums(layer, pairs, y, scaled)
 
 

@@ -11,10 +11,19 @@ import pytest
 
 from snnc.backends.c.backend import CBackend
 from snnc.graph import Graph
-from snnc.intops import IntInput, IntLinear, IntOutput, IntTimeStack
+from snnc.intops import (
+    IntConv,
+    IntInput,
+    IntLinear,
+    IntNeuron,
+    IntOutput,
+    IntReshape,
+    IntTimeStack,
+)
 from snnc.params import Param
 from snnc.types import Clock
 from tests.intgraphs import ONE, proven, simulator
+from tests.randomkernels import Builder, lif
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
 CPU = Path("/proc/cpuinfo")
@@ -31,10 +40,12 @@ KINDS = [
 #: Outputs that need one, several and parts of vectors of every width.
 WIDTHS = (3, 10, 20, 64, 100, 300, 530, 1024)
 FAN_IN = 203
+#: Channels of convolutions; up to 32 have columns of 16-bit weights.
+CHANNELS = (12, 20, 32, 40)
 
 
 def columns() -> tuple[Graph, np.ndarray]:
-    """A spike input into layers of all widths, with weights of all bits; spikes (N, T, in)."""
+    """A spike input into layers of all widths and a chain of convolutions; spikes (N, T, in)."""
     rng = np.random.default_rng(0)
     graph = Graph("columns", 5)
     graph.add("x", IntInput((FAN_IN,), Clock.STEP, 0, 1, 1.0))
@@ -43,6 +54,16 @@ def columns() -> tuple[Graph, np.ndarray]:
         graph.add(f"fc{width}", IntLinear(Param(w), None, 2), "x")
         graph.add(f"stack{width}", IntTimeStack(), f"fc{width}")
         graph.add(f"out{width}", IntOutput(ONE), f"stack{width}")
+    b = Builder(rng, graph)
+    value = graph.add("image", IntReshape((7, FAN_IN // 7)), "x").name
+    for width in CHANNELS:
+        weight = b.param((width, graph[value].type.shape[0], 3), -127, 127)
+        conv = IntConv(weight, None, 0, (1,), (1,), (1,))
+        value = graph.add(f"conv{width}", conv, value).name
+        shape = graph[value].type.shape
+        value = graph.add(f"lif{width}", IntNeuron(lif(b, shape), shape), value).name
+        graph.add(f"spikes{width}", IntTimeStack(), value)
+        graph.add(f"image{width}", IntOutput(ONE), f"spikes{width}")
     share = np.array([0, 0.01, 0.1, 0.5, 1])[:, None, None]
     return proven(graph), (rng.random((5, 6, FAN_IN)) < share).astype(np.int64)
 

@@ -62,4 +62,37 @@ SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids
     }
 }
 
+#define SNN_WIDE 1
+
+/* y: sums of the columns `ids` of `out` weights of 16 bits; none of them wraps. */
+SNN_INLINE void snn_wide(const int16_t *w, size_t out, const uint16_t *ids, uint32_t count,
+                         int16_t *y) {
+    const size_t most = out - out % 32u, whole = out - out % 16u;
+    for (size_t j = 0u; j < most; j += 32u) {
+        __m256i a = _mm256_setzero_si256(), b = a;
+        for (uint32_t k = 0u; k < count; k++) {
+            const __m256i *v = (const __m256i *)(const void *)(w + ids[k] * out + j);
+            a = _mm256_add_epi16(a, _mm256_loadu_si256(v));
+            b = _mm256_add_epi16(b, _mm256_loadu_si256(v + 1));
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(y + j), a);
+        _mm256_storeu_si256((__m256i *)(void *)(y + j + 16u), b);
+    }
+    for (size_t j = most; j < whole; j += 16u) {
+        __m256i a = _mm256_setzero_si256();
+        for (uint32_t k = 0u; k < count; k++) {
+            const __m256i *v = (const __m256i *)(const void *)(w + ids[k] * out + j);
+            a = _mm256_add_epi16(a, _mm256_loadu_si256(v));
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(y + j), a);
+    }
+    for (size_t j = whole; j < out; j++) {
+        int32_t a = 0;
+        for (uint32_t k = 0u; k < count; k++) {
+            a += w[ids[k] * out + j];
+        }
+        y[j] = (int16_t)a;
+    }
+}
+
 #endif

@@ -91,6 +91,51 @@ SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids
     }
 }
 
+#define SNN_WIDE 1
+
+/* y: sums of the columns `ids`, a multiple of eight, of `out` weights of 16 bits; none wraps. */
+SNN_INLINE void snn_wide(const int16_t *w, size_t out, const uint16_t *ids, uint32_t count,
+                         int16_t *y) {
+    for (size_t j = 0u; j < out; j += 32u) {
+        const unsigned n = (out - j < 32u) ? (unsigned)(out - j) : 32u;
+        const __mmask32 some = (__mmask32)(0xFFFFFFFFu >> (32u - n));
+        __m512i a[4]; /* several, so that none waits for itself */
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) {
+            a[v] = _mm512_setzero_si512();
+        }
+        for (uint32_t k = 0u; k < count; k += 8u) {
+#pragma GCC unroll 8
+            for (uint32_t v = 0u; v < 8u; v++) {
+                const int16_t *u = w + ids[k + v] * out + j;
+                a[v % 4u] = _mm512_add_epi16(a[v % 4u], (n == 32u)
+                                                            ? _mm512_loadu_si512(u)
+                                                            : _mm512_maskz_loadu_epi16(some, u));
+            }
+        }
+        const __m512i sum = _mm512_add_epi16(_mm512_add_epi16(a[0], a[1]),
+                                             _mm512_add_epi16(a[2], a[3]));
+        _mm512_mask_storeu_epi16(y + j, some, sum);
+    }
+}
+
+#define SNN_OWN_COPY 1
+
+/* Copies n numbers, each moved, and up to 31 behind them; returns where the copy ends. */
+static inline uint16_t *snn_copy_16(uint16_t *to, const uint16_t *from, uint32_t n, int32_t move) {
+    const __m512i all = _mm512_set1_epi16((short)move);
+    uint32_t i = 0u;
+    do {
+        _mm512_storeu_si512(to + i, _mm512_add_epi16(_mm512_loadu_si512(from + i), all));
+        i += 32u;
+    } while (i < n);
+    return to + n;
+}
+
+static inline uint16_t *snn_copy_15(uint16_t *to, const uint16_t *from, uint32_t n, int32_t move) {
+    return snn_copy_16(to, from, n, move);
+}
+
 #if defined(__AVX512VBMI2__)
 #define SNN_OWN_LIST 1
 

@@ -228,6 +228,7 @@ SNN_REPEAT(snn_repeat_32, uint32_t, snn_put_32)
         return to + n;                                                                       \
     }
 
+#if !defined(SNN_OWN_COPY)
 /* The same for numbers below 32768, four at once: no sum carries into the next. */
 static inline uint16_t *snn_copy_15(uint16_t *to, const uint16_t *from, uint32_t n,
                                     int32_t move) {
@@ -248,6 +249,7 @@ static inline uint16_t *snn_copy_15(uint16_t *to, const uint16_t *from, uint32_t
 }
 
 SNN_COPY(snn_copy_16, uint16_t)
+#endif
 SNN_COPY(snn_copy_32, uint32_t)
 
 #endif

@@ -2,7 +2,8 @@
  *
  * The results are those of the portable code, which is used where there are no such vectors, or
  * with -DSNN_SIMD=0. Each of these files defines snn_columns, the sums of columns of pairs of
- * weights (weights j in the low and j + words in the high bytes), and may define snn_list_16.
+ * weights (weights j in the low and j + words in the high bytes), and may define snn_wide, the sums
+ * of columns of 16-bit weights, snn_list_16 and snn_copy_16.
  */
 #ifndef SNN_SIMD_H
 #define SNN_SIMD_H
