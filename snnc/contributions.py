@@ -9,6 +9,7 @@ due to that part alone.  Parts are
 * ``decays``: of neurons, 16 bits;
 * ``thresholds``: what is compared with, subtracted or set in neurons;
 * ``rounding``: of states and of what reaches a neuron;
+* ``neurons``: decays, thresholds and rounding together, which may do what none does alone;
 * ``other operators``: norms, softmax and sums, which the twin always computes in real numbers.
 """
 
@@ -24,10 +25,12 @@ from snnc.graph import Graph
 from snnc.measure import FloatRunner, IntegerRunner, Measured, Runner, measure
 from snnc.passes.base import Context
 from snnc.passes.choose_codes import weighted_names
-from snnc.passes.switched_kernel import INPUTS, PARTS, WEIGHTS
+from snnc.passes.switched_kernel import DECAYS, INPUTS, PARTS, ROUNDING, THRESHOLDS, WEIGHTS
 from snnc.relower import relower
 from snnc.verify import float_graph
 
+#: Parts that are switched back together.
+TOGETHER = {"neurons": (DECAYS, THRESHOLDS, ROUNDING)}
 #: Most layers whose weights are switched back one by one: those with the largest errors.
 MOST_LAYERS = 12
 
@@ -37,7 +40,8 @@ class Contribution:
     """What a part of the arithmetic costs.
 
     Attributes:
-        part: What is in real numbers again: a name of ``PARTS``, or ``other operators``.
+        part: What is in real numbers again: a name of ``PARTS`` or ``TOGETHER``, or ``other
+            operators``.
         layer: Whose, if not of all.
         measured: The rest in integers, next to the float model.
         removed: Share of the loss that is gone; negative if the loss is larger.
@@ -112,11 +116,11 @@ def contributions(artifact: Artifact, data: Data, steps: int) -> Contributions:
     if ctx is not None:
         layers = _layers(artifact, reference.graph)
         switched: list[tuple[str, str | None]] = [("other operators", None)]
-        switched += [(part, None) for part in PARTS]
+        switched += [(part, None) for part in (*PARTS, "neurons")]
         switched += [(WEIGHTS, name) for name in layers if len(layers) > 1]
         for part, layer in switched:
             if layer is None:
-                graph = twin(ctx, reference.graph, (part,))
+                graph = twin(ctx, reference.graph, TOGETHER.get(part, (part,)))
             else:
                 graph = twin(ctx, reference.graph, (), (layer,))
             grid = () if part == INPUTS else artifact.manifest.inputs

@@ -120,31 +120,62 @@ class DivergenceCount:
         )
 
 
-class OutputError:
-    """Adds up how far outputs are from the float model's.
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far outputs are from the float model's.
 
-    The value is the root of the mean squared error as a part of their deviation from the mean: 0 is
-    equal, and 1 is as wrong as a constant.
+    Attributes:
+        error: Root of the mean squared error, as a part of their deviation from the mean: 0 is
+            equal, and 1 is as wrong as a constant.  None without samples, or if they never change.
+        samples: How few samples hold 99 % of the squared error.
+        worst: The sample with most of it; None if there is none.
     """
+
+    error: float | None
+    samples: int
+    worst: int | None
+
+    def document(self) -> dict[str, object]:
+        """As JSON."""
+        return {"error": self.error, "samples": self.samples, "worst": self.worst}
+
+
+#: Share of the squared error that ``Drift.samples`` hold.
+MOST = 0.99
+
+
+class OutputError:
+    """Adds up how far outputs are from the float model's, batch by batch."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._sums = np.zeros(3)
+        self._sums = np.zeros(2)
+        self._samples: list[Array] = []
 
     def add(self, real: Array, found: Array) -> None:
         """Count the outputs of a batch."""
         real = np.asarray(real, np.float64)
-        error = np.square(real - found).sum()
-        self._sums += real.sum(), np.square(real).sum(), error
+        error = np.square(real - found).reshape(len(real), -1).sum(1)
+        self._samples.append(error)
+        self._sums += real.sum(), np.square(real).sum()
         self._count += real.size
 
     @property
     def value(self) -> float | None:
-        """The error; None without samples, or if the outputs never change."""
+        """The error of ``drift``."""
+        return self.drift.error
+
+    @property
+    def drift(self) -> Drift:
+        """What was counted."""
+        errors = np.concatenate(self._samples) if self._samples else np.zeros(0)
+        total = float(errors.sum())
+        sums = np.cumsum(np.sort(errors)[::-1])
+        samples = int(np.searchsorted(sums, MOST * total)) + 1 if total else 0
+        worst = int(errors.argmax()) if total else None
         if not self._count:
-            return None
-        total, squares, error = self._sums
-        spread = squares - total * total / self._count
-        if spread <= 1e-12 * squares:
-            return None
-        return float(np.sqrt(error / spread))
+            return Drift(None, 0, None)
+        mean, squares = self._sums[0] / self._count, self._sums[1]
+        spread = squares - mean * self._sums[0]
+        error = None if spread <= 1e-12 * squares else float(np.sqrt(total / spread))
+        return Drift(error, samples, worst)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from snnc.compare import Comparison, Difference
 from snnc.diagnostics import Diagnostic, error
-from snnc.divergence import Divergence, DivergenceCount, OutputError
+from snnc.divergence import Divergence, DivergenceCount, Drift, OutputError
 from snnc.encode import classes
 from snnc.graph import Graph
 from snnc.manifest import OutputEntry
@@ -32,7 +32,8 @@ class Report:
         quantized_spikes: The same against the float model with the program's weights.
         rates: By layer, spikes per neuron and step of the integer program.
         divergence: By layer, how its spikes differ from those of the float model.
-        outputs: By output, its error next to the float model, as a part of its deviation.
+        outputs: By output, how far it is from the float model's.
+        quantized_outputs: The same next to the float model with the program's weights.
         backends: The exact comparisons.
         diagnostics: Mismatches, backends that could not run, warnings.
     """
@@ -45,7 +46,8 @@ class Report:
     quantized_spikes: dict[str, float | None] = field(default_factory=dict)
     rates: dict[str, float | None] = field(default_factory=dict)
     divergence: dict[str, Divergence] = field(default_factory=dict)
-    outputs: dict[str, float | None] = field(default_factory=dict)
+    outputs: dict[str, Drift] = field(default_factory=dict)
+    quantized_outputs: dict[str, Drift] = field(default_factory=dict)
     backends: dict[str, Comparison] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
@@ -68,7 +70,10 @@ class Report:
             },
             "rates": self.rates,
             "divergence": {layer: d.document() for layer, d in self.divergence.items()},
-            "outputs": self.outputs,
+            "outputs": {
+                name: {**drift.document(), "same_weights": _drift(self.quantized_outputs.get(name))}
+                for name, drift in self.outputs.items()
+            },
             "exact": self.exact,
             "backends": {name: _comparison(c) for name, c in self.backends.items()},
         }
@@ -91,7 +96,8 @@ class Tally:
         self._spikes: dict[str, dict[str, _Share]] = {}
         self._rates: dict[str, _Share] = {layer: _Share() for layer in spikes}
         self._divergences: dict[str, DivergenceCount] = {}
-        self._errors = {entry.name: OutputError() for entry in outputs}
+        self._errors: dict[str, dict[str, OutputError]] = {}
+        self._outputs = outputs
         self._integer: dict[str, Array] = {}
         self._real: dict[str, Array] = {}
         self._classes: Array | None = None
@@ -123,9 +129,9 @@ class Tally:
             if kind == "spikes":
                 count = self._divergences.setdefault(layer, DivergenceCount())
                 count.add(value, self._integer[layer])
-        if kind == "spikes":
-            for name, error_ in self._errors.items():
-                error_.add(real[name], self._real[name])
+        new = {entry.name: OutputError() for entry in self._outputs}
+        for name, error_ in self._errors.setdefault(kind, new).items():
+            error_.add(real[name], self._real[name])
         found = classes(real[self._output.name], self._output.sequence)
         self._hit("float" if kind == "spikes" else kind, found)
         if kind == "spikes" and found is not None and self._classes is not None:
@@ -150,7 +156,10 @@ class Tally:
             },
             rates={k: s.value for k, s in self._rates.items()},
             divergence={k: c.value for k, c in self._divergences.items() if c.value is not None},
-            outputs={k: e.value for k, e in self._errors.items()},
+            outputs={k: e.drift for k, e in self._errors.get("spikes", {}).items()},
+            quantized_outputs={
+                k: e.drift for k, e in self._errors.get("quantized_spikes", {}).items()
+            },
             backends=comparisons,
         )
 
@@ -172,6 +181,10 @@ class _Share:
     @property
     def value(self) -> float | None:
         return self.part / self.total if self.total else None
+
+
+def _drift(drift: Drift | None) -> dict[str, object] | None:
+    return None if drift is None else drift.document()
 
 
 def mismatches(report: Report, program: Graph) -> list[Diagnostic]:

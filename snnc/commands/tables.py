@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snnc.console import number
-from snnc.divergence import Divergence
+from snnc.divergence import Divergence, Drift
 from snnc.manifest import LayerEntry, Word
 from snnc.report import Report
 
@@ -112,6 +112,23 @@ def alternative_rows(found: Alternatives) -> Rows:
         for name, recovered, measured, size in every
     ]
     return columns, rows
+
+
+def output_rows(report: Report) -> Rows:
+    """One row for each output: how far it is from the float model's, and in how many samples."""
+    columns = ("output", "error", "in samples", "error, same weights", "in samples")
+    rows: list[Row] = [
+        (name, *_drift(drift), *_drift(report.quantized_outputs.get(name)))
+        for name, drift in report.outputs.items()
+    ]
+    return columns, rows
+
+
+def _drift(drift: Drift | None) -> Row:
+    if drift is None:
+        return "", ""
+    worst = "" if drift.worst is None else f", most in {drift.worst}"
+    return number(drift.error, 3, percent=True), f"{drift.samples}{worst}"
 
 
 def backend_rows(report: Report) -> Rows:

@@ -16,6 +16,7 @@ from snnc.commands.tables import (
     alternative_rows,
     backend_rows,
     contribution_rows,
+    output_rows,
 )
 from snnc.console import Console, number, visible
 from snnc.container import read_model
@@ -106,7 +107,10 @@ def verify_command(
         accuracy.append(f"same class {number(report.labels, percent=True)}")
     if accuracy:
         console.say(f"  accuracy   {'   '.join(accuracy)}\n")
-    console.table(*agreement_rows(report))
+    if report.divergence:
+        console.table(*agreement_rows(report))
+        console.say()
+    console.table(*output_rows(report))
     console.say()
     console.table(*backend_rows(report))
     if explain:

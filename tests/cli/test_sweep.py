@@ -66,7 +66,9 @@ def test_points_say_what_compiling_gives(
     assert run(["compile", str(model), "-o", str(tmp_path / "net"), "--bits", "3", "-q"]) == 0
     verified = snnc("verify", tmp_path / "net", "--data", data, "--json").document
     assert found["accuracy"] == pytest.approx(verified["integer"]["accuracy"], rel=1e-5)
-    assert found["error"] == pytest.approx(next(iter(verified["outputs"].values())), rel=1e-5)
+    assert found["error"] == pytest.approx(
+        next(iter(verified["outputs"].values()))["error"], rel=1e-5
+    )
     counted = snnc("cost", tmp_path / "net", "--data", data, "--json").document
     assert found["operations"] == counted["Effective_ACs"] + counted["Effective_MACs"]
     assert found["bytes"] < counted["Footprint"]

@@ -61,3 +61,16 @@ def test_an_output_error_of_one_is_as_wrong_as_a_constant() -> None:
     error.add(real[2:], np.full(1, 3.0))
     assert error.value == pytest.approx(1.0)
     assert OutputError().value is None
+
+
+def test_an_error_of_one_sample_is_said_to_be() -> None:
+    error = OutputError()
+    real = np.arange(40.0).reshape(10, 4)
+    found = real.copy()
+    found[7, 2] += 3
+    found[8] += 0.01
+    error.add(real[:6], found[:6])
+    error.add(real[6:], found[6:])
+    drift = error.drift
+    assert (drift.samples, drift.worst) == (1, 7)
+    assert drift.error == pytest.approx(np.sqrt((9 + 4e-4) / 40) / real.std())
