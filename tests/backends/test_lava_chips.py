@@ -173,3 +173,22 @@ def test_too_many_weights_for_loihi_1(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run([*command, "--target", "lava:loihi1"]) == 6
     (bits,) = re.findall(r"--bits (\d)", capsys.readouterr().err)
     assert run([*command, "--target", "lava:loihi1", "--bits", bits]) == 0
+
+
+def test_a_network_of_too_many_cores_fits_where_the_advice_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """135,200 neurons on the chip itself, not a smaller one: the table, and a target that works."""
+    weight = param(np.random.default_rng(0).normal(size=(8, 1, 3, 3)))
+    net = layer(Conv2d(weight, None, (1, 1), (1, 1), (1, 1)), (1, 130, 130), (8, 130, 130))
+    command = ["compile", str(model_file(tmp_path, net)), "-o", str(tmp_path / "net"), "-q"]
+    command += ["--encode", "rate", "--target"]
+    assert run([*command, "lava:loihi1"]) == 6
+    assert not (tmp_path / "net").exists()
+    advice = capsys.readouterr().err
+    assert "the network needs 133 cores, Loihi 1 has 128" in advice
+    assert re.search(r"n\[0:1016\] +99.2 % +0.2 % ", advice)
+    (target,) = re.findall(r"help: .*--target (\S+), which it fits", advice)
+    assert run([*command, target]) == 0
+    mapping = (tmp_path / "net" / "lava-stock-loihi2" / "mapping.txt").read_text()
+    assert "cores of Loihi 2" in mapping.splitlines()[0]
