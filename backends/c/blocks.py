@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from snnc.backends.c.delays import shift
 from snnc.backends.c.layer import Layer
-from snnc.backends.c.pairs import emit_block
+from snnc.backends.c.pairs import emit_block, has_sums
 from snnc.backends.c.plan import Plan, phase
 from snnc.backends.c.stages import Kept, Stages
 from snnc.backends.c.words import SIZES, index_type
@@ -75,9 +75,24 @@ class Blocks:
             if block.ids:
                 w(f"SNN_STATE {index_type(array.size)} {block.ids}[{steps}][{array.size}];")
                 w(f"SNN_STATE uint32_t {block.counts}[{steps}];")
+        self._room(w)
         for name in self._in_order(self.stages.dense):
             self._dense(w, self.layers[name])
         w("")
+
+    def _room(self, w: CWriter) -> None:
+        """Declare what products of vectors need for the largest layer."""
+        inputs = []
+        for name in self.stages.dense:
+            layer = self.layers[name]
+            pairs = self.plan.pairs(layer.node)
+            assert pairs is not None, "dense layers add pairs"
+            if has_sums(layer, pairs, self.plan.value(name)):
+                inputs.append(layer.node.op.params["weight"].shape[1])
+        if inputs:
+            w("#ifdef SNN_MULTIPLY")
+            w(f"SNN_STATE uint8_t snn_spikes[{self.stages.steps}u * SNN_SPREAD({max(inputs)}u)];")
+            w(f"SNN_STATE uint16_t snn_turned[SNN_TURNED({max(inputs)}u)];", "#endif")
 
     def _dense(self, w: CWriter, layer: Layer) -> None:
         pairs = self.plan.pairs(layer.node)

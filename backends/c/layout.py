@@ -17,7 +17,9 @@ HOST_RUNTIME = ("info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c")
 BATCH = ("snn_batch.h", "snn_batch.c")
 
 #: Lists of spikes, and what certain vector units do better.
-HOST_LISTS = ("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_avx2.h", "snn_neon.h")
+HOST_LISTS = (
+    *("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_vnni.h", "snn_avx2.h", "snn_neon.h"),
+)
 
 Files = dict[str, Content]
 

@@ -28,6 +28,10 @@ from snnc.intops import IntConv, IntLinear
 
 #: Room behind a list: what is written without asking (``SNN_SLACK``), and what fills up a pass.
 SLACK = 40
+#: Words of a vector of 512 bits.
+_VECTOR = 32
+#: Words of every column to which vectors add the spikes of all steps before they go on.
+_STRIP = 128
 
 
 def emit_pairs(layer: Layer, pairs: PairRows) -> None:
@@ -40,10 +44,15 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         _emit_rows(layer, pairs, x, y)
         return
     index = index_type(fan_in)
+    sums = layer.code if has_sums(layer, pairs, y) else None
+    for w in (layer.data, sums) if sums else ():
+        w("#ifndef SNN_SUMS")
     add_columns(layer, pairs, in_order(op.weight.data, x.channels), 0, index)
-    ids, count = spike_list(layer, x)
     scaled = scaling(layer, op)
     add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
+    for w in (layer.data, sums) if sums else ():
+        w("#endif")
+    ids, count = spike_list(layer, x)
     w = layer.code
     with w.block(f"static void {layer.tick}(void)"):
         if x.ids is None:
@@ -51,8 +60,34 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         if pairs.most:
             start_rows(layer, pairs, y)
         with _tiles(layer, pairs, fan_in):
+            if sums:
+                w("#ifdef SNN_SUMS", _sums(layer, pairs, y.name, (ids, count)), "#else")
             send_row(layer, pairs, y, y.name, (ids, count))
+            w(*(["#endif"] if sums else []))
         finish_sums(layer, pairs, y, scaled)
+
+
+def has_sums(layer: Layer, pairs: PairRows, y: Buffer) -> bool:
+    """Whether ``snn_sums`` of ``snn_simd.h`` can give the value as it is."""
+    op = layer.node.op
+    assert isinstance(op, IntLinear), "dispatched by type"
+    out, fan_in = op.weight.shape
+    whole = out == 2 * pairs.words and (pairs.tile or pairs.words) % _VECTOR == 0
+    plain = y.ctype == "int16_t" and not pairs.most and scaling(layer, op) == "{}"
+    return whole and plain and index_type(fan_in) == "uint16_t"
+
+
+def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip: str = "") -> str:
+    """Call of ``snn_sums`` for all words, for those of a tile, or for a strip of them."""
+    ids, count = spikes
+    first = strip or ("tile" if pairs.tile else "")
+    table = "part" if pairs.tile else layer.id("w") + (f" + {strip}" if strip else "")
+    words = _STRIP if strip else pairs.tile or pairs.words
+    base = f"(uint16_t)({65536 - pairs.offset}u * ({count} % 65536u))"
+    low = f"{y} + {first}" if first else y
+    high = f"{y} + {pairs.words}u" + (f" + {first}" if first else "")
+    stride = pairs.tile or pairs.words
+    return f"snn_sums({table}, {stride}u, {words}u, {ids}, {count}, {base}, {low}, {high});"
 
 
 def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CWriter) -> None:
@@ -67,16 +102,47 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
     op, y = layer.node.op, layer.plan.value(layer.node.name)
     assert isinstance(op, IntLinear), "layers with pairs"
     ids, counts, values = block
-    part = replace(layer, code=w)
+    part, fan_in = replace(layer, code=w), op.weight.shape[1]
     with w.block(f"static void {layer.id('block')}(uint32_t steps)"):
         if pairs.most:
             w(f"memset({values}, 0, sizeof {values}[0] * steps);")
-        each = w.block("for (uint32_t t = 0u; t < steps; t++)")
-        with _tiles(part, pairs, op.weight.shape[1]), each:
-            send_row(part, pairs, y, f"{values}[t]", (f"{ids}[t]", f"{counts}[t]"))
+        spikes, row = (f"{ids}[t]", f"{counts}[t]"), f"{values}[t]"
+        if sums := has_sums(part, pairs, y):
+            _product(part, pairs, y, block)
+            strips = not pairs.tile and pairs.words > _STRIP and pairs.words % _STRIP == 0
+            head = f"for (uint32_t j = 0u; j < {pairs.words}u; j += {_STRIP}u)"
+            w("#ifdef SNN_SUMS")
+            with w.block(head) if strips else _tiles(part, pairs, fan_in), steps_of(w):
+                w(_sums(part, pairs, row, spikes, "j" if strips else ""))
+            w("#else")
+        with _tiles(part, pairs, fan_in), steps_of(w):
+            send_row(part, pairs, y, row, spikes)
+        w(*(["#endif"] if sums else []))
         if pairs.most and scaling(part, op) != "{}":
-            with w.block("for (uint32_t t = 0u; t < steps; t++)"):
+            with steps_of(w):
                 finish_sums(part, pairs, replace(y, name=f"{values}[t]"), scaling(part, op))
+
+
+def _product(layer: Layer, pairs: PairRows, y: Buffer, block: tuple[str, str, str]) -> None:
+    """Where there are many spikes: one product instead of columns (``snn_multiply``)."""
+    (ids, counts, values), w, fan_in = block, layer.code, layer.node.op.params["weight"].shape[1]
+    low = f"{values}[0]" + (" + tile" if pairs.tile else "")
+    table = "part" if pairs.tile else layer.id("w")
+    words = pairs.tile or pairs.words
+    w("#ifdef SNN_MULTIPLY")
+    with w.block(f"if (snn_is_dense({counts}, steps, {fan_in}u))"):
+        w(f"snn_spread({ids}[0], {counts}, steps, {fan_in}u, snn_spikes);")
+        with _tiles(layer, pairs, fan_in):
+            w(f"snn_multiply({table}, {words}u, {words}u, {fan_in}u, snn_spikes,")
+            w(f"            SNN_SPREAD({fan_in}u), {counts}, steps, {pairs.offset}u,")
+            w(f"            {low}, {low} + {pairs.words}u, {y.size}u, snn_turned);")
+        w("return;")
+    w("#endif")
+
+
+def steps_of(w: CWriter) -> AbstractContextManager[None]:
+    """A loop over the steps of a block."""
+    return w.block("for (uint32_t t = 0u; t < steps; t++)")
 
 
 def _tiles(layer: Layer, pairs: PairRows, fan_in: int) -> AbstractContextManager[None]:

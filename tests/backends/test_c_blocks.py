@@ -22,6 +22,7 @@ from snnc.intops import (
     IntTimeSum,
 )
 from snnc.types import Clock
+from tests.backends.test_c_vectors import FLAGS
 from tests.differential.test_random_graphs import difference
 from tests.intgraphs import ONE, proven
 from tests.randomgraphs import loop, random_graph
@@ -38,6 +39,16 @@ CHECKED = CBackend(
     )
 )
 
+WIDE = [
+    ("avx2", ("-mavx2",), {"avx2"}),
+    ("avx512", ("-mavx512bw", "-mavx512vl"), {"avx512bw", "avx512vl"}),
+    (
+        "avx512-vnni",
+        ("-mavx512bw", "-mavx512vl", "-mavx512vnni"),
+        {"avx512bw", "avx512vl", "avx512_vnni"},
+    ),
+]
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,11 +59,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "_TILE", (8, 8))
 
 
-def layered(seed: int) -> Graph:
+def layered(seed: int, widths: tuple[int, ...] = (7, 16, 32, 48)) -> Graph:
     """Dense populations in a row, with feedback, skips and delays at random."""
     rng = np.random.default_rng(seed)
     b = Builder(rng, Graph("layered", 7))
-    sizes = rng.choice([7, 16, 32, 48], 5)
+    sizes = rng.choice(widths, 5)
     found = [b.graph.add("x", IntInput((int(sizes[0]),), Clock.STEP, 0, 1, 1.0)).name]
 
     def linear(value: str | Value, fan_in: int, out: int) -> str:
@@ -93,6 +104,26 @@ def test_layers_in_turn_give_all_words() -> None:
         dense += len(Network(graph).blocks.stages.dense)
         assert difference(graph, seed, BLOCKS) == "", seed
     assert dense > 25
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("dense", [0, 35])
+@pytest.mark.parametrize(("name", "flags", "needs"), WIDE, ids=[k[0] for k in WIDE])
+def test_columns_and_products_of_vectors(
+    monkeypatch: pytest.MonkeyPatch, name: str, flags: tuple[str, ...], needs: set[str], dense: int
+) -> None:
+    """Products from so many percent of spikes on."""
+    if not needs <= FLAGS:
+        pytest.skip(f"this processor lacks {name}")
+    monkeypatch.setattr(stages, "BLOCKS", (6,))
+    monkeypatch.setattr(packing, "_TILE", (32, 32))
+    options = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags)
+    backend = CBackend(
+        compiler="gcc", flags=(*options, "-DSNN_TRACE_BLOCKS", f"-DSNN_DENSE={dense}u")
+    )
+    graph = layered(dense, (64, 75, 192, 256))
+    assert Network(graph).blocks.stages.dense
+    assert difference(graph, 0, backend) == ""
 
 
 @pytest.mark.usefixtures("small")

@@ -39,6 +39,8 @@ KINDS = [
 ]
 #: Outputs that need one, several and parts of vectors of every width.
 WIDTHS = (3, 10, 20, 64, 100, 300, 530, 1024)
+#: Outputs that fill vectors; their sums are 16 bits wide as they are.
+WHOLE = (64, 192, 320)
 FAN_IN = 203
 #: Channels of convolutions; up to 32 have columns of 16-bit weights.
 CHANNELS = (12, 20, 32, 40)
@@ -49,11 +51,11 @@ def columns() -> tuple[Graph, np.ndarray]:
     rng = np.random.default_rng(0)
     graph = Graph("columns", 5)
     graph.add("x", IntInput((FAN_IN,), Clock.STEP, 0, 1, 1.0))
-    for width in WIDTHS:
-        w = rng.integers(-127, 128, (width, FAN_IN)).astype(np.int8)
-        graph.add(f"fc{width}", IntLinear(Param(w), None, 2), "x")
-        graph.add(f"stack{width}", IntTimeStack(), f"fc{width}")
-        graph.add(f"out{width}", IntOutput(ONE), f"stack{width}")
+    for width, shift in [*((n, 2) for n in WIDTHS), *((n, 0) for n in WHOLE)]:
+        w, name = rng.integers(-127, 128, (width, FAN_IN)).astype(np.int8), f"{width}_{shift}"
+        graph.add(f"fc{name}", IntLinear(Param(w), None, shift), "x")
+        graph.add(f"stack{name}", IntTimeStack(), f"fc{name}")
+        graph.add(f"out{name}", IntOutput(ONE), f"stack{name}")
     b = Builder(rng, graph)
     value = graph.add("image", IntReshape((7, FAN_IN // 7)), "x").name
     for width in CHANNELS:

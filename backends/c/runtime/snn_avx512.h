@@ -136,6 +136,99 @@ static inline uint16_t *snn_copy_15(uint16_t *to, const uint16_t *from, uint32_t
     return snn_copy_16(to, from, n, move);
 }
 
+#define SNN_SUMS 1
+
+/* From so many spikes on, columns are first added bit by bit. */
+#define SNN_MANY 16u
+
+/* Bits of x + y + sum without and with a carry: sum is the sum's lower, the result its upper bits. */
+SNN_INLINE __m512i snn_carry(__m512i *sum, __m512i x, __m512i y) {
+    const __m512i carry = _mm512_ternarylogic_epi64(*sum, x, y, 0xE8);
+    *sum = _mm512_ternarylogic_epi64(*sum, x, y, 0x96);
+    return carry;
+}
+
+SNN_INLINE __m512i snn_column(const uint16_t *w, size_t stride, uint32_t id, int v) {
+    return _mm512_loadu_si512(w + id * stride + 32 * v);
+}
+
+/* Of n vectors of words, from `w` on: sums of the columns `ids`, without what was added to every
+ * weight (base is its negative, times count). Eight columns are added to numbers whose bits lie in
+ * three vectors, ones, twos and fours: seven times two operations and a vector of eights, where
+ * adding low and high bytes takes three for every column. */
+SNN_INLINE void snn_sums_part(const uint16_t *w, size_t stride, const uint16_t *ids, uint32_t count,
+                              uint16_t base, int16_t *low, int16_t *high, int n) {
+    __m512i a[4], b[4];
+    uint32_t k = 0u;
+#pragma GCC unroll 4
+    for (int v = 0; v < n; v++) {
+        a[v] = b[v] = _mm512_setzero_si512();
+    }
+    if (count >= SNN_MANY) {
+        __m512i one[4], two[4], four[4];
+#pragma GCC unroll 4
+        for (int v = 0; v < n; v++) {
+            one[v] = two[v] = four[v] = _mm512_setzero_si512();
+        }
+        for (; count - k >= 8u; k += 8u) {
+            const uint16_t *id = ids + k;
+#pragma GCC unroll 4
+            for (int v = 0; v < n; v++) {
+#define SNN_COLUMN(i) snn_column(w, stride, id[i], v)
+                const __m512i twos0 = snn_carry(&one[v], SNN_COLUMN(0), SNN_COLUMN(1));
+                const __m512i twos1 = snn_carry(&one[v], SNN_COLUMN(2), SNN_COLUMN(3));
+                const __m512i fours0 = snn_carry(&two[v], twos0, twos1);
+                const __m512i twos2 = snn_carry(&one[v], SNN_COLUMN(4), SNN_COLUMN(5));
+                const __m512i twos3 = snn_carry(&one[v], SNN_COLUMN(6), SNN_COLUMN(7));
+                const __m512i fours1 = snn_carry(&two[v], twos2, twos3);
+                const __m512i eights = snn_carry(&four[v], fours0, fours1);
+#undef SNN_COLUMN
+                a[v] = _mm512_add_epi16(a[v], eights);
+                b[v] = _mm512_add_epi16(b[v], _mm512_srli_epi16(eights, 8u));
+            }
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < n; v++) {
+            a[v] = _mm512_add_epi16(_mm512_add_epi16(a[v], a[v]), four[v]);
+            b[v] = _mm512_add_epi16(_mm512_add_epi16(b[v], b[v]), _mm512_srli_epi16(four[v], 8u));
+            a[v] = _mm512_add_epi16(_mm512_add_epi16(a[v], a[v]), two[v]);
+            b[v] = _mm512_add_epi16(_mm512_add_epi16(b[v], b[v]), _mm512_srli_epi16(two[v], 8u));
+            a[v] = _mm512_add_epi16(_mm512_add_epi16(a[v], a[v]), one[v]);
+            b[v] = _mm512_add_epi16(_mm512_add_epi16(b[v], b[v]), _mm512_srli_epi16(one[v], 8u));
+        }
+    }
+    for (; k < count; k++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n; v++) {
+            const __m512i x = snn_column(w, stride, ids[k], v);
+            a[v] = _mm512_add_epi16(a[v], x);
+            b[v] = _mm512_add_epi16(b[v], _mm512_srli_epi16(x, 8u));
+        }
+    }
+    const __m512i all = _mm512_set1_epi16((short)base);
+#pragma GCC unroll 4
+    for (int v = 0; v < n; v++) {
+        const __m512i rest = _mm512_sub_epi16(a[v], _mm512_slli_epi16(b[v], 8u));
+        _mm512_storeu_si512(low + 32 * v, _mm512_add_epi16(rest, all));
+        _mm512_storeu_si512(high + 32 * v, _mm512_add_epi16(b[v], all));
+    }
+}
+
+/* The same of some words, a whole number of vectors. */
+SNN_INLINE void snn_sums(const uint16_t *w, size_t stride, size_t words, const uint16_t *ids,
+                         uint32_t count, uint16_t base, int16_t *low, int16_t *high) {
+    const size_t four = words - words % 128u, two = words - words % 64u;
+    for (size_t j = 0u; j < four; j += 128u) {
+        snn_sums_part(w + j, stride, ids, count, base, low + j, high + j, 4);
+    }
+    for (size_t j = four; j < two; j += 64u) {
+        snn_sums_part(w + j, stride, ids, count, base, low + j, high + j, 2);
+    }
+    for (size_t j = two; j < words; j += 32u) {
+        snn_sums_part(w + j, stride, ids, count, base, low + j, high + j, 1);
+    }
+}
+
 #if defined(__AVX512VBMI2__)
 #define SNN_OWN_LIST 1
 
