@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.packing import PairRows
+from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import Bounds
+from snnc.intops import IntConv
 
 #: Most outputs of such a layer.
 OUTPUTS = 32
@@ -26,12 +29,11 @@ TABLE = 1 << 14
 ROWS = 8
 
 
-def is_wide(layer: Layer, pairs: PairRows, weight: npt.NDArray[np.int64]) -> bool:
-    """Whether a layer whose readers take raw sums has so few weights (out, in)."""
-    if layer.plan.raw_sums(layer.node) is None or pairs.most:
-        return False
+def is_wide(pairs: PairRows, weight: npt.NDArray[np.int64], y: Buffer, scaled: str) -> bool:
+    """Whether a layer has few weights (out, in), and its sums of 16 bits are its value."""
     out, fan_in = weight.shape
-    return bool(out <= OUTPUTS and 2 * out * (fan_in + 1) <= TABLE)
+    few = out <= OUTPUTS and 2 * out * (fan_in + 1) <= TABLE
+    return bool(few and not pairs.most and y.ctype == "int16_t" and scaled == "{}")
 
 
 def fill_wide(layer: Layer, ids: str, spare: int) -> None:
@@ -48,8 +50,9 @@ def add_wide(layer: Layer, weight: npt.NDArray[np.int64], index: str) -> None:
     columns[:fan_in] = weight.T
     origin = names.comment(f"{layer.node.name}: weight, (in, out)")
     table = layer.tables.add(layer.id("w"), columns, origin, "int16_t", aligned=True)
-    bounds = layer.plan.raw_sums(layer.node)
-    assert bounds is not None, "wide layers have raw sums"
+    op = layer.node.op
+    assert isinstance(op, IntConv), "dispatched by type"
+    bounds = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
     w, types = layer.code, f"int16_t *restrict y, const {index} *ids"
     if index == "uint16_t":
         w("#ifdef SNN_WIDE")

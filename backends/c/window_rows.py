@@ -91,7 +91,8 @@ def emit_windows(layer: Layer, pairs: PairRows) -> None:
     (x,), y = layer.plan.operands(layer.node), layer.output()
     size, out = windows_of(op, x, y), op.weight.shape[0]
     weight = op.weight.data.reshape(out, size.channels, -1).swapaxes(1, 2).reshape(out, -1)
-    wide, scaled = is_wide(layer, pairs, weight), scaling(layer, op)
+    scaled = scaling(layer, op)
+    wide = is_wide(pairs, weight, y, scaled)
     if wide:
         add_wide(layer, weight, size.index)
     else:

@@ -64,8 +64,11 @@ def columns() -> tuple[Graph, np.ndarray]:
         value = graph.add(f"conv{width}", conv, value).name
         shape = graph[value].type.shape
         value = graph.add(f"lif{width}", IntNeuron(lif(b, shape), shape), value).name
-        graph.add(f"spikes{width}", IntTimeStack(), value)
-        graph.add(f"image{width}", IntOutput(ONE), f"spikes{width}")
+    size = graph[value].type.size
+    graph.add("flat", IntReshape((size,)), value)
+    graph.add("read", IntLinear(b.param((9, size), -127, 127), None, 0), "flat")
+    graph.add("reads", IntTimeStack(), "read")
+    graph.add("image.out", IntOutput(ONE), "reads")
     share = np.array([0, 0.01, 0.1, 0.5, 1])[:, None, None]
     return proven(graph), (rng.random((5, 6, FAN_IN)) < share).astype(np.int64)
 
@@ -78,6 +81,7 @@ def test_vectors_of_this_processor(
         pytest.skip(f"this processor lacks {name}")
     graph, x = columns()
     CBackend().compile(graph).write(tmp_path)
+    assert (tmp_path / "snn.c").read_text().count("snn_wide(") == 2
     expected = simulator(graph).run({"x": x})[0]
     check = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all")
     for compiler in filter(shutil.which, ("gcc", "clang")):
