@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 import snnc
-from examples.benchmarks.c_speed.bound import bound_run
+from examples.benchmarks.c_speed.bound import add_run, bound_run
 from examples.benchmarks.c_speed.case import Case, Run
 from examples.benchmarks.c_speed.convolution import convolution
 from examples.benchmarks.c_speed.mlp import mlp, reference
@@ -85,6 +85,8 @@ def contenders(case: Case, folder: Path) -> tuple[dict[str, Run], dict[str, floa
             same[name] = float((scores.argmax(-1) == expected.argmax(-1)).mean())
     if bound := bound_run(case, build):
         runs["read bound"] = bound
+    if bound := add_run(case, build):
+        runs["add bound"] = bound
     return runs, same
 
 

@@ -1,4 +1,4 @@
-"""The read bound: a program that only reads the columns that the spikes need."""
+"""Bounds: a program that only reads the columns that the spikes need, and one that only adds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from examples.benchmarks.c_speed.native import Build, compile_library
 
 BOUND = Build("read bound", ("-O3", "-march=native", "-mprefer-vector-width=512"))
 SOURCE = Path(__file__).parent / "bound.c"
+ADDS = Path(__file__).parent / "add_bound.c"
 LINE = 64
 
 
@@ -48,6 +49,20 @@ def bound_run(case: Case, folder: Path) -> Run | None:
 
     assert samples == len(first[0]) - 1, "as many lists as samples and steps"
     run.keep = columns, ids, first  # type: ignore[attr-defined]
+    return run
+
+
+def add_run(case: Case, folder: Path) -> Run | None:
+    """As many additions and updates as the case has, as fast as vectors can."""
+    if case.work is None:
+        return None
+    library = compile_library(folder, BOUND, [ADDS], "add_bound")
+    adds, updates = map(ctypes.c_double, case.work)
+
+    def run(_: int, count: int) -> Array:
+        library.bound(adds, updates, ctypes.c_uint32(count))
+        return np.zeros((count, 0))
+
     return run
 
 

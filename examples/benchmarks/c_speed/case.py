@@ -27,6 +27,7 @@ class Case:
         peers: Programs that it is compared with, by name.
         rows: For every matrix, its fan-out and the columns that each step of each sample needs.
         constant: Whether all steps of a sample see the same.
+        work: Additions of a weight and updates of a neuron per sample, where known.
     """
 
     net: str
@@ -36,6 +37,7 @@ class Case:
     peers: dict[str, Run] = field(default_factory=dict)
     rows: list[tuple[int, list[Array]]] | None = None
     constant: bool = False
+    work: tuple[float, float] | None = None
 
 
 def torch_run(module: nn.Module, x: Array) -> Run:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,7 +24,7 @@ SHAPES = ((16, 2, 5, 5), (32, 16, 3, 3), (64, 32, 3, 3), (256, 1600), (10, 256))
 class ConvNet(nn.Module):
     """Plain PyTorch, step by step."""
 
-    def __init__(self, weights: list[npt.NDArray[np.int8]], thresholds: list[int]) -> None:
+    def __init__(self, weights: list[npt.NDArray[Any]], thresholds: list[int]) -> None:
         super().__init__()
         values = [torch.from_numpy(w.astype(np.float32) / UNIT) for w in weights]
         self.weights = nn.ParameterList([nn.Parameter(v, requires_grad=False) for v in values])
@@ -73,10 +75,13 @@ def convolution(density: float, samples: int) -> Case:
         weights.append(w)
     x = (np.random.default_rng(1).random((samples, STEPS, 2, 34, 34)) < density).astype(np.uint8)
     probe = ConvNet(weights, [1] * len(weights))
-    thresholds = []
+    ones = ConvNet([np.full(w.shape, UNIT, np.int16) for w in weights], [1] * len(weights))
+    thresholds, adds, updates = [], 0.0, 0.0
     spikes = torch.from_numpy(x[:4]).float()
     for i in range(len(weights)):
         sums = torch.stack([probe.current(i, s) for s in spikes]).numpy() * UNIT
+        adds += sum(float(ones.current(i, s).sum()) for s in spikes) / len(spikes)
+        updates += sums[0].size
         target = density if i < len(weights) - 1 else 0.2
         theta, found = calibrate(sums, target)
         thresholds.append(theta)
@@ -87,4 +92,4 @@ def convolution(density: float, samples: int) -> Case:
         "ONNX Runtime float": float_run(weights, thresholds, x),
         "ONNX Runtime int8": qdq_run(weights, thresholds, x),
     }
-    return Case("b", density, module, x, peers)
+    return Case("b", density, module, x, peers, work=(adds, updates))

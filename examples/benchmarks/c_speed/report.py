@@ -55,7 +55,7 @@ def plot(rows: list[Row], path: Path) -> None:
         own = [row for row in rows if row.net == net]
         for name in own[0].seconds:
             line = [float(np.median(row.seconds[name])) * 1e6 for row in own]
-            style = "-" if name.startswith("snnc") else ":" if name == "read bound" else "--"
+            style = "-" if name.startswith("snnc") else ":" if name.endswith("bound") else "--"
             axis.plot(
                 [100 * (row.density or 0) for row in own], line, style, marker="o", label=name
             )
