@@ -19,7 +19,7 @@ from tests.agreement import agree_on_random_graphs, random_reference
 TCC = shutil.which("tcc") is not None
 FAST = CBackend(compiler="tcc" if TCC else "", flags=("-std=c99", "-w", "-O0"))
 BLOCK = 100
-IN_SUITE = 800 if TCC else 300
+IN_SUITE = 2000 if TCC else 500
 CAMPAIGN = 50_000
 
 
