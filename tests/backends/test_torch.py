@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from snnc.backends.numpy import arrays
 from snnc.backends.torch.backend import TorchBackend
+from snnc.backends.torch.batches import run
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntLinear, IntMaxPool
 from snnc.types import Clock
 from tests.agreement import random_reference
-from tests.intgraphs import mlp, proven
+from tests.covering import COVERING
+from tests.differential.test_sim_vs_torch import module
+from tests.intgraphs import fitting, mlp, proven
+from tests.randomgraphs import random_graph
 from tests.randomkernels import Builder
 
 #: Runs a script where snnc cannot be imported.
@@ -53,3 +59,28 @@ def test_refuses_what_it_cannot_take() -> None:
     b.graph.add("pool", IntMaxPool((1,), (1,), (1,)), "x")
     found = TorchBackend().check(proven(b.graph))
     assert [d.code for d in found] == ["E505"]
+
+
+@pytest.mark.parametrize("seed", COVERING)
+def test_all_of_it_moves_to_another_device(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operator, on torch's device of shapes alone: a tensor left on the CPU would not mix."""
+    # which has no autocast to be switched off
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    want = random_reference(graph := random_graph(seed), seed, 3, 5)
+    network = module(graph).to("meta")
+    given = {k: torch.tensor(x, device="meta") for k, x in want.inputs.items()}
+    for stepwise in (False, True):
+        found = network(given, fitting(graph, 5), want.words, stepwise)
+        for results, tensors in zip(want.results, found, strict=True):
+            assert {k: x.shape for k, x in results.items()} == {
+                k: tuple(x.shape) for k, x in tensors.items()
+            }
+            assert all(x.device.type == "meta" for x in tensors.values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_the_same_words_on_cuda() -> None:
+    for seed in (*COVERING, *range(30)):
+        want = random_reference(graph := random_graph(seed), seed, 40, 7)
+        found = run(module(graph).cuda(), want.inputs, want.steps, want.words)
+        assert not want.difference(found), seed
