@@ -208,16 +208,15 @@ def _wider(artifact: Artifact, layer: str, options: Options, plan: Plan) -> list
 
 def _finer(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
     """More guard bits for all neurons."""
-    layers = dict(plan.layers)
-    names = []
+    layers, lines = dict(plan.layers), []
     for entry in artifact.manifest.layers:
         guard = entry.facts.get("guard_bits")
         if isinstance(guard, int) and entry.words and guard + 4 <= MOST_GUARD:
             layers[entry.name] = LayerChoice(guard=guard + 4)
-            names.append(entry.name)
-    if not names:
+            lines.append(f'[layers."{entry.name}"] guard = {guard + 4}')
+    if not lines:
         return []
-    how = f"--config snnc.toml with guard = … for {', '.join(names)}"
+    how = f"--config snnc.toml with {', '.join(lines)}"
     wish = replace(plan, layers=layers, file="the alternative")
     return [_Wish("4 guard bits more", how, options, wish)]
 
@@ -245,11 +244,14 @@ def _advice(
     if now.loss < NEGLIGIBLE:
         return f"nothing to gain: the outputs are those of the float model ({measured})"
     place = _place(artifact, why)
+    # Training takes minutes, so that it is named where the rest is not enough, and not measured.
+    tune = "; not tried: snnc finetune" if why.worst and why.worst.part == WEIGHTS else ""
     if best is not None and best.recovered is not None:
         share = f"recovers {100 * best.recovered:.0f} % of the squared error of the outputs"
-        return f"{place}; {best.name} {share} ({measured}): {best.how}"
+        tune = tune if best.recovered < ENOUGH else ""
+        return f"{place}; {best.name} {share} ({measured}): {best.how}{tune}"
     if tried:
-        return f"{place}; nothing that was tried recovers a tenth of it ({measured})"
+        return f"{place}; nothing that was tried recovers a tenth of it ({measured}){tune}"
     return f"{place}; there is nothing to try for it"
 
 

@@ -110,7 +110,7 @@ class Console:
             _write(sys.stdout, _plain_table(columns, cells, right))
 
     @contextlib.contextmanager
-    def progress(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(self, text: str, total: float) -> Iterator[Callable[[float], None]]:
         """Show how much of ``total`` is done; the value is called with the work done since."""
         if self.quiet or self.json or not _colourful(sys.stderr):
             yield lambda _: None

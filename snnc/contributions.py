@@ -15,7 +15,7 @@ due to that part alone.  Parts are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from snnc import ops
@@ -26,6 +26,7 @@ from snnc.measure import FloatRunner, IntegerRunner, Measured, Runner, measure
 from snnc.passes.base import Context
 from snnc.passes.choose_codes import weighted_names
 from snnc.passes.switched_kernel import DECAYS, INPUTS, PARTS, ROUNDING, THRESHOLDS, WEIGHTS
+from snnc.profile import PROFILES
 from snnc.relower import relower
 from snnc.verify import float_graph
 
@@ -76,12 +77,14 @@ class Contributions:
         shipped: The integer program as it is.
         parts: Each switched back in turn; empty if integers cannot be told apart.
         twin: Smallest share, over layers, of the program's spikes that its twin repeats.
+        unknown: Why there are no parts.
     """
 
     samples: int
     shipped: Measured
     parts: tuple[Contribution, ...]
     twin: float | None
+    unknown: str = ""
 
     def document(self) -> dict[str, object]:
         """As JSON."""
@@ -105,8 +108,20 @@ class Contributions:
         return max(found, key=lambda c: c.removed or 0.0, default=None)
 
 
-def contributions(artifact: Artifact, data: Data, steps: int) -> Contributions:
-    """Switch parts of an artifact's arithmetic back on samples."""
+def contributions(
+    artifact: Artifact,
+    data: Data,
+    steps: int,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Contributions:
+    """Switch parts of an artifact's arithmetic back on samples.
+
+    Args:
+        artifact: Whose.
+        data: Samples.
+        steps: T.
+        progress: Called with the share of the work that was done since.
+    """
     order = tuple(e.name for e in artifact.manifest.outputs)
     program = IntegerRunner(artifact.graph(), artifact.manifest.inputs, order)
     reference = FloatRunner(float_graph(artifact.model()), program.spikes)
@@ -127,7 +142,10 @@ def contributions(artifact: Artifact, data: Data, steps: int) -> Contributions:
             key = f"{part}:{layer or ''}"
             runners[key] = FloatRunner(graph, program.spikes, grid)
             keys[key] = (part, layer)
-    found = measure(reference, program.outputs[0], runners, data, steps)
+    work = len(data) * (len(runners) + 1)
+    found = measure(
+        reference, program.outputs[0], runners, data, steps, lambda n: progress(n / work)
+    )
     loss, base = found["shipped"].loss, found.get("other operators:", found["shipped"]).loss
     parts = []
     for key, (part, layer) in keys.items():
@@ -135,7 +153,16 @@ def contributions(artifact: Artifact, data: Data, steps: int) -> Contributions:
         removed = (start - found[key].loss) / loss if loss else None
         parts.append(Contribution(part, layer, found[key], removed))
     repeated = None if ctx is None else _repeated(runners, program, data, steps)
-    return Contributions(len(data), found["shipped"], tuple(parts), repeated)
+    unknown = "" if ctx is not None else _unknown(artifact)
+    return Contributions(len(data), found["shipped"], tuple(parts), repeated, unknown)
+
+
+def _unknown(artifact: Artifact) -> str:
+    """Why integers cannot be told apart."""
+    profile = artifact.manifest.profile
+    if PROFILES[profile].exact:
+        return f"profile {profile} rounds weights, decays and thresholds to fit each other"
+    return "compiling the model again gives other integers than the artifact's"
 
 
 def twin(

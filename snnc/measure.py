@@ -6,7 +6,7 @@ A runner is a network in real numbers or in integers that gives outputs and spik
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -174,6 +174,7 @@ def measure(
     runners: Mapping[str, Runner],
     data: Data,
     steps: int,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Measured]:
     """Compare runners with the float model on samples.
 
@@ -183,14 +184,17 @@ def measure(
         runners: By name.
         data: Samples.
         steps: T.
+        progress: Called with the samples that a runner has done since; the float model is one.
     """
     counts = {name: _Count(output) for name in ("float", *runners)}
     for start, stop in batches(len(data), batch_size(reference.graph, steps)):
         part = data.part(start, stop)
         want = reference.run(part, steps)
         counts["float"].add(want, want, part.labels)
+        progress(len(part))
         for name, runner in runners.items():
             counts[name].add(want, runner.run(part, steps), part.labels)
+            progress(len(part))
     return {name: c.value for name, c in counts.items()}
 
 

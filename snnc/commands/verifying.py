@@ -124,11 +124,12 @@ def _explain(
     from snnc.alternatives import alternatives, count_of
     from snnc.contributions import contributions
 
-    why = contributions(artifact, data, steps)
+    with console.progress("explain", 1) as advance:
+        why = contributions(artifact, data, steps, advance)
     console.say(f"\nwhy, on {why.samples} samples: with one part in real numbers again\n")
     console.table(*contribution_rows(why))
     if not why.parts:
-        console.say("  the integers were not rounded from real numbers in a way that is known")
+        console.say(f"\n  parts are not told apart: {visible(why.unknown)}")
     elif why.twin is not None and why.twin < 1:
         share = number(why.twin, 3, percent=True)
         console.say(f"\n  the real twin of the program repeats {share} of its spikes")

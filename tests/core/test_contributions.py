@@ -23,15 +23,20 @@ from tests.models import model_file
 STEPS = 24
 
 
-def network(decay: float, threshold: float = 1.0) -> Graph:
+def network(decay: float, ternary: bool = False) -> Graph:
     """Two layers of LIF neurons with reset by subtraction, and a readout."""
     rng = np.random.default_rng(3)
     g = Graph("net", STEPS)
     last = g.add("x", Input(TensorType((16,)), 0.0, 1.0, 0.0)).name
     sizes = (16, 24, 24, 5)
     for i, (fan_in, rows) in enumerate(itertools.pairwise(sizes)):
-        weight = rng.normal(0.1, 0.5, (rows, fan_in)) * threshold
-        last = g.add(f"fc{i}", Linear(Param(weight), Param(rng.normal(0, 0.1, rows))), last).name
+        weight = rng.normal(0.1, 0.5, (rows, fan_in))
+        weight = np.clip(np.rint(2 * weight), -1, 1) / 8 if ternary else weight
+        last = g.add(
+            f"fc{i}",
+            Linear(Param(weight), None if ternary else Param(rng.normal(0, 0.1, rows))),
+            last,
+        ).name
         if i < 2:
             body = (
                 Line("d", "mul", ("a", "v")),
@@ -42,7 +47,7 @@ def network(decay: float, threshold: float = 1.0) -> Graph:
             )
             consts = (
                 Const("a", Param(np.float64(decay))),
-                Const("th", Param(np.float64(threshold))),
+                Const("th", Param(np.float64(1.0))),
             )
             kernel = Kernel(("x",), (State("v", "w", Param(np.float64(0))),), consts, body, ("s",))
             last = g.add(f"lif{i}", Neuron(kernel, (rows,)), last).name
@@ -88,19 +93,21 @@ def test_coarse_inputs_are_named(tmp_path: Path) -> None:
     assert share["inputs"] == max(share.values())
 
 
-def test_too_few_guard_bits_are_rounding_and_thresholds(tmp_path: Path) -> None:
-    toml = "".join(f"[layers.{n}]\nguard = 0\n" for n in ("lif0", "lif1"))
-    artifact = compiled(tmp_path, 0.97, toml, bits=4, input_bits=14)
+def test_too_few_guard_bits_are_rounding_and_more_are_advised(tmp_path: Path) -> None:
+    model = model_file(tmp_path, network(0.97, ternary=True))  # weights that 2 bits hold exactly
+    toml = "".join(f"[layers.{n}]\nguard = 1\n" for n in ("lif0", "lif1"))
+    (tmp_path / "snnc.toml").write_text(toml)
+    options = {"bits": 2, "method": "max", "input_bits": 14, "config": tmp_path / "snnc.toml"}
+    artifact = compile_file(model, tmp_path / "net", **options)  # type: ignore[arg-type]
     found = contributions(artifact, samples(artifact, 16), STEPS)
-    fine = contributions(
-        compiled(_folder(tmp_path), 0.97, bits=4, input_bits=14), samples(artifact, 16), STEPS
-    )
-    assert costs(found)["rounding"] > 10 * abs(costs(fine)["rounding"])
-
-
-def _folder(path: Path) -> Path:
-    (path / "other").mkdir()
-    return path / "other"
+    share = costs(found)
+    assert share["neurons"] > 0.9
+    assert share["rounding"] > 0.5 > share["weights"]
+    tried = alternatives(artifact, found, samples(artifact, 70, 1), STEPS)
+    assert tried.best is not None
+    assert tried.best.name == "4 guard bits more"
+    assert '[layers."lif1"] guard = 5' in tried.best.how
+    assert "not tried" not in tried.advice
 
 
 def test_the_advice_was_measured(tmp_path: Path) -> None:
@@ -132,3 +139,4 @@ def test_integers_that_no_lowering_gives_are_said_to_be_unknown(
     assert found.parts == ()
     assert found.twin is None
     assert found.worst is None
+    assert "gives other integers" in found.unknown
