@@ -45,11 +45,11 @@ def check_samples(data: Data, name: str) -> None:
     Raises:
         CompileError: E421 if there are none, E424 for NaN or infinity, with the samples.
     """
-    if any(not x.size for x in data.dense.values()):
+    if not len(data) or any(not x.size for x in data.part(0, 1).dense.values()):
         raise fail("E421", f"{name} holds no samples")
     bad = np.zeros(len(data), bool)
-    for x in data.dense.values():
-        if np.issubdtype(x.dtype, np.floating):
+    for x in data.arrays.values():
+        if isinstance(x, np.ndarray) and np.issubdtype(x.dtype, np.floating):
             bad |= ~np.isfinite(x.reshape(len(x), -1)).all(1)
     if (count := int(np.count_nonzero(bad))) > 0:
         text = f"{count} of {len(data)} samples of {name} hold NaN or infinity"

@@ -90,7 +90,9 @@ def sweep_command(
         console.stage(f"{point.bits} bits {point.method}", text, now - before[0])
         before[0] = now
 
-    found = sweep(folder, sweeper, asked, choices, loaded, _steps(sweeper, loaded.dense), report)
+    found = sweep(
+        folder, sweeper, asked, choices, loaded, _steps(sweeper, loaded.part(0, 1).dense), report
+    )
     console.note("")
     console.table(*_rows(found))
     if found.accuracy is not None:

@@ -33,3 +33,16 @@ def test_commands_read_events(tmp_path: Path, snnc: Snnc) -> None:
     assert found["integer"]["accuracy"] is not None
     refused = snnc("run", net, "--data", events, "-o", tmp_path / "c.npz")
     assert (refused.code, "E426" in refused.err) == (3, True)
+
+
+def test_what_explains_reads_events_too(tmp_path: Path, snnc: Snnc) -> None:
+    d = recorded()
+    model = model_file(tmp_path, mlp((24, 10, 3)))
+    assert snnc("compile", model, "-o", tmp_path / "net", "--bits", "3").code == 0
+    flags = ("--data", save(tmp_path, **d), "--dt", 20, "--sensor", "2,3,4")
+    explained = snnc("verify", tmp_path / "net", *flags, "--explain", "--json").document
+    assert explained["explanation"]["contributions"]["twin"] == 1
+    swept = ("sweep", model, "--bits", "3", "--method", "mse", "-o", tmp_path / "s")
+    point = snnc(*swept, *flags, "--json").document["points"][0]
+    assert point["accuracy"] == explained["integer"]["accuracy"]
+    assert snnc("report", tmp_path / "net", *flags, "-o", tmp_path / "page.html").code == 0
