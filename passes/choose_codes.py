@@ -27,8 +27,9 @@ from snnc.passes.output_error import OutputErrors
 from snnc.passes.parts import Chosen, Codes, Part
 from snnc.passes.quantized_value import Root
 from snnc.passes.row_scale import RowScales, quantized, row_scales
+from snnc.passes.weight_grid import bits_of, grid_of
 from snnc.passes.weight_rows import Weighted, with_rows
-from snnc.quantization import CALIBRATED, METHODS, USUAL, Plan
+from snnc.quantization import CALIBRATED, KEPT, METHODS, USUAL, Plan
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -108,8 +109,11 @@ class Chooser:
             neuron: What they feed, if it is a neuron.
         """
         method = self.method([p.name for p in parts])
+        grid = self._grid(parts)
         if self.reused is not None:
             return self._kept(self.reused.follow(parts), parts)
+        if grid is not None:
+            return self._kept(grid, parts)
         if method in ("max", "percentile", "mse"):
             return self._kept(self._plain(parts, method), parts)
         counts = [self._statistics(fake, p.root) for p in parts]
@@ -127,8 +131,44 @@ class Chooser:
             best = self._least(fake, parts, neuron, seen, best)
         return self._kept(best, parts)
 
+    def _grid(self, parts: list[Part]) -> Chosen | None:
+        """The integers that the weights are already, if they are and the bits hold them."""
+        found = grid_of(np.concatenate([np.ldexp(p.rows, p.finer) for p in parts], 1))
+        if found is None:
+            self._lost_grid(parts)
+            return None
+        scales, stacked = found
+        codes, start = [], 0
+        for part in parts:
+            count = part.root.rows.shape[1]
+            codes.append(stacked[:, start : start + count])
+            start += count
+        wanted = [bits_of(c) for c in codes]
+        if any(w > p.bits for w, p in zip(wanted, parts, strict=True)):
+            names = " and ".join(p.name for p in parts)
+            most = max(wanted)
+            text = f"{names}: the weights are integers of {most} bits, which are rounded to fewer"
+            hint = f"give {most} bits to keep them as they were trained"
+            self.ctx.emit(warning("W343", text, parts[0].root.node.loc, help=hint))
+            return None
+        return _chosen(KEPT, scales, parts, codes)
+
+    def _lost_grid(self, parts: list[Part]) -> None:
+        """Say of weights that are integers why they cannot stay so."""
+        for part in parts:
+            own = part.root.weights.reshape(part.root.rows.shape)
+            columns = np.broadcast_to(part.root.columns, part.root.weights.shape).reshape(own.shape)
+            own = own / np.where(columns == 0, 1.0, columns)
+            if grid_of(own) is None:
+                continue
+            text = f"{part.name}: the weights are integers already, but are rounded again"
+            why = "its inputs have different units"
+            if len(parts) > 1:
+                why = f"{' and '.join(p.name for p in parts)} feed one neuron with different scales"
+            self.ctx.emit(warning("W343", text, part.root.node.loc, why))
+
     def _kept(self, chosen: Chosen, parts: list[Part]) -> Chosen:
-        if self.plan != USUAL:
+        if self.plan != USUAL or chosen.method == KEPT:
             for part in parts:
                 tried = {"tried": chosen.tried} if chosen.tried else {}
                 self.ctx.note(part.name, method=chosen.method, **tried)

@@ -50,6 +50,8 @@ class KeptChoices:
         layers = [(p.name, p.bits, p.finer) for p in parts]
         self.groups[key] = (chosen.method, scales.bits, layers, chosen.tried)
         self.arrays |= {f"{key}/peak": scales.peak, f"{key}/percent": scales.percent}
+        if scales.tops is not None:
+            self.arrays[f"{key}/tops"] = scales.tops
         for part, own in zip(parts, chosen.parts, strict=True):
             self.arrays[f"{key}/{part.name}/factor"] = own.factor
             if own.bias is not None:
@@ -76,7 +78,10 @@ class KeptChoices:
         peak, percent = (self._rows(f"{key}/{name}", count) for name in ("peak", "percent"))
         if not ((peak > 0) & (percent > 0) & (percent <= 100)).all():
             raise _unfit(key)
-        return Chosen(method, RowScales(peak, percent, bits), tuple(own), tried)
+        tops = self._rows(f"{key}/tops", count) if f"{key}/tops" in self.arrays else None
+        if tops is not None and not (tops >= 1).all():
+            raise _unfit(key)
+        return Chosen(method, RowScales(peak, percent, bits, tops), tuple(own), tried)
 
     def _codes(self, key: str, part: Part, count: int) -> Codes:
         assert self.program is not None, "read from an artifact"

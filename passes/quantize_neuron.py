@@ -35,7 +35,9 @@ from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.row_scale import row_scales
 from snnc.passes.switched_kernel import Lowering
 from snnc.passes.visible_signs import visible_signs
+from snnc.passes.weight_grid import bits_of
 from snnc.passes.weight_rows import scaled_rows
+from snnc.quantization import KEPT
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,6 +182,11 @@ def _common_unit(
     if not thresholds(analysis):  # what is handed on must not be coarser than what came in
         own = [x[i].unit * gain[i] for i in tied if x[i].root is None]
         bits = max([bits, *(min(_bits_finer(base, u), low.profile.max_guard) for u in own)])
+        if chosen is not None and chosen.method == KEPT:  # integers of fewer bits, coarser for that
+            spared = min(
+                p.bits - bits_of(c.codes) for p, c in zip(parts.values(), chosen.parts, strict=True)
+            )
+            bits = min(bits + max(0, spared), low.profile.max_guard)
     others = [i for i in tied if i != main and i not in joint]
     if any(_rounded(x[i].unit * gain[i] / base) and _wide(low, x[i]) for i in others):
         bits = min(bits + MIXED_BITS, low.profile.max_guard)

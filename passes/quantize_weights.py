@@ -14,7 +14,9 @@ from snnc.passes.parts import Chosen, Part
 from snnc.passes.placed import Placed
 from snnc.passes.quantized_value import Lowered, QValue
 from snnc.passes.row_scale import stored
+from snnc.passes.weight_grid import bits_of
 from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows
+from snnc.quantization import KEPT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,7 +53,8 @@ def settle(low: Lowered, v: QValue) -> QValue:
     part = Part(root, np.ones(len(root.rows)), 0, bits)
     chosen = low.chooser.choose(low.fake, [part], None)
     scales = chosen.scales
-    shift = 0 if root.op.bias is None else max(0, READOUT_BITS - bits)  # for the bias alone
+    used = min(bits, bits_of(chosen.parts[0].codes)) if chosen.method == KEPT else bits
+    shift = 0 if root.op.bias is None else max(0, READOUT_BITS - used)  # for the bias alone
     place(low, part, chosen, 0, shift)
     if (settled := low.values.get((root.node.name, 0))) is not None:  # for its other consumers
         unit = scales.exact(root.row_shape) / leaf(float(1 << shift))

@@ -38,25 +38,31 @@ def largest(bits: int) -> int:
 
 @dataclass(frozen=True)
 class RowScales:
-    """The scale of each row, ``peak * percent / (100 * largest)``: exact as numbers, and rounded.
+    """The scale of each row, ``peak * percent / (100 * top)``: exact as numbers, and rounded.
 
     Exact matters: the largest weight of a row is then represented exactly, and an input on the
-    threshold stays on it.
+    threshold stays on it.  The top is the largest integer of ``bits``, or each row's own.
     """
 
     peak: Floats
     percent: Floats
     bits: int
+    tops: Floats | None = None
 
     @property
     def floats(self) -> Floats:
         """The scales as floats."""
-        return self.percent / 100 * self.peak / largest(self.bits)
+        return self.percent / 100 * self.peak / self._top
 
     def exact(self, shape: tuple[int, ...]) -> Expr:
         """The scales as exact numbers, reshaped to broadcast against a layer's output."""
         peak, percent = leaf(self.peak.reshape(shape)), leaf(self.percent.reshape(shape))
-        return peak * percent / leaf(100.0 * largest(self.bits))
+        top = self._top
+        return peak * percent / leaf(100.0 * (top if self.tops is None else top.reshape(shape)))
+
+    @property
+    def _top(self) -> Floats:
+        return np.asarray(float(largest(self.bits))) if self.tops is None else self.tops
 
 
 def row_scales(

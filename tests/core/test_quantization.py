@@ -93,7 +93,7 @@ def test_the_manifest_says_which_data_were_used(tmp_path: Path) -> None:
     np.save(data, np.random.default_rng(0).integers(0, 256, (20, 16, 12)) / 255)
     plain = snnc.compile(model, tmp_path / "a", calibration=data)
     assert plain.manifest.calibration is None  # ranges only
-    assert b'"method"' not in (tmp_path / "a" / "manifest.json").read_bytes()
+    assert b"mse" not in (tmp_path / "a" / "manifest.json").read_bytes()
     made = snnc.compile(model, tmp_path / "b", calibration=data, method="gptq")
     assert made.manifest.method == "gptq"
     used = snnc.load(tmp_path / "b").manifest.calibration

@@ -43,7 +43,7 @@ ERRORS = {
     "wrap": 3e-4,
     "div": 3e-4,
     "reciprocal": 3e-4,
-    "pow": 2e-3,
+    "pow": 2.5e-3,
     "erf": 2e-4,
 }
 #: Those of which a value is 0 or 1, or a whole number.

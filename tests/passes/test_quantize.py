@@ -264,7 +264,7 @@ def test_a_membrane_fed_back_through_weights_saturates_and_is_reported() -> None
     program = run_passes(g, integer_pipeline(), ctx)
     (edge,) = program.in_edges("loop")
     assert (edge.src, edge.delay) == ("lif.past", 1)
-    assert [d.code for d in ctx.diagnostics] == ["W312"]
+    assert "W312" in [d.code for d in ctx.diagnostics]
 
 
 def test_a_constant_that_cannot_be_decided_is_an_error_of_the_model() -> None:

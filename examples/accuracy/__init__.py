@@ -1,0 +1,1 @@
+"""What quantization costs in accuracy: six networks, several trainings each, on real data."""
