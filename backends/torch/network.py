@@ -16,7 +16,7 @@ from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.phases import Key, Part, Run, Values
 from snnc.backends.torch.program import Program, Record, word
 from snnc.backends.torch.registry import OPERATORS
-from snnc.backends.torch.whole import is_straight, run_whole
+from snnc.backends.torch.whole import run_whole
 
 
 class IntegerNetwork(nn.Module):
@@ -36,7 +36,6 @@ class IntegerNetwork(nn.Module):
         self.layers = nn.ModuleList(self.module(program, n) for n in program.nodes)
         self.parts = _parts(program, self.layers)
         self.words = {n: word((lo, hi)) for n, (_, _, lo, hi) in program.inputs.items()}
-        self.straight = is_straight(program)
         self.longest = _longest(program, dict(zip(self.names, self.layers, strict=True)))
 
     @classmethod
@@ -66,8 +65,8 @@ class IntegerNetwork(nn.Module):
             inputs: Integers within the range of every input, (N, T, ...) per step or (N, ...).
             steps: T.
             record: Words to keep, as ``Simulator.words`` names them.
-            stepwise: Run one step of all layers after the other in any case; else a network
-                without recurrent connections runs layer by layer, over all steps at once.
+            stepwise: Run one step of all layers after the other; else layers run over all steps
+                at once, but for those that wait for each other in a recurrent loop.
 
         Returns:
             Outputs by name, (N, ...) or (N, T, ...) for a sequence, and the records, (N, T, ...);
@@ -84,11 +83,10 @@ class IntegerNetwork(nn.Module):
         run = Run(self, inputs, set(record))
         loops = self.program.loops
         run.phase("once", {})
-        if self.straight and not stepwise:
-            self.loop(run, steps)
+        if stepwise:
+            self.step_by_step(run, steps)
         else:
-            for t in range(steps):
-                run.phase("step", {k: x[t] for k, x in run.sequences.items()})
+            self.loop(run, steps)
         run.phase("end", {})
         for loop in range(2, loops.count + 1):
             for _ in range(loops.steps(loop, steps)):
@@ -98,8 +96,13 @@ class IntegerNetwork(nn.Module):
         return outputs, {k: torch.stack(v, 1) for k, v in run.records.items() if v}
 
     def loop(self, run: Run, steps: int) -> None:
-        """Evaluate the first loop of a straight program, over all steps at once."""
+        """Evaluate the first loop, over all steps at once where that is possible."""
         run_whole(run, steps)
+
+    def step_by_step(self, run: Run, steps: int) -> None:
+        """Evaluate the first loop, all layers in every step."""
+        for t in range(steps):
+            run.phase("step", {k: x[t] for k, x in run.sequences.items()})
 
 
 def _long(values: Values) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -57,8 +58,14 @@ class Run:
 
     def phase(self, clock: str, inputs: Values) -> None:
         """Evaluate the nodes of one clock, in order; ``step`` once per step."""
-        now = self.done.get(clock, 0)
-        for node, module, own in self.network.parts.get(clock, ()):
+        self.evaluate(self.network.parts.get(clock, ()), self.done.get(clock, 0), inputs)
+        if clock.startswith("step"):
+            self.done[clock] = self.done.get(clock, 0) + 1
+            self.keep(k for k in self.network.longest if self.program.clock[k[0]] == clock)
+
+    def evaluate(self, parts: Iterable[Part], now: int, inputs: Values) -> None:
+        """Evaluate some nodes in step ``now``."""
+        for node, module, own in parts:
             name = node["name"]
             if isinstance(module, Neuron):
                 self._neuron(node, module)
@@ -74,12 +81,12 @@ class Run:
                     self.values[name, 0] = self._collected(node, module, now)
             else:
                 self.values[name, 0] = self.static[name] if name in self.static else inputs[name]
-        if clock.startswith("step"):
-            self.done[clock] = now + 1
-            for key, longest in self.network.longest.items():
-                if self.program.clock[key[0]] == clock:
-                    past = [*self.history.get(key, []), self.values[key]]
-                    self.history[key] = past[-longest:]
+
+    def keep(self, keys: Iterable[Key]) -> None:
+        """Remember the latest values of some outputs for as long as they are read."""
+        for key in keys:
+            past = [*self.history.get(key, []), self.values[key]]
+            self.history[key] = past[-self.network.longest[key] :]
 
     def _function(self, node: Record, module: Function) -> Tensor:
         if isinstance(module, DelayLinear):

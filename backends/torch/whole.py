@@ -1,7 +1,8 @@
-"""Runs a loop layer by layer, each over all steps at once, where no connection leads back.
+"""Runs a loop over time layer by layer, each over all steps at once where no past value leads back.
 
 Products over all steps and samples are fewer and larger, and a population's state stays close to
-the processor while its steps run.  Every word is that of running step by step.
+the processor while its steps run.  Layers that wait for each other take turns in every step.  Each
+word is that of running all of it step by step.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from snnc.backends.torch.collectors import Collector, Sequence, Stack
 from snnc.backends.torch.layers import DelayLinear
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
-from snnc.backends.torch.phases import Run
+from snnc.backends.torch.phases import Key, Part, Run
 from snnc.backends.torch.program import Program, Record
 
 
@@ -28,27 +29,63 @@ def is_straight(program: Program) -> bool:
 
 
 def run_whole(run: Run, steps: int) -> None:
-    """Evaluate the first loop of a straight program; its values are (T, N, ...) meanwhile."""
-    for node, module, own in run.network.parts.get("step", ()):
-        name = node["name"]
-        if isinstance(module, Neuron):
-            _neuron(run, node, module, steps)
-        elif isinstance(module, Function):
-            flat = [_flat(x) for x in operands(run, node, module, steps)]
-            y = module.forward(*flat)
-            run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
-        elif isinstance(module, StepFunction):
-            late = [sequence(run, e, steps) for e in node["inputs"]]
-            found = [module.forward(t, *(x[t] for x in late)) for t in range(steps)]
-            shape = (run.batch, *module.shape)
-            empty = run.like.new_zeros((0, *shape))
-            run.values[name, 0] = torch.stack([y.expand(shape) for y in found]) if found else empty
-        elif isinstance(module, Collector | Sequence | Stack):
-            assert not own, "a value of the first loop comes from no earlier loop"
-            collect(run, node, module, steps)
+    """Evaluate the first loop; its values are (T, N, ...) meanwhile."""
+    parts = {part[0]["name"]: part for part in run.network.parts.get("step", ())}
+    for group in run.program.schedule("step"):
+        mine = [parts[node["name"]] for node in group.nodes]
+        own = {node["name"] for node in group.nodes}
+        if any(edge["src"] in own for node in group.nodes for edge in node["inputs"]):
+            _in_turns(run, mine, steps)
         else:
-            run.values[name, 0] = run.sequences[name]
+            for part in mine:
+                _at_once(run, part, steps)
     run.done["step"] = steps
+
+
+def _at_once(run: Run, part: Part, steps: int) -> None:
+    node, module, own = part
+    name = node["name"]
+    if isinstance(module, Neuron):
+        _neuron(run, node, module, steps)
+    elif isinstance(module, Function):
+        flat = [_flat(x) for x in operands(run, node, module, steps)]
+        y = module.forward(*flat)
+        run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
+    elif isinstance(module, StepFunction):
+        late = [sequence(run, e, steps) for e in node["inputs"]]
+        found = [module.forward(t, *(x[t] for x in late)) for t in range(steps)]
+        shape = (run.batch, *module.shape)
+        empty = run.like.new_zeros((0, *shape))
+        run.values[name, 0] = torch.stack([y.expand(shape) for y in found]) if found else empty
+    elif isinstance(module, Collector | Sequence | Stack):
+        assert not own, "a value of the first loop comes from no earlier loop"
+        collect(run, node, module, steps)
+    else:
+        run.values[name, 0] = run.sequences[name]
+
+
+def _in_turns(run: Run, parts: list[Part], steps: int) -> None:
+    """Layers that read each other's past: all of one step, then all of the next."""
+    clocks, types = run.program.clock, run.program.types
+    shapes = {
+        (n["name"], i): t["shape"] for n, _, _ in parts for i, t in enumerate(types[n["name"]])
+    }
+    found: dict[Key, list[Tensor]] = {key: [] for key in shapes}
+    read = {(e["src"], e["out"]) for n, _, _ in parts for e in n["inputs"]} - found.keys()
+    given = {key: run.values[key] for key in read if clocks[key[0]] == "step"}
+    late = [key for key in run.network.longest if key in found or key in given]
+    for t in range(steps):
+        run.values |= {key: x[t] for key, x in given.items()}
+        run.evaluate(parts, t, {})
+        for key, values in found.items():
+            values.append(run.values[key])
+        run.keep(late)
+    for key, values in found.items():
+        none = run.like.new_zeros((0, run.batch, *shapes[key]))
+        run.values[key] = torch.stack(values) if values else none
+    run.values |= given
+    for key in late:
+        run.history.pop(key, None)  # others read the whole sequence
 
 
 def operands(run: Run, node: Record, module: Function, steps: int) -> list[Tensor]:

@@ -15,7 +15,7 @@ from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.phases import Run, Values
 from snnc.backends.torch.program import Bounds, Program, Record, magnitude
-from snnc.backends.torch.whole import collect, operands, sequence
+from snnc.backends.torch.whole import collect, is_straight, operands, sequence
 from snnc.diagnostics import CompileError, fail
 from snnc.finetuning.gradients import ROOM
 from snnc.finetuning.layers import TRAINED, Trained
@@ -49,6 +49,7 @@ class TrainableNetwork(IntegerNetwork):
         stored = Program(json.loads(text), arrays)
         self._placed, self._proven = placed, known  # read by ``module`` while layers are made
         super().__init__(stored)
+        self.straight = is_straight(stored)
         self.words = dict.fromkeys(self.words, torch.float64)
 
     def module(self, program: Program, node: Record) -> nn.Module:
@@ -81,7 +82,10 @@ class TrainableNetwork(IntegerNetwork):
         return self.evaluate(inputs, steps, record, stepwise)
 
     def loop(self, run: Run, steps: int) -> None:
-        """Evaluate the first loop of a straight program, over all steps at once."""
+        """Evaluate the first loop, of a straight program over all steps at once."""
+        if not self.straight:
+            self.step_by_step(run, steps)
+            return
         for node, module, own in self.parts.get("step", ()):
             name = node["name"]
             if isinstance(module, Neuron):

@@ -42,7 +42,7 @@ def killed(run: Run, rng: random.Random) -> None:
 
 
 def hangs(run: Run, rng: random.Random) -> None:
-    """A worker stops; the run was started with a time-out of a second."""
+    """A worker stops; the run was started with a time-out of three seconds."""
     os.kill(run.pids[-rng.randint(1, 4)], signal.SIGSTOP)
 
 
@@ -108,7 +108,7 @@ def ends_well(
     backend.compile(graph).write(folder)
     if fault is raises:
         damage(folder, mode, rng)
-    timeout = "1" if fault is hangs else "30"
+    timeout = "3" if fault is hangs else "30"
     run = Run(folder, "--timeout", timeout, wait=fault is not raises, data=data)
     try:
         if fault is not raises:
