@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,10 @@ import torch
 from torch import nn
 
 from snnc.container import LoadedModel
-from snnc.diagnostics import CompileError, Loc, fail
+from snnc.diagnostics import fail
 from snnc.exporting import export
 from snnc.frontends.weights_file import read_weights
+from snnc.own_code import call
 
 _CONTRACT = (
     "factory() returns (module, example), or a dict of arguments of snnc.export such as "
@@ -41,47 +39,13 @@ def load_from_source(source: str, weights: str | Path | None = None) -> LoadedMo
 
 
 def _call_factory(source: str) -> dict[str, Any]:
-    file, _, name = source.rpartition(":")
-    path = Path(file)
-    if not file or not name or not path.is_file():
-        text = f"--module {source}: there is no such file or factory"
-        raise fail("E112", text, help="the form is file.py:factory")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None, "a .py file has a loader"
-    assert spec.loader is not None, "a .py file has a loader"
-    code = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, code)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(code)
-        factory = getattr(code, name, None)
-        made = factory() if callable(factory) else None
-    except (Exception, SystemExit) as e:
-        if isinstance(e, CompileError):
-            raise
-        raise _failed(path, e) from e
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-    if not callable(factory):
-        raise fail("E112", f"{path.name} defines no function {name!r}", help=_CONTRACT)
+    made = call(source, "--module", _CONTRACT)
     if isinstance(made, tuple) and len(made) == 2:
         made = {"module": made[0], "example": made[1]}
     if not isinstance(made, dict) or not isinstance(made.get("module"), nn.Module):
-        text = f"{name}() returned {type(made).__name__}"
+        text = f"{source.rpartition(':')[2]}() returned {type(made).__name__}"
         raise fail("E112", text, help=_CONTRACT)
     return made
-
-
-def _failed(path: Path, e: BaseException) -> CompileError:
-    """The user's own code failed: where, in the last line of theirs, and how."""
-    frames = [
-        f
-        for f in traceback.extract_tb(e.__traceback__)
-        if Path(f.filename).resolve() == path.resolve()
-    ]
-    line = frames[-1].lineno if frames else getattr(e, "lineno", None)
-    loc = Loc(path.name, path.name, line) if line else Loc(path.name)
-    return fail("E112", f"the code in {path.name} failed: {type(e).__name__}: {e}", loc)
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:

@@ -44,12 +44,14 @@ SINGLE = 24
 class Calibration:
     """Checked samples by input name, (N, T, …) or (N, …); N is the same everywhere.
 
-    ``used`` says whether anyone looked at them; ``labels`` are those of the samples, if known.
+    ``used`` says whether anyone looked at them; ``labels`` are those of the samples, if known,
+    and ``source`` the name and a hash of what they come from.
     """
 
     arrays: Mapping[str, Array]
     used: bool = False
     labels: Array | None = None
+    source: tuple[str, str] = ("", "")
 
     @property
     def given(self) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.data import Data, load_data
+from snnc.data import Data
 from snnc.diagnostics import fail
 from snnc.frontends.ranges import observed
+from snnc.generated_data import samples_of
 from snnc.graph import Graph
 from snnc.manifest import InputEntry
 from snnc.ops import Input
@@ -31,12 +32,12 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
         InputEntry(node.name, op.type.shape, str(op.type.clock), 0, 0, 1.0, "")
         for node, op in nodes
     )
-    data = load_data(path, entries)
-    check_samples(data, path.name)
+    data, name, digest = samples_of(path, entries)
+    check_samples(data, name)
     for node, op in nodes:
         lo, hi, step = observed(data.dense[node.name])
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
-    return Calibration(data.dense, labels=data.labels)
+    return Calibration(data.dense, labels=data.labels, source=(name, digest))
 
 
 def check_samples(data: Data, name: str) -> None:

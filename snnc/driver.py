@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -173,7 +172,7 @@ def describe(program: Graph, prepared: Prepared, files: Mapping[str, FileEntry])
         warnings=_warnings(prepared),
         files=dict(sorted(files.items())),
         method=options.method,
-        calibration=prepared.calibration or _used(options.calibration, ctx),
+        calibration=prepared.calibration or _used(ctx),
         input_bits=options.input_bits,
         choices={
             name: LayerChoiceEntry(**asdict(c)) for name, c in sorted(prepared.plan.layers.items())
@@ -188,12 +187,11 @@ def _warnings(prepared: Prepared) -> tuple[str, ...]:
     return (*prepared.said, *seen, *(str(d) for d in found if d.code not in OF_DATA))
 
 
-def _used(path: Path | None, ctx: Context) -> CalibrationEntry | None:
+def _used(ctx: Context) -> CalibrationEntry | None:
     """What the manifest says of the calibration data, if integers were chosen with them."""
-    if path is None or ctx.calibration is None or not ctx.calibration.used:
+    if ctx.calibration is None or not ctx.calibration.used:
         return None
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return CalibrationEntry(path.name, digest, ctx.calibration.samples)
+    return CalibrationEntry(*ctx.calibration.source, ctx.calibration.samples)
 
 
 def _stored(folder: str, graph: Graph) -> dict[str, bytes]:

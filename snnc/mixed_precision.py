@@ -146,7 +146,8 @@ def _bit_operations(
 
 def _context(prepared: Prepared, data: Calibration) -> Context:
     """A fresh one: nothing of a trial may be reported as of the result."""
-    return Context(list(prepared.loaded.diagnostics), calibration=Calibration(data.arrays))
+    same = replace(data, used=False)
+    return Context(list(prepared.loaded.diagnostics), calibration=same)
 
 
 def _with_layer(real: Graph, fake: Graph, name: str) -> Graph:

@@ -30,7 +30,8 @@ class Options:
         method: How integers of weights are chosen, a name of ``snnc.quantization.METHODS``.
         config: TOML file with exceptions by layer (``snnc.quantization``).
         reuse: Artifact of the same model whose choices to follow in place of ``calibration``.
-        calibration: Data file whose inputs set the input range, and that methods look at.
+        calibration: Data file, or ``file.py:generator``, whose inputs set the input range, and
+            that methods look at.
         profile: Numeric profile; None: the one that the model is made for, else ``default``, or
             ``loihi`` for Lava's stock processes.
         budget: Most bytes or bit operations, e.g. ``64KiB``: bits by layer follow from it.

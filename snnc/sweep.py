@@ -28,6 +28,7 @@ from snnc.loading import Loaded, load
 from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.operations import count, packed
 from snnc.options import Options
+from snnc.own_code import file_of
 from snnc.passes.base import Context
 from snnc.passes.calibration import Calibration
 from snnc.passes.encode_input import check_values, encode_inputs
@@ -251,7 +252,7 @@ def question(model: Path, options: Options, data: Path, samples: int) -> Questio
         __version__,
         _digest(model),
         _digest(data),
-        "" if known is None else _digest(known),
+        "" if known is None else _digest(file_of(known)),
         samples,
         hashlib.sha256(chosen.encode()).hexdigest(),
     )

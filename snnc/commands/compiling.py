@@ -28,7 +28,7 @@ from snnc.version import __version__
 @click.option("--config", type=click.Path(path_type=Path), help="snnc.toml: choices by layer.")
 @click.option("--budget", default="", metavar="64KiB", help="Bits by layer: B…MiB, k…Gbitops.")
 @click.option("--reuse", type=click.Path(path_type=Path), help="Artifact: its integers again.")
-@click.option("--calibration", type=click.Path(path_type=Path), help="Data: ranges, gptq, auto.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Data, or FILE.py:GENERATOR.")
 @click.option("--profile", help="Numeric profile: default, loihi [the model's own].")
 @click.option("--lava-mode", default="custom", show_default=True, help="Whose processes: stock.")
 @click.option("--max-steps", type=int, help="Longest sequence to prove ranges for; 0: any.")
