@@ -85,7 +85,7 @@ class Raster:
         lost: Of those that the float model alone has.
         extra: Of those that the integers alone have.
         counts: Numbers of them, over all neurons.
-        neurons: How many are shown, of how many.
+        neurons: How many are shown, of how many; those that never spike are left out first.
         steps: How many are shown, of how many.
         height: Of the chart.
         tick: Height of a spike.
@@ -108,7 +108,10 @@ def raster(name: str, real: Array, found: Array) -> Raster:
     have = found.reshape(len(found), -1) != 0
     counts = [int(np.count_nonzero(x)) for x in (want & have, want & ~have, have & ~want)]
     size, length = want.shape[1], len(want)
-    chosen = np.unique(np.linspace(0, size - 1, min(size, MOST_NEURONS)).round().astype(int))
+    active = np.flatnonzero((want | have)[:MOST_STEPS].any(0))  # of the others there is no mark
+    active = active if len(active) else np.arange(size)
+    place = np.linspace(0, len(active) - 1, min(len(active), MOST_NEURONS)).round().astype(int)
+    chosen = active[np.unique(place)]
     want, have = want[:MOST_STEPS, chosen], have[:MOST_STEPS, chosen]
     tick = max(3.0, min(10.0, 200 / len(chosen)))
     wide = WIDTH / max(1, len(want))
