@@ -10,17 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from snnc.artifact import Artifact
+from snnc.budget import parse_budget
 from snnc.contributions import Contributions
 from snnc.data import Data
 from snnc.diagnostics import CompileError, Diagnostic, warning
 from snnc.driver import lower
+from snnc.graph import Graph
 from snnc.layers import input_table
+from snnc.loading import Loaded
 from snnc.measure import FloatRunner, IntegerRunner, Measured, every, measure
+from snnc.mixed_precision import within
 from snnc.operations import packed
 from snnc.options import Options
 from snnc.passes.base import Context
 from snnc.passes.calibration import FEW_SAMPLES, Calibration
 from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS
+from snnc.preparing import Prepared
 from snnc.profile import PROFILES
 from snnc.quantization import MOST_GUARD, LayerChoice, Plan
 from snnc.relower import options_of, plan_of
@@ -32,6 +37,10 @@ WORTH = 0.1
 ENOUGH = 0.5
 #: A squared error, as a part of the variance of the outputs, that nobody sees.
 NEGLIGIBLE = 1e-6
+#: Layers of more bits than the artifact's get at most so many more, if each gets its own.
+MORE_BITS = 4
+#: Most layers that get bits of their own.
+MOST_LAYERS = 16
 #: Share of samples of another class above which bits are too few.
 TOO_FEW = 0.01
 
@@ -136,8 +145,13 @@ def alternatives(
     real = artifact.model()
     reference = FloatRunner(float_graph(real), program.spikes)
     now = measure(reference, program.outputs[0], {"now": program}, unseen, steps)["now"]
+    size = packed(program.program)
+    wishes = _wishes(artifact, why)
+    if _mixes(artifact, wishes):
+        wishes += _mixed(artifact, real, seen, size)
+        progress(1)
     tried = []
-    for wish in _wishes(artifact, why):
+    for wish in wishes:
         ctx = Context(calibration=Calibration(seen.dense))
         try:
             lowered, _ = lower(real.copy(), wish.options, ctx, lambda *_: None, wish.plan)
@@ -150,7 +164,6 @@ def alternatives(
         recovered = 1 - it.loss / now.loss if now.loss else None
         tried.append(Alternative(wish.name, wish.how, packed(lowered), it, recovered))
     tried.sort(key=lambda a: (-(a.recovered or 0.0), a.bytes))
-    size = packed(program.program)
     best = _best(tried, size) if now.loss >= NEGLIGIBLE else None
     where = f"measured on {len(unseen)} {'other ' if seen is not unseen else ''}calibration samples"
     advice = _advice(artifact, why, now, best, tried, where)
@@ -159,7 +172,8 @@ def alternatives(
 
 def count_of(artifact: Artifact, why: Contributions) -> int:
     """How many alternatives will be tried."""
-    return len(_wishes(artifact, why))
+    wishes = _wishes(artifact, why)
+    return len(wishes) + 2 * _mixes(artifact, wishes)
 
 
 def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
@@ -191,6 +205,32 @@ def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
     if max(costs.get(THRESHOLDS, 0.0), costs.get(ROUNDING, 0.0)) >= WORTH:
         found += _finer(artifact, options, plan)
     return found
+
+
+def _mixes(artifact: Artifact, wishes: list[_Wish]) -> bool:
+    """Whether weights cost enough to try other bits for each layer, and are few layers."""
+    layers = sum(1 for x in artifact.manifest.layers if x.weights)
+    named = any(c.bits for c in artifact.manifest.choices.values())
+    return bool(wishes) and wishes[0].plan.calibrated and 1 < layers <= MOST_LAYERS and not named
+
+
+def _mixed(artifact: Artifact, real: Graph, seen: Data, size: int) -> list[_Wish]:
+    """The bits of every layer that make the outputs best in the bytes of the artifact."""
+    most = min(artifact.manifest.bits + MORE_BITS, 16)
+    options = replace(options_of(artifact.manifest), bits=most, method="gptq")
+    budget = parse_budget(f"{size}B")
+    ctx = Context(calibration=Calibration(seen.dense))
+    loaded = Loaded(real, artifact.manifest.source, {}, False, ())
+    prepared = Prepared(real.copy(), loaded, options, Plan("gptq"), ctx, ())
+    try:
+        fit = within(prepared, budget, lambda *_: None)
+    except CompileError:
+        return []
+    if {c.bits for c in fit.plan.layers.values()} == {artifact.manifest.bits}:
+        return []  # that is gptq with the same bits everywhere
+    bits = ", ".join(f"{n} {c.bits}" for n, c in fit.plan.layers.items())
+    how = f"--budget {budget.text} --bits {most} --method gptq --calibration DATA"
+    return [_Wish(f"gptq, bits by layer: {bits}", how, options, fit.plan)]
 
 
 def _wider(artifact: Artifact, layer: str, options: Options, plan: Plan) -> list[_Wish]:

@@ -16,22 +16,21 @@ from pathlib import Path
 import msgspec
 
 from snnc.atomic import write_file
-from snnc.calibrate import calibrate
 from snnc.data import Data
 from snnc.diagnostics import CompileError, fail, stop_on_errors
 from snnc.driver import lower
-from snnc.encoder_choice import parse_encoder
 from snnc.energy import digital
-from snnc.graph import Graph
 from snnc.layers import input_table
-from snnc.loading import Loaded, load
 from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.operations import count, packed
+from snnc.ops import Neuron
 from snnc.options import Options
 from snnc.own_code import file_of
 from snnc.passes.base import Context
 from snnc.passes.calibration import Calibration
-from snnc.passes.encode_input import check_values, encode_inputs
+from snnc.passes.choose_codes import weighted_names
+from snnc.preparing import prepare
+from snnc.profile import DEFAULT, PROFILES
 from snnc.quantization import CALIBRATED, METHODS, Plan
 from snnc.verify import float_graph
 from snnc.version import __version__
@@ -198,15 +197,17 @@ class Sweeper:
     """
 
     def __init__(self, model: Path, options: Options) -> None:
-        self.options = replace(options.check(), targets=("numpy",))
-        opened = (options.nir, options.onnx, options.lava_dl, options.shape, options.steps)
-        self.loaded: Loaded = load(model, options.module, *opened)
-        graph, encoders = encode_inputs(self.loaded.graph, map(parse_encoder, options.encode))
-        path = options.calibration
-        self.seen = None if path is None else calibrate(graph, path)
-        stop_on_errors(check_values(graph, encoders))
-        self.graph: Graph = graph
-        self.real = float_graph(graph)
+        prepared = prepare(model, replace(options.check(), targets=("numpy",)))
+        self.options, self.plan = prepared.options, prepared.plan
+        profile = self.options.profile or DEFAULT.name
+        if PROFILES[profile].exact:
+            text = f"profile {profile!r} has a way of its own to choose integers"
+            raise fail("E330", text, help="sweep with --profile default, if the model allows it")
+        self.loaded, self.graph = prepared.loaded, prepared.graph
+        self.seen = prepared.ctx.calibration
+        self.real = float_graph(self.graph)
+        neurons = [n.name for n in self.real if isinstance(n.op, Neuron)]
+        stop_on_errors(self.plan.check_names(weighted_names(self.real), neurons))
 
     def point(self, bits: int, method: str, data: Data, steps: int) -> tuple[Point, float | None]:
         """Compile and measure one choice; also the accuracy of the float model."""
@@ -214,7 +215,8 @@ class Sweeper:
         options = replace(self.options, bits=bits, method=method)
         try:
             ctx = Context(calibration=seen)
-            program, _ = lower(self.graph.copy(), options, ctx, lambda *_: None, Plan(method))
+            plan = replace(self.plan, method=method)
+            program, _ = lower(self.graph.copy(), options, ctx, lambda *_: None, plan)
         except CompileError as e:
             first = e.diagnostics[0]
             return Point(bits, method, failed=f"SNNC-{first.code}: {first.message}"), None
@@ -246,6 +248,9 @@ def rounded(value: float | None) -> float | None:
 def question(model: Path, options: Options, data: Path, samples: int) -> Question:
     """What the points depend on."""
     kept = asdict(replace(options, calibration=None, bits=8, method="mse", dump_ir=None))
+    code = None if options.module is None else Path(options.module.rpartition(":")[0])
+    for name, path in (("config", options.config), ("module", code)):
+        kept[name] = "" if path is None or not path.is_file() else _digest(path)
     chosen = json.dumps(kept, sort_keys=True, default=str)
     known = options.calibration
     return Question(

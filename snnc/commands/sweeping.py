@@ -36,6 +36,7 @@ PICTURE = "sweep.svg"
 @click.option("--bits", default="2..8", show_default=True, help="Bits of weights: 2..8 or 3,4.")
 @click.option("--method", default="all", show_default=True, help="A comma list, or all.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data for gptq and auto.")
+@click.option("--config", type=click.Path(path_type=Path), help="snnc.toml: choices by layer.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Folder of points [MODEL.sweep]."
 )

@@ -126,6 +126,23 @@ def test_what_is_asked_for_is_checked(snnc: Snnc, model: Path, data: Path, tmp_p
     assert parse_methods("all", True)[-1] == "auto"
 
 
+def test_choices_by_layer_hold_and_belong_to_the_question(
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path
+) -> None:
+    toml = tmp_path / "snnc.toml"
+    common = ("sweep", model, "--data", data, "--bits", "3", "--method", "mse", "--config", toml)
+    toml.write_text("last = 8\n")
+    first = snnc(*common, "-o", tmp_path / "a", "--json").document["points"][0]
+    plain = snnc(*common[:-2], "-o", tmp_path / "b", "--json").document["points"][0]
+    assert first["bytes"] > plain["bytes"]
+    toml.write_text("last = 7\n")
+    assert "SNNC-E440" in snnc(*common, "-o", tmp_path / "a").err
+    toml.write_text("[layers.fc7]\nbits = 4\n")
+    refused = snnc(*common, "-o", tmp_path / "c")
+    assert "error[SNNC-E331]" in refused.err
+    assert not (tmp_path / "c").exists()
+
+
 def test_the_front_rises_with_cost() -> None:
     points = [
         Point(8, "mse", 0.9, bytes=80),
