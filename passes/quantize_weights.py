@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from snnc.params import Param, compact
 from snnc.passes.parts import Chosen, Part
 from snnc.passes.placed import Placed
 from snnc.passes.quantized_value import Lowered, QValue
-from snnc.passes.row_scale import stored
+from snnc.passes.row_scale import BLOCK, stored
 from snnc.passes.weight_grid import bits_of
 from snnc.passes.weight_rows import IntWeighted, Weighted, rows_first, with_rows
 from snnc.quantization import KEPT
@@ -30,19 +31,19 @@ def fold_unit(op: Weighted, unit: Expr, shape: tuple[int, ...]) -> tuple[Floats,
     The unit of an input of ``shape`` does not change behind the channels, or before the last axis
     for a linear layer.
     """
-    weight = rows_first(op)
+    weight = rows_first(op)  # a copy, multiplied in place: large weights are much memory
     per_input = np.broadcast_to(floats(unit), shape)
     if isinstance(op, ops.Linear):
         columns = per_input.reshape(-1, shape[-1])[0]
-        return weight * columns, columns
+        return np.multiply(weight, columns, out=weight), columns
     if isinstance(op, ops.DelayLinear):
         columns = per_input.reshape(-1)[op.index.data]
-        return weight * columns, columns
+        return np.multiply(weight, columns, out=weight), columns
     channels = per_input.reshape(shape[0], -1)[:, 0]
     group = np.repeat(np.arange(op.groups), len(weight) // op.groups)
     columns = channels.reshape(op.groups, -1)[group]
     columns = columns.reshape(*columns.shape, *[1] * len(op.stride))
-    return weight * columns, columns
+    return np.multiply(weight, columns, out=weight), columns
 
 
 def settle(low: Lowered, v: QValue) -> QValue:
@@ -70,7 +71,7 @@ def place(low: Lowered, part: Part, chosen: Chosen, index: int, shift: int, spar
     root, ratio, own = part.root, part.ratio, chosen.parts[index]
     node, op, codes = root.node, root.op, own.codes
     scales = chosen.scales.floats / (1 << part.finer)
-    weight = Param(stored(codes.reshape(root.weights.shape), part.bits))
+    weight = Param.taking(stored(codes.reshape(root.weights.shape), part.bits))
     bias = real_bias = None
     if own.bias is not None:
         step = leaf(scales) / leaf(float(1 << shift))
@@ -97,13 +98,19 @@ def place(low: Lowered, part: Part, chosen: Chosen, index: int, shift: int, spar
 
 def weight_facts(rows: Floats, codes: Ints, scales: Floats, bits: int) -> dict[str, float]:
     """What the user may want to know of quantized weights, rows with a scale each."""
-    # Squares in units of a power of two, which changes nothing but that huge weights have some.
-    unit = np.ldexp(1.0, int(np.frexp(np.abs(rows).max(initial=0.0))[1]) - 1)
-    room = np.multiply(codes, scales[:, None])
-    np.divide(np.subtract(rows, room, out=room), unit, out=room)
-    error = float(np.sqrt(np.mean(np.square(room, out=room))))
-    np.divide(rows, unit, out=room)
-    size = float(np.sqrt(np.mean(np.square(room, out=room)))) or 1.0
+    # Squares in units of a power of two, which changes nothing but that huge weights have some;
+    # a few rows at a time, which stay in the cache.
+    largest = max(rows.max(initial=0.0), -rows.min(initial=0.0))
+    unit = np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)
+    each = max(1, BLOCK // max(1, rows.shape[1]))
+    errors, sizes = [], []
+    for start in range(0, len(rows), each):
+        own = rows[start : start + each]
+        lost = (own - codes[start : start + each] * scales[start : start + each, None]) / unit
+        errors.append(float(np.square(lost, out=lost).sum()))
+        sizes.append(float(np.square(np.divide(own, unit, out=lost), out=lost).sum()))
+    error = math.sqrt(math.fsum(errors) / max(1, rows.size))
+    size = math.sqrt(math.fsum(sizes) / max(1, rows.size)) or 1.0
     return {
         "weights": int(codes.size),
         "weight_bits": bits,

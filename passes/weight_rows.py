@@ -38,11 +38,11 @@ def scaled_rows(rows: Floats, ratio: Floats) -> Floats:
 
 
 def with_rows(op: _W, weight: Floats, bias: Param | None) -> _W:
-    """The layer with other weights, given as ``rows_first`` gives them."""
+    """The layer with other weights, a new array as ``rows_first`` gives it."""
     if isinstance(op, Spread):
         grouped = weight.reshape(op.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
         weight = grouped.reshape(op.weight.shape)
-    return replace(op, weight=Param(weight), bias=bias)
+    return replace(op, weight=Param.taking(weight), bias=bias)
 
 
 def in_integers(op: Weighted, weight: Param, bias: Param | None = None) -> IntWeighted:

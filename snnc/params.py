@@ -28,6 +28,15 @@ class Param:
         data.setflags(write=False)
         object.__setattr__(self, "data", data)
 
+    @classmethod
+    def taking(cls, data: npt.NDArray[Any]) -> Param:
+        """A new array that nobody else has, which is not copied: large weights are much memory."""
+        found = object.__new__(cls)
+        whole = np.ascontiguousarray(data).view()
+        whole.setflags(write=False)
+        object.__setattr__(found, "data", whole)
+        return found
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""

@@ -2,12 +2,16 @@
 
 The network is an MLP of three layers with random weights.  ``quantize + emit`` are all passes from
 the real graph to C text; ``emit`` alone starts from the integer program, as it lies in an
-artifact; ``gcc`` compiles weights.c, in which large tables are string literals.  Every stage runs
-in a process of its own, so that peaks do not add up.
+artifact; ``gcc`` compiles weights.c, in which large tables are string literals.  With ``--route``,
+a torch module of the same size is exported, and the file compiled as ``snnc compile`` does it:
+``read`` makes the real graph of the file, ``passes + emit`` all that follows but ``write``, which
+hashes and stores the artifact: the model, its integers, and the model with quantized weights.
+Every stage runs in a process of its own, so that peaks do not add up.
 
 Usage:
     python -m examples.benchmarks.c_compile_cost              10 million weights
     python -m examples.benchmarks.c_compile_cost 100 --emit   100 million, only from integers on
+    python -m examples.benchmarks.c_compile_cost --route      from a torch module to an artifact
 """
 
 from __future__ import annotations
@@ -94,11 +98,75 @@ def stage(name: str, millions: float, folder: Path) -> None:
     if name == "quantize":
         graph = run_passes(graph, integer_pipeline(), Context())
     CBackend().compile(graph).write(folder)
-    seconds = time.process_time() - start
+    show("quantize + emit" if name == "quantize" else name, start)
+
+
+def route(name: str, millions: float, folder: Path) -> None:
+    """Export a torch module, or compile what was exported, and print what that took."""
+    start = time.process_time()
+    if name == "export":
+        exported(millions, folder / "model.pt")
+        show("export", start, "torch included")
+        return
+    from snnc.atomic import AtomicFolder
+    from snnc.driver import write
+    from snnc.options import Options
+    from snnc.preparing import prepare
+
+    show("import", start)
+    start = time.process_time()
+    prepared = prepare(folder / "model.pt", Options(targets=("c",)).check())
+    show("read", start, f"{(folder / 'model.pt').stat().st_size / 1e6:.0f} MB")
+    emitted = 0.0
+
+    def report(stage: str, *_: object) -> None:
+        nonlocal emitted
+        if stage.startswith("emit"):
+            show(f"passes + {stage}", start)
+            emitted = time.process_time()
+
+    start = time.process_time()
+    with AtomicFolder(folder / "net", force=False) as target:
+        write(prepared, target, report)
+    show("write", emitted)
+
+
+def exported(millions: float, path: Path) -> None:
+    """Write a torch module with so many weights."""
+    import torch
+    from torch import Tensor, nn
+
+    import snnc
+
+    widths = sizes(millions)
+
+    class Large(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(widths))
+
+        def forward(self, x: Tensor) -> Tensor:
+            v = [torch.zeros(len(x), n) for n in widths[1:]]
+            count = torch.zeros(len(x), widths[-1])
+            for t in range(x.shape[1]):
+                s = x[:, t]
+                for i, layer in enumerate(self.layers):
+                    v[i] = 0.5 * v[i] + layer(s)
+                    s = (v[i] >= 1.0).float()
+                    v[i] = v[i] - s
+                count = count + s
+            return count
+
+    torch.manual_seed(0)
+    example = (torch.rand(1, 4, widths[0]) < 0.1).float()
+    snnc.export(Large().eval(), example, path, time_axis=1)
+
+
+def show(name: str, start: float, note: str = "") -> None:
+    """Print the processor seconds since ``start`` and the peak of memory so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{name + ' + emit' if name == 'quantize' else name:16} {seconds:6.2f} s  {peak:6.0f} MiB"
-    )
+    text = f"{name:16} {time.process_time() - start:6.2f} s  {peak:6.0f} MiB"
+    print(f"{text}  ({note})" if note else text, flush=True)
 
 
 def gcc(folder: Path) -> None:
@@ -119,10 +187,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("millions", type=float, nargs="?", default=10)
     parser.add_argument("--emit", action="store_true", help="only from the integer program on")
+    parser.add_argument("--route", action="store_true", help="from a torch module to an artifact")
     parser.add_argument("--stage", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.stage:
-        stage(args.stage[0], args.millions, Path(args.stage[1]))
+        name, folder = args.stage
+        run = route if name in ("export", "compile") else stage
+        run(name, args.millions, Path(folder))
+        return
+    if args.route:
+        with tempfile.TemporaryDirectory() as name:
+            for part in ("export", "compile"):
+                gcc_after(args.millions, part, name)
         return
     if args.emit:
         with tempfile.TemporaryDirectory() as name:
