@@ -22,6 +22,8 @@ from snnc.console import Console, number, visible
 from snnc.container import read_model
 from snnc.data import Data, load_data
 from snnc.diagnostics import fail
+from snnc.generated_data import samples_of
+from snnc.own_code import is_source
 from snnc.verify import verify
 
 
@@ -87,8 +89,14 @@ def verify_command(
     loaded = load_data(data, artifact.manifest.inputs, classes, binning).first(samples)
     other = None
     if calibration is not None:
-        other = load_data(calibration, artifact.manifest.inputs, classes, binning)
-        check_samples(other, calibration.name)
+        if is_source(str(calibration)):
+            other, name, _ = samples_of(calibration, artifact.manifest.inputs)
+        else:
+            other, name = (
+                load_data(calibration, artifact.manifest.inputs, classes, binning),
+                calibration.name,
+            )
+        check_samples(other, name)
     if explain:
         check_samples(loaded, data.name)
     chosen = None if backend == "all" else names(backend)

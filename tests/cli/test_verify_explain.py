@@ -110,3 +110,13 @@ def test_data_that_reach_no_layer_choose_nothing(
     result = snnc(*args, "--calibration", tmp_path / "zeros.npz")
     assert result.code == 0
     assert "warning[SNNC-W333]: nothing but zeros reaches" in result.err
+
+
+def test_calibration_data_may_come_from_a_function(
+    snnc: Snnc, coarse: Path, data: Path, training: Path, tmp_path: Path
+) -> None:
+    text = f"import numpy as np\ndef samples():\n    yield np.load({str(training)!r})['x']\n"
+    (tmp_path / "made.py").write_text(text)
+    args = ("verify", coarse, "--data", data, "--explain", "--json", "--calibration")
+    made = snnc(*args, f"{tmp_path}/made.py:samples").document["explanation"]
+    assert made == snnc(*args, training).document["explanation"]
