@@ -133,7 +133,8 @@ class Chooser:
 
     def _grid(self, parts: list[Part]) -> Chosen | None:
         """The integers that the weights are already, if they are and the bits hold them."""
-        found = grid_of(np.concatenate([np.ldexp(p.rows, p.finer) for p in parts], 1))
+        rows = [np.ldexp(p.rows, p.finer) if p.finer else p.rows for p in parts]
+        found = grid_of(rows[0] if len(rows) == 1 else np.concatenate(rows, 1))
         if found is None:
             self._lost_grid(parts)
             return None
@@ -157,6 +158,8 @@ class Chooser:
         """Say of weights that are integers why they cannot stay so."""
         for part in parts:
             own = part.root.weights.reshape(part.root.rows.shape)
+            if len(parts) == 1 and np.unique(part.root.columns).size == 1:
+                continue  # rows that are on no grid either way
             columns = np.broadcast_to(part.root.columns, part.root.weights.shape).reshape(own.shape)
             own = own / np.where(columns == 0, 1.0, columns)
             if grid_of(own) is None:

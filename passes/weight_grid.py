@@ -26,6 +26,8 @@ MOST_BITS = 8
 NEAR = 2.0**-20
 #: Weights of every row that are tried first.
 FIRST = 8
+#: Rows that are tried at once.
+ROWS = 64
 
 
 def grid_of(rows: Floats) -> tuple[RowScales, Ints] | None:
@@ -37,17 +39,22 @@ def grid_of(rows: Floats) -> tuple[RowScales, Ints] | None:
     >>> scales.floats.tolist(), codes.tolist()
     ([0.25, 0.25], [[1, -3, 2], [2, 0, 4]])
     """
-    peak = np.abs(rows).max(1, initial=0.0)
+    peak = np.maximum(rows.max(1, initial=0.0), -rows.min(1, initial=0.0))
     some = np.flatnonzero(peak > 0)
     if not len(some):
         return None
-    tops = _tops(np.abs(rows[some]) / peak[some, None])
-    if tops is None:
-        return None
+    found = []
+    for start in range(0, len(some), ROWS):  # mostly, some of the first rows are on no grid
+        part = some[start : start + ROWS]
+        if (own := _tops(np.abs(rows[part]) / peak[part, None])) is None:
+            return None
+        found.append(own)
+    tops = np.concatenate(found)
     full = _shared(peak[some], tops)
     if full is None:
-        own = np.sort(peak[some] / tops)[len(some) // 2]
-        scales = RowScales(_spread(peak[some], some, len(rows), own), np.full(len(rows), 100.0), 0)
+        usual = np.sort(peak[some] / tops)[len(some) // 2]
+        peaks = _spread(peak[some], some, len(rows), usual)
+        scales = RowScales(peaks, np.full(len(rows), 100.0), 0)
         scales = _with_tops(scales, _spread(tops, some, len(rows), 1.0))
     else:
         one, top = full
