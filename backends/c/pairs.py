@@ -30,7 +30,7 @@ from snnc.intops import IntConv, IntLinear
 SLACK = 40
 #: Words of a vector of 512 bits.
 _VECTOR = 32
-#: Words of every column to which vectors add the spikes of all steps before they go on.
+#: Words of a strip of every column (``snn_strip``).
 _STRIP = 128
 
 
@@ -82,12 +82,12 @@ def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip:
     ids, count = spikes
     first = strip or ("tile" if pairs.tile else "")
     table = "part" if pairs.tile else layer.id("w") + (f" + {strip}" if strip else "")
-    words = _STRIP if strip else pairs.tile or pairs.words
+    words = "strip" if strip else f"{pairs.tile or pairs.words}u"
     base = f"(uint16_t)({65536 - pairs.offset}u * ({count} % 65536u))"
     low = f"{y} + {first}" if first else y
     high = f"{y} + {pairs.words}u" + (f" + {first}" if first else "")
     stride = pairs.tile or pairs.words
-    return f"snn_sums({table}, {stride}u, {words}u, {ids}, {count}, {base}, {low}, {high});"
+    return f"snn_sums({table}, {stride}u, {words}, {ids}, {count}, {base}, {low}, {high});"
 
 
 def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CWriter) -> None:
@@ -110,8 +110,10 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
         if sums := has_sums(part, pairs, y):
             _product(part, pairs, y, block)
             strips = not pairs.tile and pairs.words > _STRIP and pairs.words % _STRIP == 0
-            head = f"for (uint32_t j = 0u; j < {pairs.words}u; j += {_STRIP}u)"
+            head = f"for (size_t j = 0u; j < {pairs.words}u; j += strip)"
             w("#ifdef SNN_SUMS")
+            if strips:
+                w(f"const size_t strip = snn_strip({counts}, steps, {pairs.words}u);")
             with w.block(head) if strips else _tiles(part, pairs, fan_in), steps_of(w):
                 w(_sums(part, pairs, row, spikes, "j" if strips else ""))
             w("#else")

@@ -10,6 +10,9 @@
 #ifndef SNN_SIMD_H
 #define SNN_SIMD_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #if !defined(SNN_SIMD)
 #define SNN_SIMD 1
 #endif
@@ -25,6 +28,18 @@
 #elif defined(__ARM_NEON)
 #include "snn_neon.h"
 #endif
+#endif
+
+#if defined(SNN_SUMS)
+/* Words of all columns to which the spikes of all steps are added before the next words: so few
+ * that they stay in the cache, if lists are long enough for that to matter. */
+static inline size_t snn_strip(const uint32_t *counts, uint32_t steps, size_t words) {
+    uint32_t spikes = 0u;
+    for (uint32_t t = 0u; t < steps; t++) {
+        spikes += counts[t];
+    }
+    return (spikes / 64u >= steps) ? 128u : words;
+}
 #endif
 
 #if defined(SNN_MULTIPLY)

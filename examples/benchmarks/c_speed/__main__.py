@@ -5,6 +5,8 @@
     python -m examples.benchmarks.c_speed a c --density 10     some
     python -m examples.benchmarks.c_speed --plot speed.svg     also a picture
 
+Programs of ``snnc`` take a sample step by step, or as a whole (``run``, by ``snn_run``).
+
 Every network is built as a torch module, exported and compiled; gcc compiles what is emitted.
 One thread, one sample at a time; processor time of that thread, contenders interleaved, medians
 over the rounds, ratios within a round.  Scores of all emitted programs and of the naive one must
@@ -28,9 +30,16 @@ import snnc
 from examples.benchmarks.c_speed.bound import add_run, bound_run
 from examples.benchmarks.c_speed.case import Case, Run
 from examples.benchmarks.c_speed.convolution import convolution
-from examples.benchmarks.c_speed.mlp import mlp, reference
+from examples.benchmarks.c_speed.mlp import large, mlp, reference
 from examples.benchmarks.c_speed.naive import NAIVE, naive_run
-from examples.benchmarks.c_speed.native import NATIVE, PORTABLE, VECTORS, emitted_run
+from examples.benchmarks.c_speed.native import (
+    NATIVE,
+    PORTABLE,
+    PORTABLE_RUN,
+    VECTORS,
+    VECTORS_RUN,
+    emitted_run,
+)
 from examples.benchmarks.c_speed.recurrent import recurrent
 from examples.benchmarks.c_speed.report import Row, header, plot
 from examples.benchmarks.c_speed.timing import measure
@@ -44,6 +53,7 @@ NETS: dict[str, Callable[[float, int], Case]] = {
     "c": recurrent,
     "d": transformer,
     "ref": reference,
+    "large": large,
 }
 TRAINED: dict[str, Callable[[int], Case]] = {
     "mlp": digits_mlp,
@@ -51,7 +61,9 @@ TRAINED: dict[str, Callable[[int], Case]] = {
     "speech": spoken_digits,
 }
 ALL = (*NETS, *TRAINED)
-BUILDS = (PORTABLE, NATIVE, VECTORS)
+BUILDS = (PORTABLE, PORTABLE_RUN, NATIVE, VECTORS, VECTORS_RUN)
+#: Those that get a column of ratios.
+BASES = (PORTABLE, PORTABLE_RUN, VECTORS, VECTORS_RUN)
 
 
 def make(name: str, percent: str, samples: int) -> Case:
@@ -102,7 +114,7 @@ def main() -> None:
     if unknown := set(options.nets) - set(ALL):
         parser.error(f"no net {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
-    bases = [b.title for b in BUILDS]
+    bases = [b.title for b in BASES]
     print(header(bases))
     rows = []
     for name in options.nets or ALL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,13 @@ def mlp(density: float, samples: int) -> Case:
 def reference(density: float, samples: int) -> Case:
     """The reference net: 784-512-512-10 over 25 steps."""
     return _case("ref", (784, 512, 512, 10), density, samples)
+
+
+def large(density: float, samples: int) -> Case:
+    """A net whose weights fit no cache of the second level: 1024-4096-4096-10 over 25 steps."""
+    case = _case("large", (1024, 4096, 4096, 10), density, samples)
+    few = ("torch layer-major", "ONNX Runtime float", "ONNX Runtime int8")
+    return replace(case, peers={name: case.peers[name] for name in few})
 
 
 def _case(name: str, sizes: tuple[int, ...], density: float, samples: int) -> Case:

@@ -32,6 +32,9 @@ class Build:
 PORTABLE = Build("snnc -O2", ("-std=c99", "-O2"))
 NATIVE = Build("snnc -O3 native", ("-std=c99", "-O3", "-march=native", "-DSNN_SIMD=0"))
 VECTORS = Build("snnc vectors", ("-std=c99", "-O3", "-march=native", "-mprefer-vector-width=512"))
+#: All steps of a sample in one call, ``snn_run``, instead of step after step.
+PORTABLE_RUN = Build("snnc -O2 run", (*PORTABLE.flags, "-DRUN"))
+VECTORS_RUN = Build("snnc vectors run", (*VECTORS.flags, "-DRUN"))
 
 
 def compile_library(
