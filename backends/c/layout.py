@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from snnc.backends.base import Content
+from snnc.backends.c.dispatch import dispatch_source
 from snnc.backends.c.interface import info_source, interface_json
 from snnc.backends.c.memory import memory_json, memory_text
 from snnc.backends.c.network import Network
@@ -33,6 +34,7 @@ def flat_files(net: Network) -> Files:
     """Everything in one folder, with a host program."""
     files: Files = {**_network(net), **_host(net)}
     files |= {name: runtime(name) for name in (*HOST_LISTS, *BATCH, "Makefile")}
+    files["snn_any.c"] = dispatch_source(net)
     return files | {"interface.json": interface_json(net), "README.txt": host_readme(net)}
 
 
