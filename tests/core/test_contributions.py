@@ -20,7 +20,7 @@ from snnc.params import Param
 from snnc.types import TensorType
 from tests.models import model_file
 
-STEPS = 24
+STEPS = 12
 
 
 def network(decay: float, ternary: bool = False) -> Graph:
@@ -103,7 +103,7 @@ def test_too_few_guard_bits_are_rounding_and_more_are_advised(tmp_path: Path) ->
     share = costs(found)
     assert share["neurons"] > 0.9
     assert share["rounding"] > 0.5 > share["weights"]
-    tried = alternatives(artifact, found, samples(artifact, 70, 1), STEPS)
+    tried = alternatives(artifact, found, samples(artifact, 64, 1), STEPS)
     assert tried.best is not None
     assert tried.best.name == "4 guard bits more"
     assert '[layers."lif1"] guard = 5' in tried.best.how
@@ -113,10 +113,10 @@ def test_too_few_guard_bits_are_rounding_and_more_are_advised(tmp_path: Path) ->
 def test_the_advice_was_measured(tmp_path: Path) -> None:
     artifact = compiled(tmp_path, bits=3, input_bits=12)
     why = contributions(artifact, samples(artifact, 16), STEPS)
-    found = alternatives(artifact, why, samples(artifact, 80, 1), STEPS)
+    found = alternatives(artifact, why, samples(artifact, 64, 1), STEPS)
     names = {a.name for a in found.tried}
     assert {"method gptq", "method auto", "4 bits in all layers"} <= names
-    assert found.samples == 40
+    assert found.samples == 32
     assert found.best is not None
     assert found.best.recovered == pytest.approx(1 - found.best.measured.loss / found.now.loss)
     assert found.best.name in found.advice
@@ -125,7 +125,7 @@ def test_the_advice_was_measured(tmp_path: Path) -> None:
         tmp_path / "model.pt", tmp_path / "wide", bits=4, input_bits=12
     )  # what the row of 4 bits says is what compiling gives
     row = next(a for a in found.tried if a.name == "4 bits in all layers")
-    unseen = samples(artifact, 80, 1).dense["x"][1::2]
+    unseen = samples(artifact, 64, 1).dense["x"][1::2]
     direct = contributions(again, as_data(unseen, again.manifest.inputs), STEPS).shipped
     assert direct.error == pytest.approx(row.measured.error)
 
