@@ -2,7 +2,7 @@
 
 The network is an MLP 784-512-512-10 of LIF neurons with random weights, reset to zero, in the
 arithmetic of Loihi; a tenth of its inputs are spikes.  ``stock`` runs samples one after another,
-``custom`` up to 64 side by side.  Each mode runs a few samples and many: the difference of the
+``custom`` 20 side by side.  Each mode runs a few samples and many: the difference of the
 times, by sample and step, leaves out what it takes to start Lava.  They take turns, the least time
 counts, and all outputs are compared.
 

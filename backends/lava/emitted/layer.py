@@ -47,8 +47,9 @@ from lava.magma.core.process.process import AbstractProcess
 from simulator import Record, Simulator, read_safetensors
 
 FOLDER = Path(__file__).resolve().parent
-#: Samples that run side by side, and numbers in a message: a channel of Lava holds 64 messages.
-MOST_SAMPLES, MOST_NUMBERS = 64, 1 << 16
+#: Samples that run side by side, and numbers in a message: a channel of Lava has shared memory for
+#: 64 messages, of which some machines (containers) have 64 MB in all.
+MOST_SAMPLES, MOST_NUMBERS = 64, 1 << 14
 
 
 class LayerProcess(AbstractProcess):
