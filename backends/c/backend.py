@@ -16,6 +16,7 @@ from snnc.backends.c.layout import flat_files, library_files
 from snnc.backends.c.library import load_library
 from snnc.backends.c.machines import HOST, Machine, find_machine
 from snnc.backends.c.network import Network
+from snnc.backends.c.sums import signed_sums
 from snnc.diagnostics import Diagnostic
 from snnc.graph import Graph
 
@@ -47,6 +48,7 @@ class CBackend(Backend):
     def emit(self, graph: Graph) -> Artifacts:
         net = Network(graph, self.machine)
         files = flat_files(net) if self.machine.is_host else library_files(net)
+        signed_sums.cache_clear()  # or the last network's weights stay in memory
         return Artifacts(dict(sorted(files.items())))
 
     def run(

@@ -8,11 +8,13 @@ inputs contributing nothing.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from snnc.backends.c.words import Bounds, hull, product
 from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear, IntSumPool
+from snnc.params import Param
 
 #: Weights that are looked at together: they fit a cache.
 _BLOCK = 1 << 18
@@ -32,14 +34,25 @@ def raw_bounds(op: SummingOp, x: Bounds) -> Bounds:
     if isinstance(op, IntSumPool):
         count = math.prod(op.kernel)
         return count * lo, count * hi
-    w = op.weight.data.reshape(op.weight.shape[0], -1)
+    rows = signed_sums(op.weight)
+    return min(p * lo + m * hi for p, m in rows), max(p * hi + m * lo for p, m in rows)
+
+
+@lru_cache(maxsize=8)
+def signed_sums(weight: Param) -> tuple[tuple[int, int], ...]:
+    """For every row, the sum of its positive and that of its negative weights.
+
+    Kept for the layers of late; whoever is done with a network clears them.
+    """
+    w = weight.data.reshape(weight.shape[0], -1)
     # Weights have at most 32 bits and rows fewer than 2**31 elements: no overflow.
     each = max(1, _BLOCK // max(1, w.shape[1]))
-    blocks = [w[start : start + each] for start in range(0, len(w), each)]
-    plus = [int(n) for b in blocks for n in np.maximum(b, 0).sum(1, dtype=np.int64)]
-    minus = [int(n) for b in blocks for n in np.minimum(b, 0).sum(1, dtype=np.int64)]
-    rows = list(zip(plus, minus, strict=True))
-    return min(p * lo + m * hi for p, m in rows), max(p * hi + m * lo for p, m in rows)
+    rows: list[tuple[int, int]] = []
+    for start in range(0, len(w), each):
+        block = w[start : start + each]
+        plus = np.maximum(block, 0).sum(1, dtype=np.int64).tolist()
+        rows += zip(plus, np.minimum(block, 0).sum(1, dtype=np.int64).tolist(), strict=True)
+    return tuple(rows)
 
 
 def sum_bounds(op: SummingOp, x: Bounds) -> Bounds:
