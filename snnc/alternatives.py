@@ -35,6 +35,8 @@ from snnc.verify import float_graph
 WORTH = 0.1
 #: A recommended alternative recovers at least this share of the loss.
 ENOUGH = 0.5
+#: Without more bytes, this part of what the best recovers is as good.
+FREE = 0.75
 #: A squared error, as a part of the variance of the outputs, that nobody sees.
 NEGLIGIBLE = 1e-6
 #: Layers of more bits than the artifact's get at most so many more, if each gets its own.
@@ -164,7 +166,7 @@ def alternatives(
         recovered = 1 - it.loss / now.loss if now.loss else None
         tried.append(Alternative(wish.name, wish.how, packed(lowered), it, recovered))
     tried.sort(key=lambda a: (-(a.recovered or 0.0), a.bytes))
-    best = _best(tried, size) if now.loss >= NEGLIGIBLE else None
+    best = best_of(tried, size) if now.loss >= NEGLIGIBLE else None
     where = f"measured on {len(unseen)} {'other ' if seen is not unseen else ''}calibration samples"
     advice = _advice(artifact, why, now, best, tried, where)
     return Alternatives(len(unseen), now, size, tuple(tried), advice, best, tuple(found))
@@ -261,8 +263,8 @@ def _finer(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
     return [_Wish("4 guard bits more", how, options, wish)]
 
 
-def _best(tried: list[Alternative], size: int) -> Alternative | None:
-    """The smallest that recovers enough, if it costs no size the best such."""
+def best_of(tried: list[Alternative], size: int) -> Alternative | None:
+    """What recovers enough, the smallest of that, and rather without more bytes."""
     enough = [a for a in tried if (a.recovered or 0.0) >= ENOUGH]
     free = [a for a in enough if a.bytes <= size]
     if free:
@@ -270,7 +272,9 @@ def _best(tried: list[Alternative], size: int) -> Alternative | None:
     if enough:
         return min(enough, key=lambda a: a.bytes)
     some = [a for a in tried if (a.recovered or 0.0) >= WORTH]
-    return some[0] if some else None
+    most = FREE * (some[0].recovered or 0.0) if some else 0.0
+    free = [a for a in some if a.bytes <= size and (a.recovered or 0.0) >= most]
+    return next(iter((*free, *some)), None)
 
 
 def _advice(

@@ -19,6 +19,8 @@ Row = tuple[str, ...]
 Rows = tuple[Row, list[Row]]
 
 
+#: Most spiking layers that have columns of their own.
+MOST_LAYERS = 4
 #: Operators that move values without changing them.
 _SILENT = ("IntRepeat", "IntTimeLast", "IntTimeStack")
 
@@ -78,19 +80,25 @@ def contribution_rows(found: Contributions) -> Rows:
     """One row for the integers as they are, and one for each part that is switched back."""
     columns = ("in real numbers", "error removed", "output error", "same class")
     layers = tuple(found.shipped.divergence)
+    each = len(layers) <= MOST_LAYERS
     every: list[tuple[str, float | None, Measured]] = [("nothing", None, found.shipped)]
     every += [(c.name, c.removed, c.measured) for c in found.parts]
-    rows: list[Row] = [
-        (
-            name,
-            "" if removed is None else f"{100 * removed:.1f} %",
-            number(measured.error, 3, percent=True),
-            number(measured.labels, 2, percent=True),
-            *(number(measured.divergence[layer].f1, 2, percent=True) for layer in layers),
+    rows: list[Row] = []
+    for name, removed, measured in every:
+        scores = [d.f1 for d in measured.divergence.values()]
+        rows.append(
+            (
+                name,
+                "" if removed is None else f"{100 * removed:.1f} %",
+                number(measured.error, 3, percent=True),
+                number(measured.labels, 2, percent=True),
+                *(number(f1, percent=True) for f1 in (scores if each else ())),
+                *(() if each else (number(measured.f1, percent=True),)),
+                *(() if each else (number(min(scores), percent=True),)),
+            )
         )
-        for name, removed, measured in every
-    ]
-    return (*columns, *(f"F1 {layer}" for layer in layers)), rows
+    heads = tuple(f"F1 {x}" for x in layers) if each else ("F1, mean", "F1, worst layer")
+    return (*columns, *heads), rows
 
 
 def alternative_rows(found: Alternatives) -> Rows:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snnc.alternatives import alternatives
+from snnc.alternatives import Alternative, alternatives, best_of
 from snnc.artifact import Artifact
 from snnc.contributions import Contributions, contributions
 from snnc.data import Data, as_data
 from snnc.driver import compile as compile_file
 from snnc.graph import Graph, Value
 from snnc.kernel import Const, Kernel, Line, State
+from snnc.measure import Measured
 from snnc.ops import Input, Linear, Neuron, Output, TimeSum
 from snnc.params import Param
 from snnc.types import TensorType
@@ -140,3 +141,19 @@ def test_integers_that_no_lowering_gives_are_said_to_be_unknown(
     assert found.twin is None
     assert found.worst is None
     assert "gives other integers" in found.unknown
+
+
+def test_what_costs_no_bytes_is_preferred() -> None:
+    def tried(*rows: tuple[str, float, int]) -> str:
+        found = [
+            Alternative(name, "", size, Measured(None, None, 0.1), share)
+            for name, share, size in sorted(rows, key=lambda r: -r[1])
+        ]
+        best = best_of(found, 100)
+        return "" if best is None else best.name
+
+    assert tried(("gptq", 0.6, 100), ("wide", 0.9, 120)) == "gptq"
+    assert tried(("gptq", 0.4, 100), ("wide", 0.9, 120), ("wider", 0.95, 140)) == "wide"
+    assert tried(("gptq", 0.38, 100), ("wide", 0.45, 120)) == "gptq"
+    assert tried(("gptq", 0.2, 100), ("wide", 0.45, 120)) == "wide"
+    assert tried(("gptq", -0.2, 100), ("wide", 0.05, 120)) == ""
