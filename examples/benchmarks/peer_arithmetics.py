@@ -8,8 +8,8 @@ out: Xylo's synaptic current, and the step of delay that a second layer takes th
 * Rockpool (``transform/quantize_methods.py`` of 3.1.0) and Xylo: 8-bit weights with one scale for
   all hidden layers (or one for each neuron), thresholds of 16 bits, decays ``v -= v >> dash`` with
   ``dash = round(log2(tau / dt))`` and a linear tail, saturation at 16 bits, several spikes a step.
-  As shipped, output biases are scaled like hidden ones, and the scales of each neuron leave biases
-  behind.
+  As shipped, one scale for all hidden layers also scales the output biases, and with one for each
+  neuron hidden biases are rounded without any.
 * lava-dl (``slayer/utils/quantize.py``, ``neuron/cuba.py``) and Loihi: weights in steps of 2/64
   from -256/64 to 254/64, states in steps of 2**-12, decays of 12 bits that round toward zero.
 * snn-mlir (arXiv:2606.09213): 8-bit weights with a power of two for a layer, states in steps of
@@ -83,8 +83,12 @@ def rockpool(net: Net, x: Array, channel: bool = False, shipped: bool = True) ->
         scale: Array = np.full(len(w), common if i < last else out)
         if channel:
             scale = 127 / np.abs(w).max(1)
-        own = np.full(len(w), common) if shipped and not channel and i == last else scale
-        bias = np.zeros(len(w), np.int64) if shipped and channel else _whole(b * own)
+        own = scale
+        if shipped and not channel:
+            own = np.full(len(w), common)
+        elif shipped and i < last:
+            own = np.ones(len(w))
+        bias = _whole(b * own)
         weights.append(_whole(w * scale[:, None]))
         steps.append(_xylo(bias, _whole(scale), dash, 31 if i < last else 1))
     return run(tuple(weights), steps, x)

@@ -36,6 +36,13 @@ def test_decays_of_xylo_are_powers_of_two() -> None:
     assert rockpool(one(3.0, 0.0, 0.9), constant(1), channel=True)[0].item() == 3
 
 
+def test_scales_of_each_neuron_leave_hidden_biases_behind() -> None:
+    net = Net((np.array([[0.1]]), np.array([[0.1]])), (np.array([0.4]), np.array([0.4])), 0.9)
+    lost, kept = (rockpool(net, constant(5), True, shipped) for shipped in (True, False))
+    assert [s.sum() for s in lost] == [0, 1]  # 0.4 of 1 in the third step; the input never comes
+    assert kept[0].sum() == 2
+
+
 @pytest.mark.parametrize("name", PEERS)
 def test_all_are_near_the_float_model(name: str) -> None:
     rng = np.random.default_rng(0)
