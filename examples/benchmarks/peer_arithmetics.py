@@ -11,7 +11,8 @@ out: Xylo's synaptic current, and the step of delay that a second layer takes th
   As shipped, one scale for all hidden layers also scales the output biases, and with one for each
   neuron hidden biases are rounded without any.
 * lava-dl (``slayer/utils/quantize.py``, ``neuron/cuba.py``) and Loihi: weights in steps of 2/64
-  from -256/64 to 254/64, states in steps of 2**-12, decays of 12 bits that round toward zero.
+  from -256/64 to 254/64, states in steps of 2**-12, decays of 12 bits that round toward zero,
+  ``v > 1``.
 * snn-mlir (arXiv:2606.09213): 8-bit weights with a power of two for a layer, states in steps of
   2**-12, decays of 12 bits that round down, ``v > 1``.
 """
@@ -115,7 +116,7 @@ def lava_dl(net: Net, x: Array, shipped: bool = True) -> list[Array]:
 
         def update(v: Array, current: Array) -> tuple[Array, Array]:
             v = np.sign(v) * ((np.abs(v) * keep) >> 12) + 64 * current + bias
-            s = (v >= 4096).astype(np.int64)
+            s = (v > 4096).astype(np.int64)
             return s, np.where(s != 0, 0, v) if shipped else v - 4096 * s
 
         return update
