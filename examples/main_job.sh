@@ -25,6 +25,9 @@ for net in mlp_digits conv_digits; do
     stage "$net: verify 1000 digits on NumPy and C, 50 on Lava"
     snnc verify "$out/artifact" --data "$out/test.npz" --json > "$out/verify.json"
 
+    stage "$net: a page about it"
+    snnc report "$out/artifact" --data "$out/test.npz" --samples 200 -o "$out/report.html"
+
     stage "$net: run on Lava"
     snnc run "$out/artifact" --data "$out/test.npz" --samples 10 --backend lava \
         --record lif1,lif2 --integers "$out/in.npy" -o "$out/lava.npz"
