@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnc.backends.c.folds import fold_of
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.words import Bounds, computed, fits
 from snnc.intops import IntConv, IntLinear
@@ -51,6 +52,7 @@ class PairRows:
         ctype: Element type of the layer's value.
         repeats: Largest input; an input of 2 is sent like two spikes.
         tile: Words of a tile, if the columns lie in tiles; else 0.
+        spread: Largest byte.
     """
 
     words: int
@@ -60,6 +62,12 @@ class PairRows:
     ctype: str
     repeats: int = 1
     tile: int = 0
+    spread: int = 255
+
+    @property
+    def fold(self) -> int:
+        """How many words share one that is stored."""
+        return fold_of(self.spread, self.tile or self.words)
 
     @property
     def bits(self) -> int:
@@ -117,7 +125,7 @@ def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | 
     together = next(n for n in (8, 4, 2, 1) if n * (high - low) <= 255)
     if fits(raw, "int16_t"):
         ctype = "int16_t" if fits(bounds, "int16_t") else "int32_t"
-        return PairRows(words, -low, together, 0, ctype, max(1, x[1]))
+        return PairRows(words, -low, together, 0, ctype, max(1, x[1]), 0, high - low)
     # the sums of so many weights do not leave 16 bits
     most = 32767 // max(-low, high) // 8 * 8
-    return PairRows(words, -low, together, most, "int32_t", max(1, x[1]))
+    return PairRows(words, -low, together, most, "int32_t", max(1, x[1]), 0, high - low)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer
+from snnc.backends.c.folds import added, folded
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows, in_tiles
@@ -74,7 +75,7 @@ def has_sums(layer: Layer, pairs: PairRows, y: Buffer) -> bool:
     out, fan_in = op.weight.shape
     whole = out == 2 * pairs.words and (pairs.tile or pairs.words) % _VECTOR == 0
     plain = y.ctype == "int16_t" and not pairs.most and scaling(layer, op) == "{}"
-    return whole and plain and index_type(fan_in) == "uint16_t"
+    return whole and plain and pairs.fold == 1 and index_type(fan_in) == "uint16_t"
 
 
 def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip: str = "") -> str:
@@ -154,7 +155,7 @@ def _tiles(layer: Layer, pairs: PairRows, fan_in: int) -> AbstractContextManager
     w = layer.code
     head = f"for (uint32_t tile = 0u; tile < {pairs.words}u; tile += {pairs.tile}u)"
     w(f"const uint16_t *part = {layer.id('w')};")
-    step = f", part += {fan_in * pairs.tile}u"
+    step = f", part += {fan_in * pairs.tile // pairs.fold}u"
     return w.block(head[:-1] + step + ")")
 
 
@@ -234,11 +235,15 @@ def add_columns(
     note = f"{layer.node.name}: weights j and, times 256, j + {pairs.words}; both + {pairs.offset}"
     if pairs.tile:
         note += f"; {size} words of every column, then the next"
-    packed, origin = in_tiles(pairs.pack(weight, spare), size), names.comment(note)
+    packed = in_tiles(pairs.pack(weight, spare), size)
+    if pairs.fold > 1:
+        note += f"; {pairs.fold} words in one"
+        packed = folded(packed, pairs.fold)
+    origin = names.comment(note)
     table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t", aligned=True)
     for sums in ("lo", "hi"):
         layer.array(layer.id(sums), "uint16_t", size, "sums modulo 65536")
-    vectors = index == "uint16_t"
+    vectors = index == "uint16_t" and pairs.fold == 1
     if vectors:
         _add_by_vectors(layer, table, pairs)
     if not spare:
@@ -285,12 +290,17 @@ def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
 
 def _event(layer: Layer, table: Table, pairs: PairRows) -> None:
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    size, (parameter, _) = pairs.tile or pairs.words, _part(pairs)
-    start = "part" if pairs.tile else table.name
+    parameter, start, size = _columns(pairs, table)
     with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, {parameter}uint32_t id)"):
-        w(f"const uint16_t *restrict w = {start} + (size_t)id * {size}u;")
+        w(f"const uint16_t *restrict w0 = {start} + (size_t)id * {size}u;")
         with w.loop("j", size):
-            w("lo[j] = (uint16_t)(lo[j] + w[j]);", "hi[j] = (uint16_t)(hi[j] + (w[j] >> 8));")
+            w(*added(pairs, size, ["w0[j]"], is_start=False))
+
+
+def _columns(pairs: PairRows, table: Table) -> tuple[str, str, int]:
+    """Parameter for the columns of a tile, where columns start, and stored words of one."""
+    size = (pairs.tile or pairs.words) // pairs.fold
+    return _part(pairs)[0], "part" if pairs.tile else table.name, size
 
 
 def _events(
@@ -298,27 +308,13 @@ def _events(
 ) -> None:
     """``event`` adds columns to the sums, ``start`` makes sums of them."""
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    each = min(pairs.together, rows)
+    parameter, start, size = _columns(pairs, table)
     name = layer.id(f"{part}{rows}")
-    size, (parameter, _) = pairs.tile or pairs.words, _part(pairs)
-    start = "part" if pairs.tile else table.name
     with w.block(f"SNN_ROWS void {name}({sums}, {parameter}const {index} *ids)"):
         for k in range(rows):
             w(f"const uint16_t *restrict w{k} = {start} + (size_t)ids[{k}] * {size}u;")
         with w.loop("j", size):
-            words = [f"w{k}[j]" for k in range(rows)]
-            if each > 1:
-                groups = [" + ".join(words[k : k + each]) for k in range(0, rows, each)]
-                words = [f"x{k}" for k in range(len(groups))]
-                w(
-                    *(
-                        f"const uint16_t {x} = (uint16_t)({g});"
-                        for x, g in zip(words, groups, strict=True)
-                    )
-                )
-            low, high = " + ".join(words), " + ".join(f"({x} >> 8)" for x in words)
-            old = ("lo[j] + ", "hi[j] + ") if part == "event" else ("", "")
-            w(f"lo[j] = (uint16_t)({old[0]}{low});", f"hi[j] = (uint16_t)({old[1]}{high});")
+            w(*added(pairs, size, [f"w{k}[j]" for k in range(rows)], part == "start"))
 
 
 def _add(layer: Layer, pairs: PairRows, index: str, passes: tuple[int, ...], single: bool) -> None:
