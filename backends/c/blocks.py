@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from snnc.backends.c.delays import shift
 from snnc.backends.c.layer import Layer
-from snnc.backends.c.pairs import emit_block, has_sums
+from snnc.backends.c.pairs import emit_block, has_sums, parts_of
 from snnc.backends.c.plan import Plan, phase
 from snnc.backends.c.stages import Kept, Stages
 from snnc.backends.c.words import SIZES, index_type
@@ -100,6 +100,10 @@ class Blocks:
         (x,) = self.plan.operands(layer.node)
         block = next(b for k in self._kept if k.buffer.ids == x.ids for b in [self._block(k)])
         values = self._block(self.stages.kept[layer.node.name, 0]).values
+        if parts := parts_of(pairs, layer.node.op.params["weight"].shape[1]):
+            steps, starts = self.stages.steps, layer.id("starts")
+            w(f"SNN_STATE uint32_t {starts}[{steps}][{parts + 1}];")
+            layer.arrays[starts] = "uint32_t", steps * (parts + 1)
         emit_block(layer, pairs, (block.ids, block.counts, values), w)
 
     def _block(self, kept: Kept) -> Block:

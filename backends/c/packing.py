@@ -35,9 +35,9 @@ _LANES = 8
 #: Bytes of weights that a cache of the second level does not hold.
 LARGE = 1 << 21
 #: Bytes of a tile that it does hold, beside what else is used.
-_HELD = 1 << 19
-#: Least and most words of a tile: two cache lines, and where columns are long enough.
-_TILE = (64, 128)
+HELD = 1 << 17
+#: Least and most words of a tile.  Memory gives long pieces of columns faster than short ones.
+_TILE = (128, 512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PairRows:
         most: Spikes after which the sums must be read; 0 if they hold any number.
         ctype: Element type of the layer's value.
         repeats: Largest input; an input of 2 is sent like two spikes.
-        tile: Words of a tile, if the columns lie in tiles; else 0.
+        tile: Words of every column that are added at once, if not all; else 0.
         spread: Largest byte.
     """
 
@@ -67,7 +67,7 @@ class PairRows:
     @property
     def fold(self) -> int:
         """How many words share one that is stored."""
-        return fold_of(self.spread, self.tile or self.words)
+        return fold_of(self.spread, self.words)
 
     @property
     def bits(self) -> int:
@@ -84,23 +84,23 @@ class PairRows:
         return columns.view("<u2")[:, :, 0].astype(np.uint16, copy=False)
 
 
-def tile_words(words: int, out: int, fan_in: int) -> int:
+def tile_words(pairs: PairRows, out: int, fan_in: int) -> int:
     """Words of a tile of a layer whose columns do not stay in the cache; 0: no tiles.
 
-    Where the cache holds whole columns, tiles would only cost time.  Every tile has as many words
-    as every other, and no word has only one output.
+    A tile is a part of every column, and in a block of many spikes a part of the columns
+    (``rows_of``).  That takes sums that are read in parts.  Every tile has as many words as every
+    other, and no word has only one output.
     """
-    if out != 2 * words or 2 * words * fan_in <= LARGE:
+    words = pairs.words
+    if not pairs.most or pairs.fold > 1 or out != 2 * words or 2 * words * fan_in <= LARGE:
         return 0
-    sizes = [n for n in range(_TILE[0], _TILE[1] + 1, 2 * _LANES) if words % n == 0]
-    fit = [n for n in sizes if 2 * n * fan_in <= _HELD]
-    return max(fit, default=min(sizes, default=0))
+    sizes = range(_TILE[0], min(_TILE[1], words - 1) + 1, _LANES)
+    return max((n for n in sizes if words % n == 0), default=0)
 
 
-def in_tiles(columns: npt.NDArray[np.uint16], tile: int) -> npt.NDArray[np.uint16]:
-    """Columns (in, P) as tiles (P / tile, in, tile)."""
-    fan_in, words = columns.shape
-    return columns.reshape(fan_in, words // tile, tile).swapaxes(0, 1)
+def rows_of(pairs: PairRows) -> int:
+    """Columns of a tile that the cache holds."""
+    return max(1, HELD // (2 * pairs.tile))
 
 
 def pair_rows(op: IntLinear | IntConv, x: Bounds, bounds: Bounds) -> PairRows | None:

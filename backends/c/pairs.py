@@ -3,8 +3,9 @@
 ``event`` adds one column, ``event3``, ``event6`` and ``event12`` several in one pass over the sums,
 ``start12`` makes sums of the first twelve, ``add`` takes any number; ``tick`` adds all spikes and
 writes the layer's value.  Of a large layer, all of them work on a tile, some words of every column
-that lie together in memory (``packing.tile_words``); ``block`` takes one tile after the other and
-for each the spikes of many steps, so that a tile is in the cache after the first of them.
+(``packing.tile_words``); where there are many spikes, ``block`` takes one tile of some columns
+after the other and for each the spikes of many steps, so that it is in the cache after the first
+of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.folds import added, folded
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
-from snnc.backends.c.packing import PASSES, PairRows, in_tiles
+from snnc.backends.c.packing import PASSES, PairRows, rows_of
 from snnc.backends.c.sums import raw_bounds
 from snnc.backends.c.tables import Table
 from snnc.backends.c.words import index_type, literal
@@ -33,6 +34,8 @@ SLACK = 40
 _VECTOR = 32
 #: Words of a strip of every column (``snn_strip``).
 _STRIP = 128
+#: One of so many inputs must spike for tiles of some columns to be faster than whole columns.
+_MANY = 5
 
 
 def emit_pairs(layer: Layer, pairs: PairRows) -> None:
@@ -60,7 +63,7 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
             w(f"const uint32_t {count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
         if pairs.most:
             start_rows(layer, pairs, y)
-        with _tiles(layer, pairs, fan_in):
+        with _tiles(layer, pairs):
             if sums:
                 w("#ifdef SNN_SUMS", _sums(layer, pairs, y.name, (ids, count)), "#else")
             send_row(layer, pairs, y, y.name, (ids, count))
@@ -73,21 +76,20 @@ def has_sums(layer: Layer, pairs: PairRows, y: Buffer) -> bool:
     op = layer.node.op
     assert isinstance(op, IntLinear), "dispatched by type"
     out, fan_in = op.weight.shape
-    whole = out == 2 * pairs.words and (pairs.tile or pairs.words) % _VECTOR == 0
+    whole = out == 2 * pairs.words and pairs.words % _VECTOR == 0
     plain = y.ctype == "int16_t" and not pairs.most and scaling(layer, op) == "{}"
     return whole and plain and pairs.fold == 1 and index_type(fan_in) == "uint16_t"
 
 
 def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip: str = "") -> str:
-    """Call of ``snn_sums`` for all words, for those of a tile, or for a strip of them."""
-    ids, count = spikes
-    first = strip or ("tile" if pairs.tile else "")
-    table = "part" if pairs.tile else layer.id("w") + (f" + {strip}" if strip else "")
-    words = "strip" if strip else f"{pairs.tile or pairs.words}u"
+    """Call of ``snn_sums`` for all words, or for a strip of them."""
+    (ids, count), stride = spikes, pairs.words
     base = f"(uint16_t)({65536 - pairs.offset}u * ({count} % 65536u))"
-    low = f"{y} + {first}" if first else y
-    high = f"{y} + {pairs.words}u" + (f" + {first}" if first else "")
-    stride = pairs.tile or pairs.words
+    if strip:
+        table, words = f"{layer.id('w')} + {strip}", "strip"
+        low, high = f"{y} + {strip}", f"{y} + {stride}u + {strip}"
+    else:
+        table, words, low, high = layer.id("w"), f"{stride}u", y, f"{y} + {stride}u"
     return f"snn_sums({table}, {stride}u, {words}, {ids}, {count}, {base}, {low}, {high});"
 
 
@@ -103,22 +105,24 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
     op, y = layer.node.op, layer.plan.value(layer.node.name)
     assert isinstance(op, IntLinear), "layers with pairs"
     ids, counts, values = block
-    part, fan_in = replace(layer, code=w), op.weight.shape[1]
+    part = replace(layer, code=w)
     with w.block(f"static void {layer.id('block')}(uint32_t steps)"):
         if pairs.most:
             w(f"memset({values}, 0, sizeof {values}[0] * steps);")
         spikes, row = (f"{ids}[t]", f"{counts}[t]"), f"{values}[t]"
         if sums := has_sums(part, pairs, y):
             _product(part, pairs, y, block)
-            strips = not pairs.tile and pairs.words > _STRIP and pairs.words % _STRIP == 0
+            strips = pairs.words > _STRIP and pairs.words % _STRIP == 0
             head = f"for (size_t j = 0u; j < {pairs.words}u; j += strip)"
             w("#ifdef SNN_SUMS")
             if strips:
                 w(f"const size_t strip = snn_strip({counts}, steps, {pairs.words}u);")
-            with w.block(head) if strips else _tiles(part, pairs, fan_in), steps_of(w):
+            with w.block(head) if strips else nullcontext(), steps_of(w):
                 w(_sums(part, pairs, row, spikes, "j" if strips else ""))
             w("#else")
-        with _tiles(part, pairs, fan_in), steps_of(w):
+        if pairs.tile:
+            _in_parts(part, pairs, y, block)
+        with w.block("else") if pairs.tile else nullcontext(), steps_of(w), _tiles(part, pairs):
             send_row(part, pairs, y, row, spikes)
         w(*(["#endif"] if sums else []))
         if pairs.most and scaling(part, op) != "{}":
@@ -126,19 +130,43 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
                 finish_sums(part, pairs, replace(y, name=f"{values}[t]"), scaling(part, op))
 
 
+def _in_parts(layer: Layer, pairs: PairRows, y: Buffer, block: tuple[str, str, str]) -> None:
+    """Where there are many spikes: tiles of some rows; of every list, the numbers of these rows."""
+    (ids, counts, values), w, fan_in = block, layer.code, layer.node.op.params["weight"].shape[1]
+    parts, rows, starts = parts_of(pairs, fan_in), rows_of(pairs), layer.id("starts")
+    w("uint32_t spikes = 0u;")
+    with steps_of(w):
+        w(f"spikes += {counts}[t];")
+    head = w.block(f"if (spikes / steps >= {fan_in // _MANY}u)")
+    with head:
+        with steps_of(w):
+            w("uint32_t n = 0u;")
+            with w.block(f"for (uint32_t k = 0u; k < {parts}u; k++)"):
+                w(f"{starts}[t][k] = n;")
+                w(f"while (n < {counts}[t] && {ids}[t][n] < (k + 1u) * {rows}u) {{ n++; }}")
+            w(f"{starts}[t][{parts}] = n;")
+        each = w.block(f"for (uint32_t k = 0u; k < {parts}u; k++)")
+        with _tiles(layer, pairs), each, steps_of(w):
+            w(f"const uint32_t from = {starts}[t][k];")
+            w(f"const uint32_t count = {starts}[t][k + 1u] - from;")
+            send_row(layer, pairs, y, f"{values}[t]", (f"{ids}[t] + from", "count"))
+
+
+def parts_of(pairs: PairRows, fan_in: int) -> int:
+    """Parts of the columns in which a block takes those of a tile, or 0 without tiles."""
+    return -(-fan_in // rows_of(pairs)) if pairs.tile else 0
+
+
 def _product(layer: Layer, pairs: PairRows, y: Buffer, block: tuple[str, str, str]) -> None:
     """Where there are many spikes: one product instead of columns (``snn_multiply``)."""
     (ids, counts, values), w, fan_in = block, layer.code, layer.node.op.params["weight"].shape[1]
-    low = f"{values}[0]" + (" + tile" if pairs.tile else "")
-    table = "part" if pairs.tile else layer.id("w")
-    words = pairs.tile or pairs.words
+    words, low = pairs.words, f"{values}[0]"
     w("#ifdef SNN_MULTIPLY")
     with w.block(f"if (snn_is_dense({counts}, steps, {fan_in}u))"):
         w(f"snn_spread({ids}[0], {counts}, steps, {fan_in}u, snn_spikes);")
-        with _tiles(layer, pairs, fan_in):
-            w(f"snn_multiply({table}, {words}u, {words}u, {fan_in}u, snn_spikes,")
-            w(f"            SNN_SPREAD({fan_in}u), {counts}, steps, {pairs.offset}u,")
-            w(f"            {low}, {low} + {pairs.words}u, {y.size}u, snn_turned);")
+        w(f"snn_multiply({layer.id('w')}, {words}u, {words}u, {fan_in}u, snn_spikes,")
+        w(f"             SNN_SPREAD({fan_in}u), {counts}, steps, {pairs.offset}u,")
+        w(f"             {low}, {low} + {words}u, {y.size}u, snn_turned);")
         w("return;")
     w("#endif")
 
@@ -148,15 +176,12 @@ def steps_of(w: CWriter) -> AbstractContextManager[None]:
     return w.block("for (uint32_t t = 0u; t < steps; t++)")
 
 
-def _tiles(layer: Layer, pairs: PairRows, fan_in: int) -> AbstractContextManager[None]:
-    """A loop over the tiles of the columns: its ``tile`` is the first word, ``part`` the table."""
+def _tiles(layer: Layer, pairs: PairRows) -> AbstractContextManager[None]:
+    """A loop over the tiles of the columns, if there are any: ``tile`` is the first word."""
     if not pairs.tile:
         return nullcontext()
-    w = layer.code
     head = f"for (uint32_t tile = 0u; tile < {pairs.words}u; tile += {pairs.tile}u)"
-    w(f"const uint16_t *part = {layer.id('w')};")
-    step = f", part += {fan_in * pairs.tile // pairs.fold}u"
-    return w.block(head[:-1] + step + ")")
+    return layer.code.block(head)
 
 
 def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
@@ -197,10 +222,9 @@ def fill_up(layer: Layer, ids: str, spare: int) -> None:
 def send_row(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:
     """Add the columns of a list of spikes and read the sums, all of them or those of a tile."""
     (ids, count), w = spikes, layer.code
-    part, tile = ("part, ", ", tile") if pairs.tile else ("", "")
+    part, tile = ("tile, ", ", tile") if pairs.tile else ("", "")
     if not pairs.most:
-        w(f"{layer.id('add')}({part}{ids}, {count});")
-        w(f"{layer.id('read')}({row}, {count}{tile});")
+        w(f"{layer.id('add')}({ids}, {count});", f"{layer.id('read')}({row}, {count});")
         return
     with w.block(f"for (uint32_t n = 0u; n < {count}; n += {pairs.most}u)"):
         w(f"const uint32_t rest = {count} - n;")
@@ -233,9 +257,7 @@ def add_columns(
     """Write the table of a weight (out, in), its sums, and what adds columns to them."""
     size = pairs.tile or pairs.words
     note = f"{layer.node.name}: weights j and, times 256, j + {pairs.words}; both + {pairs.offset}"
-    if pairs.tile:
-        note += f"; {size} words of every column, then the next"
-    packed = in_tiles(pairs.pack(weight, spare), size)
+    packed = pairs.pack(weight, spare)
     if pairs.fold > 1:
         note += f"; {pairs.fold} words in one"
         packed = folded(packed, pairs.fold)
@@ -273,14 +295,15 @@ def _lister(index: str) -> str:
 
 def _part(pairs: PairRows) -> tuple[str, str]:
     """Parameter and argument that say which tile, if there are tiles."""
-    return ("const uint16_t *restrict part, ", "part, ") if pairs.tile else ("", "")
+    return ("size_t tile, ", "tile, ") if pairs.tile else ("", "")
 
 
 def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
     """``add`` by one of the files of ``snn_simd.h``; opens the alternative to it."""
     w, sums = layer.code, f"{layer.id('lo')}, {layer.id('hi')}"
-    parameter, part = _part(pairs)
-    columns = f"{part or table.name + ', '}{pairs.tile or pairs.words}u"
+    parameter = _part(pairs)[0]
+    first = f"{table.name} + tile" if pairs.tile else table.name
+    columns = f"{first}, {pairs.words}u, {pairs.tile or pairs.words}u"
     w("#ifdef SNN_COLUMNS")
     head = f"SNN_ROWS void {layer.id('add')}({parameter}const uint16_t *ids, uint32_t count)"
     with w.block(head):
@@ -290,17 +313,18 @@ def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
 
 def _event(layer: Layer, table: Table, pairs: PairRows) -> None:
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    parameter, start, size = _columns(pairs, table)
+    parameter, start, size, stride = _columns(pairs, table)
     with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, {parameter}uint32_t id)"):
-        w(f"const uint16_t *restrict w0 = {start} + (size_t)id * {size}u;")
+        w(f"const uint16_t *restrict w0 = {start} + (size_t)id * {stride}u;")
         with w.loop("j", size):
             w(*added(pairs, size, ["w0[j]"], is_start=False))
 
 
-def _columns(pairs: PairRows, table: Table) -> tuple[str, str, int]:
-    """Parameter for the columns of a tile, where columns start, and stored words of one."""
-    size = (pairs.tile or pairs.words) // pairs.fold
-    return _part(pairs)[0], "part" if pairs.tile else table.name, size
+def _columns(pairs: PairRows, table: Table) -> tuple[str, str, int, int]:
+    """Parameter for a tile, where columns start, and stored words of one: added, and in all."""
+    start = f"{table.name} + tile" if pairs.tile else table.name
+    size = pairs.words // pairs.fold
+    return _part(pairs)[0], start, pairs.tile or size, size
 
 
 def _events(
@@ -308,11 +332,11 @@ def _events(
 ) -> None:
     """``event`` adds columns to the sums, ``start`` makes sums of them."""
     w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    parameter, start, size = _columns(pairs, table)
+    parameter, start, size, stride = _columns(pairs, table)
     name = layer.id(f"{part}{rows}")
     with w.block(f"SNN_ROWS void {name}({sums}, {parameter}const {index} *ids)"):
         for k in range(rows):
-            w(f"const uint16_t *restrict w{k} = {start} + (size_t)ids[{k}] * {size}u;")
+            w(f"const uint16_t *restrict w{k} = {start} + (size_t)ids[{k}] * {stride}u;")
         with w.loop("j", size):
             w(*added(pairs, size, [f"w{k}[j]" for k in range(rows)], part == "start"))
 

@@ -203,7 +203,7 @@ class Plan:
         out, fan_in = op.weight.shape
         if found is None or node.type.size != out:
             return found
-        return replace(found, tile=tile_words(found.words, out, fan_in))
+        return replace(found, tile=tile_words(found, out, fan_in))
 
     def windows(self, node: Node) -> PairRows | None:
         """How a convolution adds pairs of weights row by row, or None if spike by spike."""

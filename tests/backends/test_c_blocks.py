@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from snnc.backends.c import packing, stages
+from snnc.backends.c import packing, pairs, stages
 from snnc.backends.c.backend import CBackend
 from snnc.backends.c.network import Network
 from snnc.graph import Graph, Value
@@ -21,9 +21,10 @@ from snnc.intops import (
     IntTimeStack,
     IntTimeSum,
 )
+from snnc.params import Param
 from snnc.types import Clock
 from tests.backends.test_c_vectors import FLAGS
-from tests.differential.test_random_graphs import difference
+from tests.differential.test_random_graphs import FAST, difference
 from tests.intgraphs import ONE, proven
 from tests.randomgraphs import loop, random_graph
 from tests.randomkernels import Builder, lif
@@ -57,6 +58,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "BLOCKS", (3,))
     monkeypatch.setattr(packing, "LARGE", 0)
     monkeypatch.setattr(packing, "_TILE", (8, 8))
+    monkeypatch.setattr(packing, "HELD", 16 * 5)
 
 
 def layered(seed: int, widths: tuple[int, ...] = (7, 16, 32, 48)) -> Graph:
@@ -116,7 +118,6 @@ def test_columns_and_products_of_vectors(
     if not needs <= FLAGS:
         pytest.skip(f"this processor lacks {name}")
     monkeypatch.setattr(stages, "BLOCKS", (6,))
-    monkeypatch.setattr(packing, "_TILE", (32, 32))
     options = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags)
     backend = CBackend(
         compiler="gcc", flags=(*options, "-DSNN_TRACE_BLOCKS", f"-DSNN_DENSE={dense}u")
@@ -124,6 +125,37 @@ def test_columns_and_products_of_vectors(
     graph = layered(dense, (64, 75, 192, 256))
     assert Network(graph).blocks.stages.dense
     assert difference(graph, 0, backend) == ""
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("many", [2, 5], ids=["columns", "parts"])
+@pytest.mark.parametrize("flags", [(), ("-mavx2",)], ids=["portable", "avx2"])
+def test_tiles_of_large_layers(
+    monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], many: int
+) -> None:
+    """Sums of more than 16 bits, of whole columns or of parts: 30 percent of the inputs spike."""
+    if flags and "avx2" not in FLAGS:
+        pytest.skip("this processor lacks avx2")
+    monkeypatch.setattr(pairs, "_MANY", many)
+    b = Builder(np.random.default_rng(many), Graph("heavy", 7))
+    b.graph.add("x", IntInput((400,), Clock.STEP, 0, 1, 1.0))
+    weight = b.param((64, 400), -127, 127)
+    heavy = Param(np.abs(weight.data).clip(90))
+    for name, value in (("first", heavy), ("second", weight)):
+        op = IntLinear(value, b.param((64,), -9, 9), 1)
+        b.graph.add(name, op, "x")
+        b.graph.add(f"{name}_lif", IntNeuron(lif(b, (64,)), (64,)), name)
+        b.graph.add(f"{name}_count", IntTimeSum(), f"{name}_lif")
+        b.graph.add(f"{name}_out", IntOutput(ONE), f"{name}_count")
+    graph = proven(b.graph)
+    plan = Network(graph).plan
+    found = plan.pairs(graph["first"])
+    assert found is not None
+    assert found.tile == 8
+    compiler = "gcc" if flags else BLOCKS.compiler
+    backend = CBackend(compiler=compiler, flags=(*BLOCKS.flags, *flags))
+    assert difference(graph, 0, backend) == ""
+    assert difference(graph, 1, CBackend(compiler=compiler, flags=(*FAST.flags, *flags))) == ""
 
 
 @pytest.mark.usefixtures("small")

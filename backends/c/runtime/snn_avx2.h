@@ -42,19 +42,19 @@ SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, u
 }
 
 /* lo and hi: sums modulo 65536 of the words and of their high bytes. */
-SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
-                            uint16_t *lo, uint16_t *hi) {
+SNN_INLINE void snn_columns(const uint16_t *w, size_t stride, size_t words, const uint16_t *ids,
+                            uint32_t count, uint16_t *lo, uint16_t *hi) {
     const size_t most = words - words % 64u, whole = words - words % 16u;
     for (size_t j = 0u; j < most; j += 64u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 4);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 4);
     }
     for (size_t j = most; j < whole; j += 16u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 1);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 1);
     }
     for (size_t j = whole; j < words; j++) {
         uint32_t a = 0u, b = 0u;
         for (uint32_t k = 0u; k < count; k++) {
-            const uint16_t x = w[ids[k] * words + j];
+            const uint16_t x = w[ids[k] * stride + j];
             a += x;
             b += (uint32_t)x >> 8;
         }

@@ -68,26 +68,26 @@ SNN_INLINE void snn_rest(const uint16_t *w, size_t words, const uint16_t *ids, u
 }
 
 /* lo and hi: sums modulo 65536 of the words and of their high bytes. */
-SNN_INLINE void snn_columns(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
-                            uint16_t *lo, uint16_t *hi) {
+SNN_INLINE void snn_columns(const uint16_t *w, size_t stride, size_t words, const uint16_t *ids,
+                            uint32_t count, uint16_t *lo, uint16_t *hi) {
     const size_t most = words - words % 256u, half = words - words % 128u;
     const size_t two = words - words % 64u, whole = words - words % 32u;
     for (size_t j = 0u; j < most; j += 256u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 8);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 8);
     }
     for (size_t j = most; j < half; j += 128u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 4);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 4);
     }
     for (size_t j = half; j < two; j += 64u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 2);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 2);
     }
     for (size_t j = two; j < whole; j += 32u) {
-        snn_part(w + j, words, ids, count, lo + j, hi + j, 1);
+        snn_part(w + j, stride, ids, count, lo + j, hi + j, 1);
     }
     if (words - whole == 16u) {
-        snn_half(w + whole, words, ids, count, lo + whole, hi + whole);
+        snn_half(w + whole, stride, ids, count, lo + whole, hi + whole);
     } else if (whole < words) {
-        snn_rest(w + whole, words, ids, count, lo + whole, hi + whole, (unsigned)(words - whole));
+        snn_rest(w + whole, stride, ids, count, lo + whole, hi + whole, (unsigned)(words - whole));
     }
 }
 
