@@ -19,7 +19,8 @@ BATCH = ("snn_batch.h", "snn_batch.c")
 
 #: Lists of spikes, and what certain vector units do better.
 HOST_LISTS = (
-    *("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_vnni.h", "snn_avx2.h", "snn_neon.h"),
+    *("snn_lists.h", "snn_simd.h", "snn_avx512.h", "snn_vnni.h", "snn_amx.h", "snn_avx2.h"),
+    "snn_neon.h",
 )
 
 Files = dict[str, Content]
