@@ -22,14 +22,13 @@ from snnc.backends.c.folds import added, folded
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows, rows_of
-from snnc.backends.c.sums import raw_bounds
+from snnc.backends.c.row_lists import SLACK, appended, fill_up
 from snnc.backends.c.tables import Table
-from snnc.backends.c.words import index_type, literal
+from snnc.backends.c.true_sums import add_read, scaling
+from snnc.backends.c.words import index_type
 from snnc.backends.c.writer import CWriter
 from snnc.intops import IntConv, IntLinear
 
-#: Room behind a list: what is written without asking (``SNN_SLACK``), and what fills up a pass.
-SLACK = 40
 #: Words of a vector of 512 bits.
 _VECTOR = 32
 #: Words of a strip of every column (``snn_strip``).
@@ -48,14 +47,8 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         _emit_rows(layer, pairs, x, y)
         return
     index = index_type(fan_in)
-    sums = layer.code if has_sums(layer, pairs, y) else None
-    for w in (layer.data, sums) if sums else ():
-        w("#ifndef SNN_SUMS")
-    add_columns(layer, pairs, in_order(op.weight.data, x.channels), 0, index)
+    add_functions(layer, pairs, y, in_order(op.weight.data, x.channels), (0, index))
     scaled = scaling(layer, op)
-    add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
-    for w in (layer.data, sums) if sums else ():
-        w("#endif")
     ids, count = spike_list(layer, x)
     w = layer.code
     with w.block(f"static void {layer.tick}(void)"):
@@ -64,18 +57,43 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
         if pairs.most:
             start_rows(layer, pairs, y)
         with _tiles(layer, pairs):
-            if sums:
-                w("#ifdef SNN_SUMS", _sums(layer, pairs, y.name, (ids, count)), "#else")
-            send_row(layer, pairs, y, y.name, (ids, count))
-            w(*(["#endif"] if sums else []))
+            send_sums(layer, pairs, y, y.name, (ids, count))
         finish_sums(layer, pairs, y, scaled)
+
+
+def add_functions(
+    layer: Layer, pairs: PairRows, y: Buffer, weight: npt.NDArray[np.int64], how: tuple[int, str]
+) -> None:
+    """Write columns, ``add`` and ``read``, which ``snn_sums`` makes needless where it is.
+
+    ``how``: columns of zeros behind the others, and the type of a column's number.
+    """
+    op, ways = layer.node.op, (layer.data, layer.code)
+    assert isinstance(op, IntLinear | IntConv), "layers with pairs"
+    sums = has_sums(layer, pairs, y)
+    for w in ways if sums else ():
+        w("#ifndef SNN_SUMS")
+    add_columns(layer, pairs, weight, *how)
+    add_read(layer, pairs, y, len(weight), "{}" if pairs.most else scaling(layer, op))
+    for w in ways if sums else ():
+        w("#endif")
+
+
+def send_sums(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:
+    """Add the columns of a list of spikes and read the sums, by ``snn_sums`` where it is."""
+    sums = has_sums(layer, pairs, y)
+    if sums:
+        layer.code("#ifdef SNN_SUMS", _sums(layer, pairs, row, spikes), "#else")
+    send_row(layer, pairs, y, row, spikes)
+    layer.code(*(["#endif"] if sums else []))
 
 
 def has_sums(layer: Layer, pairs: PairRows, y: Buffer) -> bool:
     """Whether ``snn_sums`` of ``snn_simd.h`` can give the value as it is."""
     op = layer.node.op
-    assert isinstance(op, IntLinear), "dispatched by type"
-    out, fan_in = op.weight.shape
+    assert isinstance(op, IntLinear | IntConv), "layers with pairs"
+    out = op.weight.shape[0]
+    fan_in = op.weight.data.size // out + 1
     whole = out == 2 * pairs.words and pairs.words % _VECTOR == 0
     plain = y.ctype == "int16_t" and not pairs.most and scaling(layer, op) == "{}"
     return whole and plain and pairs.fold == 1 and index_type(fan_in) == "uint16_t"
@@ -190,9 +208,8 @@ def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
     assert isinstance(op, IntLinear), "dispatched by type"
     out, fan_in = op.weight.shape
     index = index_type(fan_in + 1)
-    add_columns(layer, pairs, op.weight.data, 1, index)
+    add_functions(layer, pairs, y, op.weight.data, (1, index))
     scaled = scaling(layer, op)
-    add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
     ids = layer.id("ids")
     layer.array(ids, index, fan_in * pairs.repeats + SLACK, "one row")
     w = layer.code
@@ -202,7 +219,7 @@ def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
             w(f"const uint8_t *x = {x.name} + r * {fan_in}u;")
             w(f"{index} *end = {appended(index, 'x', fan_in, pairs.bits, '0u', ids)};")
             fill_up(layer, ids, fan_in)
-            send_row(layer, pairs, y, f"{y.name} + r * {out}u", (ids, "count"))
+            send_sums(layer, pairs, y, f"{y.name} + r * {out}u", (ids, "count"))
         finish_sums(layer, pairs, y, scaled)
 
 
@@ -210,13 +227,6 @@ def start_rows(layer: Layer, pairs: PairRows, y: Buffer) -> None:
     """Clear a value to which the sums of parts of a row are added."""
     if pairs.most:
         layer.code(f"memset({y.name}, 0, sizeof {y.name});")
-
-
-def fill_up(layer: Layer, ids: str, spare: int) -> None:
-    """Append the column of zeros to a list that stops at ``end``; declares its ``count``."""
-    w, few = layer.code, PASSES[-1]
-    w(*(f"end[{k}] = {spare}u;" for k in range(few - 1)))
-    w(f"const uint32_t count = ((uint32_t)(end - {ids}) + {few - 1}u) / {few}u * {few}u;")
 
 
 def send_row(layer: Layer, pairs: PairRows, y: Buffer, row: str, spikes: tuple[str, str]) -> None:
@@ -241,14 +251,6 @@ def finish_sums(layer: Layer, pairs: PairRows, y: Buffer, scaled: str) -> None:
             at = f"r * {out}u + j"
             value = scaled.format(f"{y.name}[{at}]", at="j")
             layer.code(store(y, at, value, "int32_t"))
-
-
-def appended(index: str, x: str, n: int, bits: int, first: str, ids: str) -> str:
-    """Call that appends the numbers of counts ``x[0 .. n-1]`` below ``2**bits`` to a list."""
-    size = "16" if index == "uint16_t" else "32"
-    if bits == 1:
-        return f"snn_append_{size}({x}, {n}u, {first}, {ids})"
-    return f"snn_repeat_{size}({x}, {n}u, {bits}u, {first}, {ids})"
 
 
 def add_columns(
@@ -363,51 +365,3 @@ def _add(layer: Layer, pairs: PairRows, index: str, passes: tuple[int, ...], sin
         if single:
             with w.block("for (; n < count; n++)"):
                 w(f"{layer.id('event')}({lo}, {hi}, {part}ids[n]);")
-
-
-def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) -> None:
-    """``read``: true sums from those of ``count`` spikes, all within 16 bits."""
-    w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
-    first, op = min(pairs.words, out), layer.node.op
-    assert isinstance(op, IntLinear | IntConv), "layers with pairs"
-    least, most = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
-    y, low = replace(y, name="y"), f"{lo}[j] + 65280u * {hi}[j]"
-    parts = ((0, first, low), (first, out - first, f"{hi}[j]"))
-    if pairs.tile:
-        parts = ((0, pairs.tile, low), (pairs.words, pairs.tile, f"{hi}[j]"))
-    parameters = f"{y.ctype} *restrict y, uint32_t count" + (", size_t tile" if pairs.tile else "")
-    with w.block(f"SNN_ROWS void {layer.id('read')}({parameters})"):
-        w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
-        w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
-        for start, size, text in parts:
-            if not size:
-                continue
-            with w.loop("j", size):
-                at = f"j + {start}u" if start else "j"
-                at += " + tile" if pairs.tile else ""
-                value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
-                if pairs.most:
-                    w(f"{y.name}[{at}] += {value};")
-                    continue
-                # of any distinct spikes; intervals cannot follow sums modulo 65536 (proof.py)
-                w(f"const int32_t sum = {value};")
-                w(f"/*@ admit certified: {least} <= sum <= {most}; */")
-                w(store(y, at, scaled.format("sum", at=at), "int32_t"))
-
-
-def scaling(layer: Layer, op: IntLinear | IntConv) -> str:
-    """``({} << shift) + bias`` as a format, without a shift of negative numbers.
-
-    Neurons that read raw sums do that themselves.
-    """
-    if layer.plan.raw_sums(layer.node):
-        return "{}"
-    text = "{}" if op.shift == 0 else f"{{}} * {literal(1 << op.shift, 'int32_t')}"
-    if op.bias is None or not op.bias.data.any():
-        return text
-    lo, hi = int(op.bias.data.min()), int(op.bias.data.max())
-    if lo == hi:
-        return f"{text} + {literal(lo, 'int32_t')}"
-    origin = names.comment(f"{layer.node.name}: bias")
-    table = layer.tables.add(layer.id("b"), op.bias.data, origin)
-    return f"{text} + (int32_t){table.name}[{{at}}]"

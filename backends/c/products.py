@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from snnc.backends.c.layer import Layer, store
-from snnc.backends.c.pairs import SLACK, appended
 from snnc.backends.c.plan import Plan
+from snnc.backends.c.row_lists import SLACK, appended
 from snnc.backends.c.shifts import Var, rounded
 from snnc.backends.c.sums import matmul_bounds
 from snnc.backends.c.views import View, read_view, written_view

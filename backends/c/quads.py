@@ -14,7 +14,7 @@ import numpy.typing as npt
 from snnc.backends.c import names
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.packing import PairRows
-from snnc.backends.c.pairs import scaling, spike_list
+from snnc.backends.c.pairs import spike_list
 from snnc.backends.c.plan import Plan
 from snnc.intops import IntLinear
 

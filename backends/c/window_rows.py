@@ -18,17 +18,9 @@ from math import prod
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.packing import PairRows
-from snnc.backends.c.pairs import (
-    SLACK,
-    add_columns,
-    add_read,
-    appended,
-    fill_up,
-    finish_sums,
-    scaling,
-    send_row,
-    start_rows,
-)
+from snnc.backends.c.pairs import add_functions, finish_sums, send_sums, start_rows
+from snnc.backends.c.row_lists import SLACK, appended, fill_up
+from snnc.backends.c.true_sums import scaling
 from snnc.backends.c.wide import add_wide, fill_wide, is_wide
 from snnc.backends.c.words import index_type
 from snnc.intops import IntConv
@@ -96,8 +88,7 @@ def emit_windows(layer: Layer, pairs: PairRows) -> None:
     if wide:
         add_wide(layer, weight, size.index)
     else:
-        add_columns(layer, pairs, weight, 1, size.index)
-        add_read(layer, pairs, y, out, "{}" if pairs.most else scaled)
+        add_functions(layer, pairs, y, weight, (1, size.index))
     most = x.size * pairs.repeats
     layer.array(layer.id("all"), size.index, most + SLACK + _CHUNK, "spikes, row by row")
     starts = prod(size.extents[:-1]) * (size.extents[-1] + 1)
@@ -122,7 +113,7 @@ def emit_windows(layer: Layer, pairs: PairRows) -> None:
                 w(f"{layer.id('add')}({row}, {layer.id('ids')}, count);")
             else:
                 fill_up(layer, layer.id("ids"), size.fan_in)
-                send_row(layer, pairs, y, row, (layer.id("ids"), "count"))
+                send_sums(layer, pairs, y, row, (layer.id("ids"), "count"))
         finish_sums(layer, pairs, y, scaled)
 
 

@@ -43,7 +43,7 @@ WIDTHS = (3, 10, 20, 64, 100, 300, 530, 1024)
 WHOLE = (64, 192, 320)
 FAN_IN = 203
 #: Channels of convolutions; up to 32 have columns of 16-bit weights.
-CHANNELS = (12, 20, 32, 40)
+CHANNELS = (12, 20, 32, 64)
 
 
 def columns() -> tuple[Graph, np.ndarray]:
@@ -58,6 +58,9 @@ def columns() -> tuple[Graph, np.ndarray]:
         graph.add(f"out{name}", IntOutput(ONE), f"stack{name}")
     b = Builder(rng, graph)
     value = graph.add("image", IntReshape((7, FAN_IN // 7)), "x").name
+    graph.add("rows", IntLinear(b.param((128, FAN_IN // 7), -127, 127), None, 0), "image")
+    graph.add("rows.stack", IntTimeStack(), "rows")
+    graph.add("rows.out", IntOutput(ONE), "rows.stack")
     for width in CHANNELS:
         weight = b.param((width, graph[value].type.shape[0], 3), -127, 127)
         conv = IntConv(weight, None, 0, (1,), (1,), (1,))
@@ -81,7 +84,10 @@ def test_vectors_of_this_processor(
         pytest.skip(f"this processor lacks {name}")
     graph, x = columns()
     CBackend().compile(graph).write(tmp_path)
-    assert (tmp_path / "snn.c").read_text().count("snn_wide(") == 2
+    text = (tmp_path / "snn.c").read_text()
+    assert text.count("snn_wide(") == 2
+    assert "snn_sums(" in text.split(": rows */")[1].split("---- layer")[0]
+    assert "snn_sums(" in text.split("IntConv, ")[-1]
     expected = simulator(graph).run({"x": x})[0]
     check = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all")
     for compiler in filter(shutil.which, ("gcc", "clang")):

@@ -1,0 +1,61 @@
+"""True sums from those of pairs of weights, which are modulo 65536 (``packing``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snnc.backends.c import names
+from snnc.backends.c.buffers import Buffer
+from snnc.backends.c.layer import Layer, store
+from snnc.backends.c.packing import PairRows
+from snnc.backends.c.sums import raw_bounds
+from snnc.backends.c.words import literal
+from snnc.intops import IntConv, IntLinear
+
+
+def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) -> None:
+    """``read``: true sums from those of ``count`` spikes, all within 16 bits."""
+    w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
+    first, op = min(pairs.words, out), layer.node.op
+    assert isinstance(op, IntLinear | IntConv), "layers with pairs"
+    least, most = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
+    y, low = replace(y, name="y"), f"{lo}[j] + 65280u * {hi}[j]"
+    parts = ((0, first, low), (first, out - first, f"{hi}[j]"))
+    if pairs.tile:
+        parts = ((0, pairs.tile, low), (pairs.words, pairs.tile, f"{hi}[j]"))
+    parameters = f"{y.ctype} *restrict y, uint32_t count" + (", size_t tile" if pairs.tile else "")
+    with w.block(f"SNN_ROWS void {layer.id('read')}({parameters})"):
+        w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
+        w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
+        for start, size, text in parts:
+            if not size:
+                continue
+            with w.loop("j", size):
+                at = f"j + {start}u" if start else "j"
+                at += " + tile" if pairs.tile else ""
+                value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
+                if pairs.most:
+                    w(f"{y.name}[{at}] += {value};")
+                    continue
+                # of any distinct spikes; intervals cannot follow sums modulo 65536 (proof.py)
+                w(f"const int32_t sum = {value};")
+                w(f"/*@ admit certified: {least} <= sum <= {most}; */")
+                w(store(y, at, scaled.format("sum", at=at), "int32_t"))
+
+
+def scaling(layer: Layer, op: IntLinear | IntConv) -> str:
+    """``({} << shift) + bias`` as a format, without a shift of negative numbers.
+
+    Neurons that read raw sums do that themselves.
+    """
+    if layer.plan.raw_sums(layer.node):
+        return "{}"
+    text = "{}" if op.shift == 0 else f"{{}} * {literal(1 << op.shift, 'int32_t')}"
+    if op.bias is None or not op.bias.data.any():
+        return text
+    lo, hi = int(op.bias.data.min()), int(op.bias.data.max())
+    if lo == hi:
+        return f"{text} + {literal(lo, 'int32_t')}"
+    origin = names.comment(f"{layer.node.name}: bias")
+    table = layer.tables.add(layer.id("b"), op.bias.data, origin)
+    return f"{text} + (int32_t){table.name}[{{at}}]"
