@@ -16,6 +16,7 @@ from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.packing import PairRows
 from snnc.backends.c.pairs import spike_list
 from snnc.backends.c.plan import Plan
+from snnc.backends.c.true_sums import scaling
 from snnc.intops import IntLinear
 
 #: The functions of the runtime by the element type of what they sum to.

@@ -94,8 +94,7 @@ def test_windows_of_convolutions(tmp_path: Path, top: int, fold: int) -> None:
     assert_same(graph, tmp_path, spikes((6, 2, 9, 9)))
 
 
-def test_tiles(tmp_path: Path) -> None:
-    """A layer beyond the cache, in tiles, of 4 bits."""
+def test_a_layer_beyond_the_cache(tmp_path: Path) -> None:
     rng, graph = np.random.default_rng(1), Graph("large", 5)
     graph.add("x", IntInput((1100,), Clock.STEP, 0, 1, 1.0))
     w = rng.integers(-7, 8, (2048, 1100)).astype(np.int8)
@@ -103,7 +102,5 @@ def test_tiles(tmp_path: Path) -> None:
     graph.add("stack", IntTimeStack(), "fc")
     graph.add("out", IntOutput(ONE), "stack")
     graph = proven(graph)
-    pairs = Plan(graph).pairs(graph["fc"])
-    assert pairs.tile
-    assert pairs.fold == 2
+    assert Plan(graph).pairs(graph["fc"]).fold == 2
     assert_same(graph, tmp_path, spikes((5, 1100)), NATIVE)
