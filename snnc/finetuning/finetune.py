@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,16 @@ from snnc.artifact import Artifact
 from snnc.atomic import AtomicFolder
 from snnc.data import Data, load_data
 from snnc.diagnostics import fail, warning
-from snnc.driver import Compiled, lower, write
+from snnc.driver import Compiled, write
 from snnc.encode import encode_input
+from snnc.finetuning.forms import Forms, check_words
 from snnc.finetuning.goals import UserLoss, goal_of
 from snnc.finetuning.network import TrainableNetwork
-from snnc.finetuning.trained import check_words, with_integers
-from snnc.finetuning.training import Schedule, Training
+from snnc.finetuning.training import Loss, Schedule, Training
 from snnc.graph import Graph
 from snnc.layers import input_table, output_table
 from snnc.manifest import CalibrationEntry, InputEntry
 from snnc.options import Options, Report
-from snnc.passes.base import Pass
-from snnc.passes.prove_ranges import ProveRanges
 from snnc.preparing import Prepared, prepare
 from snnc.progress import progress, stage
 
@@ -39,20 +37,6 @@ Arrays = Array | Mapping[str, Array]
 
 #: Samples of which every word of the artifact is compared with the trained network.
 COMPARED = 64
-
-
-@dataclass
-class _Unproven:
-    """Keeps the program as it is before its ranges are proven."""
-
-    program: Graph | None = None
-
-    def before(self, pass_: Pass, graph: Graph, /) -> None:
-        if isinstance(pass_, ProveRanges):
-            self.program = graph
-
-    def after(self, pass_: Pass, before: Graph, graph: Graph, seconds: float, /) -> None:
-        pass
 
 
 def finetune_model(
@@ -80,7 +64,8 @@ def finetune_model(
             in real numbers.
         targets: (N, …) in place of ``y``, for ``loss``.
         schedule: How to train.
-        loss: Of real outputs and targets; cross entropy if None.
+        loss: Of real outputs and targets; if None, the difference from the outputs in real
+            numbers, and the cross entropy of labels.
         checkpoint: File to continue from, written after every epoch and removed at the end.
         report: Called after every stage and epoch.
 
@@ -91,26 +76,30 @@ def finetune_model(
     options = replace(options.check(), calibration=options.calibration or data)
     with AtomicFolder(out, options.force) as folder:
         prepared = prepare(model, options, report)
-        unproven, ctx = _Unproven(), prepared.ctx
-        ctx.placed = {}
-        proven, _ = lower(prepared.graph, prepared.options, ctx, report, prepared.plan, [unproven])
-        assert unproven.program is not None, "the pipeline proves ranges"
-        if not ctx.placed:
-            raise fail("E336", "the network has no layer whose integers could be trained")
-        network = TrainableNetwork(unproven.program, ctx.placed, proven)
-        entries = input_table(proven, prepared.loaded.layouts, {})
+        forms = Forms(prepared, report)
+        entries = input_table(forms.proven, prepared.loaded.layouts, {})
         samples = load_data(data, entries)
         if not len(samples):
             raise fail("E421", f"{data.name} holds no samples to train with")
-        inputs, steps = _integers(samples, entries, proven)
-        ends = output_table(proven, prepared.loaded.outputs)
-        goal = goal_of(prepared.graph, ends, samples, targets, loss, steps)
+        inputs, steps = _integers(samples, entries, forms.proven)
+
+        def goal() -> Loss:
+            ends = output_table(forms.proven, prepared.loaded.outputs)
+            return goal_of(prepared.graph, ends, samples, targets, loss, steps)
+
+        def renew(network: TrainableNetwork) -> tuple[TrainableNetwork, Loss] | None:
+            found = forms.renewed(network)
+            return None if found is None else (found, goal())
+
         key = _key(prepared, samples, targets, schedule, loss)
-        training = Training(network, inputs, steps, goal, schedule, checkpoint, key)
+        training = Training(
+            forms.network(), inputs, steps, goal(), schedule, renew, checkpoint, key
+        )
         before, after = training.run(
             lambda e: report(f"epoch {e.number}/{e.of}", f"loss {e.loss:.4g}", e.seconds)
         )
-        trained = with_integers(prepared, unproven.program, network)
+        network = training.network
+        trained = forms.with_integers(network)
         if after >= before:
             text = f"no epoch has a smaller loss than the start, {before:.4g}"
             why = "the integers are those that training started from"
@@ -160,7 +149,8 @@ def finetune(
         batch: Samples per step.
         rate: Most that a step changes a weight by, relative to the weights of its layer.
         seed: Of the order of samples.
-        loss: Of real outputs by name, and the second array of ``data``; cross entropy if None.
+        loss: Of real outputs by name, and the second array of ``data``; if None, the difference
+            from the outputs in real numbers, and the cross entropy of labels.
         checkpoint: File to continue from after an interruption.
         input_bits: Of an input whose values show no grid.
         encode: Encoders.

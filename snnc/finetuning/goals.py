@@ -23,6 +23,9 @@ Array = npt.NDArray[Any]
 #: From real outputs by name and targets of the same samples to a loss.
 UserLoss = Callable[[dict[str, Tensor], Tensor], Tensor]
 
+#: Share of the cross entropy in what is minimised with labels; the rest is imitation, which
+#: keeps what the network in real numbers has learned from more than these samples.
+LABELS = 0.3
 #: Samples that run through the model in real numbers at once.
 BATCH = 64
 
@@ -54,10 +57,15 @@ def goal_of(
     if given is None:
         return _imitation(model, entries, samples, steps)
     wanted = torch.as_tensor(given)
-    chosen = loss or _classes(entries[0], wanted)
+    if loss is not None:
+        own = loss
+        return lambda outputs, rows: own(_real(outputs, entries, steps), wanted[rows])
+    labels = _classes(entries[0], wanted)
+    imitation = _imitation(model, entries, samples, steps)
 
     def goal(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
-        return chosen(_real(outputs, entries, steps), wanted[rows])
+        right = labels(_real(outputs, entries, steps), wanted[rows])
+        return imitation(outputs, rows) + LABELS * right
 
     return goal
 

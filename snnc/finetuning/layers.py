@@ -37,7 +37,10 @@ class Trained(Weighted):
         offset: (rows,) in steps of the biases, if there are any.
         top: The largest integer.
         spare: Bits of biases that stay 0.
+        bias_step: (rows,) real value of one step of an offset.
     """
+
+    bias_step: Tensor
 
     def __init__(self, program: Program, node: Record, placed: Placed) -> None:
         super().__init__(program, node)
@@ -46,6 +49,7 @@ class Trained(Weighted):
         chosen = self.weight.double()
         near = wanted.clamp(chosen - NEAR, chosen + NEAR)
         self.latent = nn.Parameter(near)
+        self.keep("bias_step", torch.tensor(placed.bias_step) * (1 << self.spare))
         self.offset = None
         if self.bias is not None:
             self.offset = nn.Parameter(self.bias.double() / (1 << self.spare))

@@ -23,6 +23,8 @@ MOMENTS = (0.9, 0.999)
 #: Keeps Adam from dividing by zero; gradients have the size of 1 over that of a membrane.
 TINY = 1e-30
 
+#: A latent with its size, by name.
+Latent = tuple[str, tuple[nn.Parameter, float]]
 #: From outputs by name and the rows of the samples to a loss.
 Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
 
@@ -72,6 +74,8 @@ class Training:
         steps: T.
         loss: Of outputs.
         schedule: How.
+        renew: Gives the network that the program with the present integers is, and its loss, or
+            None if that is the same but for those.
         checkpoint: File that is written after every epoch, and read if it is there.
         key: What must be the same for a checkpoint to be continued.
     """
@@ -81,6 +85,7 @@ class Training:
     steps: int
     loss: Loss
     schedule: Schedule
+    renew: Callable[[TrainableNetwork], tuple[TrainableNetwork, Loss] | None]
     checkpoint: Path | None = None
     key: str = ""
     _done: int = 0
@@ -105,6 +110,7 @@ class Training:
         self._resume()
         for epoch in range(self._done, self.schedule.epochs):
             start = time.perf_counter()
+            latents = self._renewed()
             self._epoch(epoch, latents)
             loss = self._mean()
             if loss < self._least:
@@ -115,11 +121,30 @@ class Training:
             seconds = time.perf_counter() - start
             report(Epoch(self._done, self.schedule.epochs, loss, seconds))
         with torch.no_grad():
-            for name, (latent, _) in latents:
+            for name, (latent, _) in self._renewed():
                 latent.copy_(self._best[f"b.{name}"])
-        return before, self._least
+        self._renewed()
+        return before, self._mean()
 
-    def _epoch(self, epoch: int, latents: list[tuple[str, tuple[nn.Parameter, float]]]) -> None:
+    @torch.no_grad()
+    def _renewed(self) -> list[Latent]:
+        """The latents of the network as it is compiled with the present integers.
+
+        Formats of some values follow from proven ranges, and those from weights.
+        """
+        if (found := self.renew(self.network)) is not None:
+            old, (self.network, self.loss) = self.network, found
+            for name, layer in self.network.trained().items():
+                before = old.trained()[name]
+                layer.latent.copy_(before.latent)
+                if layer.offset is None or before.offset is None:
+                    continue
+                ratio = before.bias_step / layer.bias_step
+                layer.offset.copy_(before.offset * ratio)
+                self._best[f"b.{name}.bias"] *= ratio
+        return self._latents()
+
+    def _epoch(self, epoch: int, latents: list[Latent]) -> None:
         """See every sample once."""
         plan = self.schedule
         count = len(next(iter(self.inputs.values())))
@@ -148,9 +173,9 @@ class Training:
             total += float(self.loss(outputs, rows)) * len(rows)
         return total / count
 
-    def _latents(self) -> list[tuple[str, tuple[nn.Parameter, float]]]:
+    def _latents(self) -> list[Latent]:
         """Every latent with its size, by name."""
-        found: list[tuple[str, tuple[nn.Parameter, float]]] = []
+        found: list[Latent] = []
         for name, layer in self.network.trained().items():
             rates = layer.rates()
             found.append((f"{name}.weight", (layer.latent, rates.weight)))
@@ -161,7 +186,7 @@ class Training:
     @torch.no_grad()
     def _step(
         self,
-        latents: list[tuple[str, tuple[nn.Parameter, float]]],
+        latents: list[Latent],
         gradients: tuple[Tensor | None, ...],
         rate: float,
     ) -> None:
@@ -176,11 +201,16 @@ class Training:
             v.mul_(b).addcmul_(gradient, gradient, value=1 - b)
             latent.addcdiv_(m, v.sqrt().add_(TINY), value=-rate * size * correction)
 
+    def _bias_steps(self) -> dict[str, Tensor]:
+        """Real values of the steps in which biases are counted."""
+        layers = self.network.trained().items()
+        return {f"s.{n}.bias": x.bias_step for n, x in layers if x.offset is not None}
+
     def _save(self) -> None:
         if self.checkpoint is None:
             return
         arrays = {f"p.{name}": p.detach() for name, (p, _) in self._latents()}
-        arrays |= self._moments | self._best
+        arrays |= self._moments | self._best | self._bias_steps()
         told = {"key": self.key, "done": self._done, "steps": self._steps, "least": self._least}
         meta = {"snnc.finetuning": json.dumps(told)}
         part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
@@ -200,13 +230,18 @@ class Training:
             hint = "remove it to start anew"
             raise fail("E337", f"the checkpoint {name} is damaged: {e}", help=hint) from e
         latents = self._latents()
-        wanted = {f"p.{n}": p for n, (p, _) in latents} | self._moments | self._best
+        steps_now = self._bias_steps()
+        wanted = {f"p.{n}": p for n, (p, _) in latents} | self._moments | self._best | steps_now
         same = told.get("key") == self.key and arrays.keys() == wanted.keys()
         if not same or any(arrays[k].shape != wanted[k].shape for k in wanted):
             text = f"the checkpoint {name} is of another training"
             why = "it has another model, other data or other options"
             raise fail("E337", text, None, why, help="give the same, or another --checkpoint")
         with torch.no_grad():
+            for key, step in steps_now.items():
+                for kind in ("p", "b"):
+                    arrays[kind + key[1:]] *= arrays[key] / step
             for key, value in wanted.items():
-                value.copy_(arrays[key])
+                if key not in steps_now:
+                    value.copy_(arrays[key])
         self._done, self._steps, self._least = done, steps, least
