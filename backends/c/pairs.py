@@ -22,7 +22,7 @@ from snnc.backends.c.folds import added, folded
 from snnc.backends.c.layer import Layer, store
 from snnc.backends.c.layouts import in_order
 from snnc.backends.c.packing import PASSES, PairRows, rows_of
-from snnc.backends.c.row_lists import SLACK, appended, fill_up
+from snnc.backends.c.row_lists import SET, SLACK, appended, fill_up
 from snnc.backends.c.tables import Table
 from snnc.backends.c.true_sums import add_read, scaling
 from snnc.backends.c.words import index_type
@@ -215,9 +215,19 @@ def _emit_rows(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer) -> None:
     w = layer.code
     with w.block(f"static void {layer.tick}(void)"):
         start_rows(layer, pairs, y)
+        by_bits = fan_in % SET == 0 and pairs.bits == 1 and index == "uint16_t"
+        sets = layer.id("sets") if by_bits else ""
+        if sets:
+            layer.data("#ifdef SNN_SETS", f"SNN_STATE uint8_t {sets}[{x.size // 8}];", "#endif")
+            w("#ifdef SNN_SETS", f"snn_sets({x.name}, {x.size}u, {sets});", "#endif")
         with w.loop("r", y.size // out):
+            if sets:
+                row = f"{sets} + r * {fan_in // 8}u"
+                w("#ifdef SNN_SETS")
+                w(f"{index} *end = snn_members_16({row}, {fan_in}u, {ids});", "#else")
             w(f"const uint8_t *x = {x.name} + r * {fan_in}u;")
             w(f"{index} *end = {appended(index, 'x', fan_in, pairs.bits, '0u', ids)};")
+            w(*(["#endif"] if sets else []))
             fill_up(layer, ids, fan_in)
             send_sums(layer, pairs, y, f"{y.name} + r * {out}u", (ids, "count"))
         finish_sums(layer, pairs, y, scaled)

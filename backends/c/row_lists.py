@@ -7,6 +7,8 @@ from snnc.backends.c.packing import PASSES
 
 #: Room behind a list: what is written without asking (``SNN_SLACK``), and what fills up a pass.
 SLACK = 40
+#: Neurons whose spikes are listed by bits (``snn_sets``).
+SET = 128
 
 
 def appended(index: str, x: str, n: int, bits: int, first: str, ids: str) -> str:

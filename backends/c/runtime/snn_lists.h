@@ -205,6 +205,47 @@ SNN_PUT(snn_put_32, uint32_t)
         return ids;                                                                          \
     }
 
+#if SNN_LANES && !defined(SNN_OWN_LIST)
+#define SNN_SETS 1
+
+/* Ones as bits: of 128 bytes, bit k of sets[j] is x[j + 16 k]. Vectors do sixteen at once. */
+static inline void snn_sets(const uint8_t *restrict x, uint32_t n, uint8_t *restrict sets) {
+    for (uint32_t i = 0u; i < n; i += 128u) {
+        for (uint32_t j = 0u; j < 16u; j++) {
+            uint8_t set = x[i + j + 112u];
+            set = (uint8_t)(set + set + x[i + j + 96u]);
+            set = (uint8_t)(set + set + x[i + j + 80u]);
+            set = (uint8_t)(set + set + x[i + j + 64u]);
+            set = (uint8_t)(set + set + x[i + j + 48u]);
+            set = (uint8_t)(set + set + x[i + j + 32u]);
+            set = (uint8_t)(set + set + x[i + j + 16u]);
+            sets[i / 8u + j] = (uint8_t)(set + set + x[i + j]);
+        }
+    }
+}
+
+/* Numbers of the ones that sets of n neurons hold, in no order; returns where the list ends. */
+static inline uint16_t *snn_members_16(const uint8_t *sets, uint32_t n, uint16_t *ids) {
+    for (uint32_t i = 0u; i < n; i += 128u) {
+        uint64_t all = (uint64_t)i * UINT64_C(0x0001000100010001);
+        for (uint32_t j = 0u; j < 16u; j++) {
+            const uint32_t set = sets[i / 8u + j];
+            uint64_t low;
+            uint64_t high;
+            memcpy(&low, snn_places[set], 8u);
+            memcpy(&high, &snn_places[set][4], 8u);
+            low = (low << 4) + all;
+            high = (high << 4) + all;
+            memcpy(ids, &low, 8u);
+            memcpy(ids + 4, &high, 8u);
+            ids += snn_counts[set];
+            all += UINT64_C(0x0001000100010001);
+        }
+    }
+    return ids;
+}
+#endif
+
 #if !defined(SNN_OWN_LIST)
 SNN_LIST(snn_list_16, uint16_t, snn_put_16)
 SNN_APPEND(snn_append_16, uint16_t, snn_put_16)
