@@ -158,9 +158,10 @@ class Blocks:
                 if Clock.STEP in layer.also:
                     w(f"{layer.also[Clock.STEP]}();")
                 if phase(graph, node) is Clock.STEP:
-                    w(self._tick(node, "(first + t)"))
+                    w(self._list(node) or self._tick(node, "(first + t)"))
             for kept in self._kept:
-                if level[kept.node] == stage and kept.node not in self.stages.dense:
+                made = level[kept.node] == stage and kept.node not in self.stages.dense
+                if made and not self._list(graph[kept.node]):
                     self._save(w, kept)
             for delay in self.plan.delays.values():
                 if level.get(delay.edge.src) == stage:
@@ -169,8 +170,27 @@ class Blocks:
             self._hand_on(w, sequences, "first + t", stage)
             self._trace(w, stage, "first + t")
         for node in inside:
+            if self._list(node):  # as a step would leave it
+                w(self._tick(node, "(first + n - 1u)"))
             if node.name in self.stages.dense:
                 w(f"{self.layers[node.name].id('block')}(n);")
+
+    def _list(self, node: Node) -> str:
+        """Statement that lists the spikes of a frame where dense layers read them, or nothing.
+
+        Of an input that nobody else reads.
+        """
+        edges = self.plan.graph.out_edges(node.name)
+        if not isinstance(node.op, IntInput) or not all(
+            e.dst in self.stages.dense and not e.delay for e in edges
+        ):
+            return ""
+        kept, buffer = self.stages.kept.get((node.name, 0)), self.plan.value(node.name)
+        if kept is None or buffer.channels or not buffer.ids:
+            return ""
+        block = self._block(kept)
+        frame = f"{self.plan.label(node)} + (size_t)(first + t) * {node.type.size}u"
+        return f"{block.counts}[t] = snn_list_16({frame}, {buffer.size}u, {block.ids}[t]);"
 
     def _tick(self, node: Node, t: str) -> str:
         layer, frame = self.layers[node.name], ""
