@@ -31,7 +31,7 @@ from snnc.intops import IntConv, IntLinear
 
 #: Words of a vector of 512 bits.
 _VECTOR = 32
-#: Words of a strip of every column (``snn_strip``).
+#: Words of a strip of every column that stays in the cache for many steps.
 _STRIP = 128
 #: One of so many inputs must spike for tiles of some columns to be faster than whole columns.
 _MANY = 5
@@ -104,7 +104,7 @@ def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip:
     (ids, count), stride = spikes, pairs.words
     base = f"(uint16_t)({65536 - pairs.offset}u * ({count} % 65536u))"
     if strip:
-        table, words = f"{layer.id('w')} + {strip}", "strip"
+        table, words = f"{layer.id('w')} + {strip}", f"{_STRIP}u"
         low, high = f"{y} + {strip}", f"{y} + {stride}u + {strip}"
     else:
         table, words, low, high = layer.id("w"), f"{stride}u", y, f"{y} + {stride}u"
@@ -130,13 +130,8 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
         spikes, row = (f"{ids}[t]", f"{counts}[t]"), f"{values}[t]"
         if sums := has_sums(part, pairs, y):
             _product(part, pairs, y, block)
-            strips = pairs.words > _STRIP and pairs.words % _STRIP == 0
-            head = f"for (size_t j = 0u; j < {pairs.words}u; j += strip)"
             w("#ifdef SNN_SUMS")
-            if strips:
-                w(f"const size_t strip = snn_strip({counts}, steps, {pairs.words}u);")
-            with w.block(head) if strips else nullcontext(), steps_of(w):
-                w(_sums(part, pairs, row, spikes, "j" if strips else ""))
+            _strips(part, pairs, row, spikes, counts)
             w("#else")
         if pairs.tile:
             _in_parts(part, pairs, y, block)
@@ -146,6 +141,20 @@ def emit_block(layer: Layer, pairs: PairRows, block: tuple[str, str, str], w: CW
         if pairs.most and scaling(part, op) != "{}":
             with steps_of(w):
                 finish_sums(part, pairs, replace(y, name=f"{values}[t]"), scaling(part, op))
+
+
+def _strips(layer: Layer, pairs: PairRows, row: str, spikes: tuple[str, str], counts: str) -> None:
+    """Columns of every step: whole ones, or where lists are long, a strip of them for all steps."""
+    w, strips = layer.code, pairs.words > _STRIP and pairs.words % _STRIP == 0
+    if strips:
+        with (
+            w.block(f"if (snn_is_long({counts}, steps))"),
+            w.block(f"for (size_t j = 0u; j < {pairs.words}u; j += {_STRIP}u)"),
+            steps_of(w),
+        ):
+            w(_sums(layer, pairs, row, spikes, "j"))
+    with w.block("else") if strips else nullcontext(), steps_of(w):
+        w(_sums(layer, pairs, row, spikes))
 
 
 def _in_parts(layer: Layer, pairs: PairRows, y: Buffer, block: tuple[str, str, str]) -> None:

@@ -122,7 +122,7 @@ def test_columns_and_products_of_vectors(
     backend = CBackend(
         compiler="gcc", flags=(*options, "-DSNN_TRACE_BLOCKS", f"-DSNN_DENSE={dense}u")
     )
-    graph = layered(dense, (64, 75, 192, 256))
+    graph = layered(dense, (64, 75, 256, 512))
     assert Network(graph).blocks.stages.dense
     assert difference(graph, 0, backend) == ""
 

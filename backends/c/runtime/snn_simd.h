@@ -31,14 +31,14 @@
 #endif
 
 #if defined(SNN_SUMS)
-/* Words of all columns to which the spikes of all steps are added before the next words: so few
- * that they stay in the cache, if lists are long enough for that to matter. */
-static inline size_t snn_strip(const uint32_t *counts, uint32_t steps, size_t words) {
+/* Whether lists are so long that it matters to add few words of all columns for all steps before the
+ * next words, so that these words stay in the cache. */
+static inline int snn_is_long(const uint32_t *counts, uint32_t steps) {
     uint32_t spikes = 0u;
     for (uint32_t t = 0u; t < steps; t++) {
         spikes += counts[t];
     }
-    return (spikes / 64u >= steps) ? 128u : words;
+    return spikes / 64u >= steps;
 }
 #endif
 
