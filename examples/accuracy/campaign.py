@@ -17,7 +17,6 @@ import snnc
 from examples.accuracy.networks import CACHE, NETWORKS, Net
 from examples.families.family import Split
 from snnc.data import Data
-from snnc.layers import input_table
 from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.verify import float_graph
 from snnc.version import __version__
@@ -108,7 +107,8 @@ def _measured(
         artifact = snnc.compile(model, out, bits=bits, method=method, calibration=some)
     seconds = time.perf_counter() - start
     program = artifact.graph()
-    runner = IntegerRunner(program, input_table(program, {}, {}))
+    order = tuple(output.name for output in artifact.manifest.outputs)  # the scores come first
+    runner = IntegerRunner(program, artifact.manifest.inputs, order)
     reference = FloatRunner(float_graph(artifact.model()), runner.spikes)
     samples = Data({runner.inputs[0].name: split[2].numpy()}, split[3].numpy())
     steps = split[2].shape[1] if runner.inputs[0].clock == "step" else program.steps
