@@ -88,23 +88,26 @@ def _fitted(
     # what no layer's bits change: states, thresholds, layers whose bits the user has named
     fixed = max(w.total - sum(w.cost[n] for n in layers) for w in widths.values())
     limit = budget.limit - fixed
-    for _ in range(TRIES):
-        bits = least_loss(layers, limit)
-        if bits is None:
-            break
-        named = {n: replace(prepared.plan.of(n), bits=b) for n, b in bits.items()}
+    least = {n: min(layer.cost) for n, layer in layers.items()}
+    for last in (*[False] * TRIES, True):
+        bits = None if last else least_loss(layers, limit)
+        # estimates are cautious: only the program with the fewest bits says that none will do
+        chosen = least if bits is None else bits
+        named = {n: replace(prepared.plan.of(n), bits=b) for n, b in chosen.items()}
         plan = replace(prepared.plan, layers=prepared.plan.layers | named)
         fit = replace(prepared, plan=plan)
-        over = _lowered(fit, prepared.options.bits, budget, data).total - budget.limit
-        if over <= 0:
+        total = _lowered(fit, prepared.options.bits, budget, data).total
+        if total <= budget.limit:
             return replace(fit, ctx=_context(prepared, data))
-        limit -= over
-    raise CompileError([_unmet(budget, layers, fixed)])
+        if chosen == least:
+            break
+        limit -= total - budget.limit
+    raise CompileError([_unmet(budget, layers, total)])
 
 
-def _unmet(budget: Budget, layers: Mapping[str, Layer], fixed: float) -> Diagnostic:
+def _unmet(budget: Budget, layers: Mapping[str, Layer], best: float) -> Diagnostic:
     least = {n: min(layer.cost.values()) for n, layer in layers.items()}
-    best = fixed + sum(least.values())
+    fixed = best - sum(least.values())
     why = [f"the best possible is {best:,.0f} {budget.kind}, with 2 bits in every layer"]
     if fixed:
         why.append(f"{fixed:,.0f} of them are states, thresholds, biases and what has its own bits")

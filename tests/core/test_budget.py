@@ -49,6 +49,17 @@ def test_a_size_is_met_and_repeated_without_the_data(tmp_path: Path) -> None:
     assert again.manifest.tree == made.manifest.tree
 
 
+def test_the_least_size_is_named_and_met(tmp_path: Path) -> None:
+    model, data = model_file(tmp_path, mlp()), calibration(tmp_path)
+    with pytest.raises(CompileError, match="the best possible is") as e:
+        snnc.compile(model, tmp_path / "a", budget="1B", calibration=data)
+    best = int(e.value.diagnostics[0].notes[0].split()[4].replace(",", ""))
+    made = snnc.compile(model, tmp_path / "a", budget=f"{best}B", calibration=data)
+    assert packed(made.graph()) == best
+    with pytest.raises(CompileError, match="the best possible is"):
+        snnc.compile(model, tmp_path / "b", budget=f"{best - 1}B", calibration=data)
+
+
 def test_operations_are_met_and_bits_of_the_user_stay(tmp_path: Path) -> None:
     model, data = model_file(tmp_path, mlp()), calibration(tmp_path)
     config = tmp_path / "snnc.toml"
