@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/venv.sh dev,examples,peers
+export SNNC_GRAPHS=${SNNC_GRAPHS:-2000} # so many random graphs on NumPy, ONNX Runtime and torch
 export OMP_NUM_THREADS=1 # tests are small, and threads that wait for each other busy a core
 
 snnc lava setup --quiet &

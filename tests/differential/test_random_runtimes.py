@@ -1,8 +1,8 @@
 """Random graphs: NumPy, ONNX Runtime and torch agree on every word; failures are shrunk.
 
 The campaign: ``pytest -m slow tests/differential/test_random_runtimes.py``.  ``SNNC_GRAPHS=2000``
-before pytest runs so many in the ordinary tests, at 40 ms each; half of that is ONNX Runtime
-getting ready for a model.
+before pytest runs so many in the ordinary tests, as ``tests/run.sh`` does, at 40 ms each; half of
+that is ONNX Runtime getting ready for a model.
 """
 
 from __future__ import annotations
