@@ -10,7 +10,8 @@ import numpy as np
 from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.kernel import proven, used_leaves
-from snnc.backends.c.lanes import Lanes, NoLanesError, constant
+from snnc.backends.c.lane import NoLanesError, constant
+from snnc.backends.c.lanes import Lanes
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.nest import Nest, Shape, Walk, nest_of, row_major
 from snnc.backends.c.words import fits

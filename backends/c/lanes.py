@@ -25,6 +25,14 @@ from dataclasses import dataclass, field
 
 from snnc.backends.c import names
 from snnc.backends.c.kernel import live_lines, proven
+from snnc.backends.c.lane import (
+    Lane,
+    NoLanesError,
+    constant,
+    is_negative,
+    is_only_short,
+    is_short,
+)
 from snnc.backends.c.words import Bounds, computed, fits
 from snnc.kernel import Kernel, Line
 
@@ -32,38 +40,6 @@ _SIGN = 32768
 #: Lift of sums: that of a difference, which is 1 more, then has its sign in the highest bit.
 _SUM = _SIGN - 1
 _NAME = re.compile(r"\bw\d+_\w+")
-
-
-class NoLanesError(Exception):
-    """The kernel has values of more than 32 bits, or an operation that lanes lack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """C expressions, free of side effects, of a value's words.
-
-    Attributes:
-        low: The low word.
-        high: The high word and ``lift``, modulo 2**16; empty if one word holds the value.
-        bounds: Proven interval of the value.
-        lift: What the high word is more than the value's own.
-    """
-
-    low: str
-    high: str
-    bounds: Bounds
-    lift: int = 0
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether one word holds the value."""
-        return fits(self.bounds, "int16_t")
-
-
-def constant(value: int) -> Lane:
-    """A number as words."""
-    high = "" if fits((value, value), "int16_t") else f"{(value >> 16) & 65535}"
-    return Lane(f"{value & 65535}", high, (value, value))
 
 
 @dataclass
@@ -126,7 +102,7 @@ class Lanes:
             raise NoLanesError
         low = self._word(text, name)
         high = ""
-        if ctype == "int32_t" and not (fits(bounds, "int16_t") or _is_short(bounds)):
+        if ctype == "int32_t" and not (fits(bounds, "int16_t") or is_short(bounds)):
             high = self._word(f"(uint32_t){text} >> 16", f"{name}_h")
         elif ctype == "uint16_t" and not fits(bounds, "int16_t"):
             high = "0"
@@ -144,7 +120,7 @@ class Lanes:
             return _lifted(x.high, _SIGN - x.lift)
         if x.bounds[0] >= 0:
             return f"{_SIGN}u"
-        sign = f"({x.low} != 0)" if _is_only_short(x) else f"({x.low} >> 15)"
+        sign = f"({x.low} != 0)" if is_only_short(x) else f"({x.low} >> 15)"
         return f"(uint16_t)({_SIGN} - {sign})"
 
     def _word(self, text: str, note: str) -> str:
@@ -212,7 +188,7 @@ class Lanes:
             return "0"
         if x.low[0].isdigit():
             return "65535"
-        sign = f"({x.low} != 0)" if _is_short(x.bounds) else f"({x.low} >> 15)"
+        sign = f"({x.low} != 0)" if is_short(x.bounds) else f"({x.low} >> 15)"
         return self._word(f"0 - {sign}", f"{note}_sign")
 
     def _added(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
@@ -221,8 +197,8 @@ class Lanes:
         low = self._word(f"{a.low} + {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
-        high, lift = self._terms((a, b), note) if not _is_negative(b) else self._terms((a,), note)
-        if _is_negative(b):  # the low words borrow where the sum is larger
+        high, lift = self._terms((a, b), note) if not is_negative(b) else self._terms((a,), note)
+        if is_negative(b):  # the low words borrow where the sum is larger
             high, lift = f"{high} + ({low} <= {a.low})", lift + 1
         elif b.low != "0":
             high, lift = f"{high} - ({low} >= {b.low})", lift - 1
@@ -280,7 +256,7 @@ class Lanes:
         """``x * 2**shift``."""
         if shift == 0:
             return x
-        if shift > 15 or _is_only_short(x):
+        if shift > 15 or is_only_short(x):
             raise NoLanesError
         low = self._word(f"(uint32_t){x.low} << {shift}", note)
         if fits(bounds, "int16_t"):
@@ -306,7 +282,7 @@ class Lanes:
             x, factor, few = self.env[name], f"{1 << (16 - shift)}u", f"{1 << (16 - shift)}u"
         else:
             x, factor, few = self._factor(product, shift)
-        if _is_only_short(x):
+        if is_only_short(x):
             raise NoLanesError
         even = factor[0].isdigit() and int(factor.rstrip("u")) % 2 == 0
         if x.lift == _SIGN and even:
@@ -395,18 +371,3 @@ def _lifted(text: str, lift: int) -> str:
     if lift == 0:
         return text
     return f"{text} + {lift}" if lift > 0 else f"{text} - {-lift}"
-
-
-def _is_negative(x: Lane) -> bool:
-    """Whether a value is one word, and at most 0."""
-    return not x.high and x.bounds[1] <= 0 and not x.low[0].isdigit()
-
-
-def _is_short(bounds: Bounds) -> bool:
-    """Whether the low word of a number from -65535 to 0 says it all."""
-    return bounds[0] > -2 * _SIGN and bounds[1] <= 0
-
-
-def _is_only_short(x: Lane) -> bool:
-    """Whether a value is one word, but not one with a sign."""
-    return not x.high and x.bounds[0] < -_SIGN

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
 
 from snnc.backends.c import names
 from snnc.backends.c.blocks import Blocks
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.calls import Calls
 from snnc.backends.c.delays import shift
+from snnc.backends.c.header import header
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.machines import HOST, Machine
@@ -33,16 +33,6 @@ from snnc.intops import (
 from snnc.op import Op
 from snnc.step_limits import step_limits
 from snnc.types import Clock
-
-STATUS = (
-    ("SNN_OK", "done"),
-    ("SNN_RANGE", "an input element is outside its range; nothing has changed"),
-    ("SNN_ORDER", "call snn_begin first; nothing has changed"),
-    ("SNN_TOO_LONG", "more than SNN_MAX_STEPS steps; nothing has changed"),
-    ("SNN_NULL", "an input pointer is null; nothing has changed"),
-    ("SNN_TOO_SHORT", "fewer than SNN_MIN_STEPS steps so far; nothing has changed"),
-    ("SNN_EVENT", "an event is none of the input's elements; nothing has changed"),
-)
 
 
 @dataclass(frozen=True)
@@ -91,61 +81,7 @@ class Network:
 
     def header(self) -> str:
         """Return ``snn.h``."""
-        w = CWriter()
-        w(names.comment(f"network {self.graph.name}"))
-        w("#ifndef SNN_H", "#define SNN_H", "", "#include <stddef.h>", "#include <stdint.h>", "")
-        if self.graph.max_steps:
-            w("/* The ranges of all words are proven for at most so many steps. */")
-            w(f"#define SNN_MAX_STEPS {self.graph.max_steps}u", "")
-        if self.min_steps:
-            w("/* With fewer steps there are no results. */")
-            w(f"#define SNN_MIN_STEPS {self.min_steps}u", "")
-        for kind, nodes in (("INPUT", self.inputs), ("OUTPUT", self.outputs)):
-            for i, n in enumerate(nodes):
-                shape = "x".join(map(str, n.type.shape)) or "1"
-                w(names.comment(f"{n.name}: {shape}, {n.type.dtype}"))
-                w(f"#define SNN_{kind}_{i}_SIZE {prod(n.type.shape)}u")
-        w("")
-        with w.block("typedef enum", " snn_status;"):
-            last = len(STATUS) - 1
-            for i, (name, text) in enumerate(STATUS):
-                w(f"{name} = {i}{'' if i == last else ','} {names.comment(text)}")
-        w("", "/* Forget everything; snn_begin does it, too. */", "void snn_reset(void);")
-        w("", "/* Start a sample: static inputs, and what depends only on them. */")
-        w(f"snn_status snn_begin({self._parameters(self.static_inputs)});")
-        w("", "/* One time step. */")
-        w(f"snn_status snn_step({self._parameters(self.step_inputs)});")
-        self.calls.declare_events(w)
-        if self.machine.is_host:
-            self._declare_run(w)
-        if self.sequences:
-            w("", "/* Outputs of the last step; a null pointer skips one. */")
-            w(f"snn_status snn_sequence({self._results(self.sequences)});")
-        w(
-            "",
-            "/* Outputs after the steps so far; a null pointer skips one. The sample may go on. */",
-        )
-        for n in self.late:
-            w(names.comment(f"{n.name} is a sequence: {self.late_steps(n)} times its size."))
-        w(f"snn_status snn_finish({self._results(self.finals)});")
-        self.calls.declare_classify(w)
-        for n in self.criteria:
-            w(
-                "",
-                "/* Whether the sample may stop after the steps so far. */",
-            )
-            w(f"int snn_reached_{n.name}(int64_t threshold);")
-        w("", "#ifdef SNN_TRACE", "/* Arrays of the words of info.c, for verification. */")
-        w("extern const void *const snn_word_data[];")
-        w("/* Called before they are read. */", "void snn_trace_words(void);")
-        w("/* Called after every step of the loops behind the first, which run in snn_finish. */")
-        w("extern void (*snn_trace_step)(uint32_t loop, uint32_t step);")
-        if self.machine.is_host:
-            w("/* Called by snn_run after every step of the layers of a stage. */")
-            w("extern void (*snn_trace_stage)(uint32_t stage, uint32_t step);")
-            w("extern const uint32_t snn_word_stages[];")
-        w("#endif", "", "#endif")
-        return w.text
+        return header(self)
 
     def source(self) -> str:
         """Return ``snn.c``."""
@@ -279,7 +215,7 @@ class Network:
         self._resets = set(later)
 
     def _begin(self, w: CWriter) -> None:
-        with w.block(f"snn_status snn_begin({self._parameters(self.static_inputs)})"):
+        with w.block(f"snn_status snn_begin({self.parameters(self.static_inputs)})"):
             self._judge(w, self.static_inputs)
             w("snn_reset();")
             self._run(w, Clock.ONCE)
@@ -295,7 +231,7 @@ class Network:
         ready = ["if (snn_running == 0u) { return SNN_ORDER; }"]
         if self.graph.max_steps:
             ready.append("if (snn_steps >= SNN_MAX_STEPS) { return SNN_TOO_LONG; }")
-        with w.block(f"snn_status snn_step({self._parameters(self.step_inputs)})"):
+        with w.block(f"snn_status snn_step({self.parameters(self.step_inputs)})"):
             w(*ready)
             self._judge(w, self.step_inputs)
             w(*(f"{self.layers[n.name].tick}({self.plan.label(n)});" for n in self.step_inputs))
@@ -313,22 +249,14 @@ class Network:
         return f"snn_steps += (snn_steps < {special}u) ? 1u : 0u; /* no more are special */"
 
     @property
-    def _run_parameters(self) -> str:
+    def run_parameters(self) -> str:
         """Frames, their number, and places of outputs with a value per step."""
-        frames = self._parameters(self.step_inputs) if self.step_inputs else ""
-        places = self._results(self.sequences) if self.sequences else ""
+        frames = self.parameters(self.step_inputs) if self.step_inputs else ""
+        places = self.results(self.sequences) if self.sequences else ""
         return ", ".join(filter(None, (frames, "uint32_t steps", places)))
 
-    def _declare_run(self, w: CWriter) -> None:
-        """Declare ``snn_run`` in snn.h."""
-        w("", "/* So many time steps: frame after frame, the same results as of one step after the")
-        w(" * other. All frames are checked before anything changes. */")
-        for n in self.sequences:
-            w(names.comment(f"{n.name}: a value for each of these steps that has one, or null"))
-        w(f"snn_status snn_run({self._run_parameters});")
-
     def _define_run(self, w: CWriter, ready: list[str]) -> None:
-        with w.block(f"snn_status snn_run({self._run_parameters})"):
+        with w.block(f"snn_status snn_run({self.run_parameters})"):
             w(*ready)
             if self.graph.max_steps:
                 w("if (steps > SNN_MAX_STEPS - snn_steps) { return SNN_TOO_LONG; }")
@@ -352,11 +280,11 @@ class Network:
 
     def _finish(self, w: CWriter) -> None:
         if self.sequences:
-            with w.block(f"snn_status snn_sequence({self._results(self.sequences)})"):
+            with w.block(f"snn_status snn_sequence({self.results(self.sequences)})"):
                 w("if (snn_running == 0u || snn_steps == 0u) { return SNN_ORDER; }")
                 self._hand_out(w, self.sequences)
             w("")
-        with w.block(f"snn_status snn_finish({self._results(self.finals)})"):
+        with w.block(f"snn_status snn_finish({self.results(self.finals)})"):
             w("if (snn_running == 0u) { return SNN_ORDER; }")
             if self.min_steps:
                 w("if (snn_steps < SNN_MIN_STEPS) { return SNN_TOO_SHORT; }")
@@ -425,10 +353,10 @@ class Network:
             w(f"if ({to} != NULL) {{ memcpy({to}, {buffer.name}, {size}u); }}")
         w("return SNN_OK;")
 
-    def _parameters(self, nodes: list[Node]) -> str:
+    def parameters(self, nodes: list[Node]) -> str:
         listed = (f"const {self.plan.value(n.name).ctype} *{self.plan.label(n)}" for n in nodes)
         return ", ".join(listed) or "void"
 
-    def _results(self, nodes: list[Node]) -> str:
+    def results(self, nodes: list[Node]) -> str:
         listed = (f"{self.plan.value(n.name).ctype} *{self.plan.label(n)}" for n in nodes)
         return ", ".join(listed) or "void"

@@ -1,0 +1,54 @@
+"""A value of a neuron's kernel in words of 16 bits, as expressions of C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snnc.backends.c.words import Bounds, fits
+
+
+class NoLanesError(Exception):
+    """The kernel has values of more than 32 bits, or an operation that lanes lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """C expressions, free of side effects, of a value's words.
+
+    Attributes:
+        low: The low word.
+        high: The high word and ``lift``, modulo 2**16; empty if one word holds the value.
+        bounds: Proven interval of the value.
+        lift: What the high word is more than the value's own.
+    """
+
+    low: str
+    high: str
+    bounds: Bounds
+    lift: int = 0
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether one word holds the value."""
+        return fits(self.bounds, "int16_t")
+
+
+def constant(value: int) -> Lane:
+    """A number as words."""
+    high = "" if fits((value, value), "int16_t") else f"{(value >> 16) & 65535}"
+    return Lane(f"{value & 65535}", high, (value, value))
+
+
+def is_negative(x: Lane) -> bool:
+    """Whether a value is one word, and at most 0."""
+    return not x.high and x.bounds[1] <= 0 and not x.low[0].isdigit()
+
+
+def is_short(bounds: Bounds) -> bool:
+    """Whether the low word of a number from -65535 to 0 says it all."""
+    return bounds[0] > -65536 and bounds[1] <= 0
+
+
+def is_only_short(x: Lane) -> bool:
+    """Whether a value is one word, but not one with a sign."""
+    return not x.high and x.bounds[0] < -32768
