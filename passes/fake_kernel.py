@@ -11,6 +11,7 @@ from __future__ import annotations
 from snnc.exact import ONE, ZERO, Expr, floats, leaf
 from snnc.kernel import PREDICATES, Const, Kernel, Line, State
 from snnc.params import Param
+from snnc.passes.kernel_names import KernelNames
 
 _HALF = leaf(0.5)
 
@@ -45,30 +46,22 @@ class _Twin:
         }
         self.consts: dict[Param, Const] = {}
         self.lines: list[Line] = []
-        self.taken = {*integer.leaves(), *(x.name for x in integer.body)}
+        self._names = KernelNames(integer)
         self.flags = {x.name for x in integer.body if x.fn in PREDICATES}
         self.at: dict[str, str] = {}  # of every value of the integer kernel: its twin
         for name in integer.inputs:
             self.at[name] = name if gain[name] == ONE else self.scaled(name, gain[name])
 
-    def fresh(self, base: str) -> str:
-        name, i = base, 0
-        while name in self.taken:
-            i += 1
-            name = f"{base}{i}"
-        self.taken.add(name)
-        return name
-
     def const(self, value: Expr) -> str:
         """The name of a constant."""
         param = Param(floats(value))
         if param not in self.consts:
-            self.consts[param] = Const(self.fresh("c"), param)
+            self.consts[param] = Const(self._names.fresh("c"), param)
         return self.consts[param].name
 
     def scaled(self, name: str, factor: Expr) -> str:
         """A value times a constant."""
-        made = self.fresh(f"{name}_g")
+        made = self._names.fresh(f"{name}_g")
         self.lines.append(Line(made, "mul", (name, self.const(factor))))
         return made
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from snnc.exact import Expr
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param, compact
+from snnc.passes.kernel_names import KernelNames
 
 Ints = npt.NDArray[np.int64]
 
@@ -28,7 +29,7 @@ class KernelWriter:
         self.lines: list[Line] = []
         self._consts: dict[tuple[Param, Param | None], Const] = {}
         self._tables: dict[Param, Const] = {}
-        self._taken = {*real.leaves(), *(line.name for line in real.body)}
+        self._names = KernelNames(real)
 
     @property
     def consts(self) -> tuple[Const, ...]:
@@ -48,12 +49,7 @@ class KernelWriter:
 
     def fresh(self, base: str) -> str:
         """``base``, or ``base`` with the first free number."""
-        name, i = base, 0
-        while name in self._taken:
-            i += 1
-            name = f"{base}{i}"
-        self._taken.add(name)
-        return name
+        return self._names.fresh(base)
 
     def defines(self, name: str) -> bool:
         """Whether a line of this name was written."""

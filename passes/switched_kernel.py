@@ -20,6 +20,7 @@ import numpy as np
 from snnc.exact import ONE, Expr, floats, leaf
 from snnc.kernel import PREDICATES, Const, Kernel, Line, State
 from snnc.params import Param
+from snnc.passes.kernel_names import KernelNames
 from snnc.passes.lower_kernel import LoweredKernel
 
 #: Parts of a network's arithmetic that can be switched back.
@@ -64,7 +65,7 @@ class _Switched:
         self.integer = lowering.lowered.kernel
         self.gain = lowering.gain
         self.outputs = dict(zip(self.integer.outputs, self.lowered.units, strict=True))
-        self.taken = {*self.integer.leaves(), *(x.name for x in self.integer.body)}
+        self._names = KernelNames(self.integer)
         self.consts: dict[str, Const] = {}
         self.made: dict[Param, str] = {}
         self.lines: list[Line] = []
@@ -77,16 +78,8 @@ class _Switched:
             value = floats(exact) if own and exact is not None else values.astype(np.float64)
             self.consts[c.name] = Const(c.name, Param(value))
 
-    def fresh(self, base: str) -> str:
-        name, i = base, 0
-        while name in self.taken:
-            i += 1
-            name = f"{base}{i}"
-        self.taken.add(name)
-        return name
-
     def emit(self, base: str, fn: str, *args: str) -> str:
-        name = self.fresh(base)
+        name = self._names.fresh(base)
         self.lines.append(Line(name, fn, args))
         return name
 
@@ -94,7 +87,7 @@ class _Switched:
         """The name of a constant that the integer kernel does not have."""
         param = Param(floats(value))
         if param not in self.made:
-            name = self.fresh("c")
+            name = self._names.fresh("c")
             self.made[param], self.consts[name] = name, Const(name, param)
         return self.made[param]
 
@@ -157,7 +150,7 @@ class _Switched:
             args = (atom, self.const(self.lowered.factors[line.name] * scale))
         name = line.name
         if self.outputs.get(name, ONE) != ONE:  # the name is that of the real value
-            self.at[name] = name = self.fresh(name)
+            self.at[name] = name = self._names.fresh(name)
         self.lines.append(Line(name, fn, args))
 
     @staticmethod

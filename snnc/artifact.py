@@ -27,8 +27,8 @@ from snnc.storage import load_graph
 from snnc.version import __version__
 
 if TYPE_CHECKING:
-    from snnc.report import Report
     from snnc.streaming import Stream
+    from snnc.verification import Report
 
 Array = npt.NDArray[Any]
 

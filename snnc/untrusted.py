@@ -33,6 +33,10 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAG_ENCRYPTED = 0x1
 
 
+#: What ``zipfile`` raises for damaged archives, and for kinds of them that it does not know.
+_UNREADABLE = (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError)
+
+
 class UnsafeError(ValueError):
     """The file is damaged, or made to harm its reader; the message says how."""
 
@@ -46,7 +50,7 @@ def zip_names(file: Path | BinaryIO) -> list[str]:
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.namelist()
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
+    except _UNREADABLE as e:
         raise UnsafeError(str(e)) from e
 
 
@@ -60,7 +64,7 @@ class Archive:
     def __init__(self, file: Path | BinaryIO, members: int = 100_000) -> None:
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
+        except _UNREADABLE as e:
             raise UnsafeError(str(e)) from e
         try:
             self.sizes = self._check(members)

@@ -24,8 +24,8 @@ from snnc.intops import IntNeuron
 from snnc.ops import Input, Output
 from snnc.passes.base import run_passes
 from snnc.passes.pipeline import real_pipeline
-from snnc.report import Report, Tally, mismatches
 from snnc.types import SPIKE, Clock
+from snnc.verification import Report, Tally, mismatches
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from snnc.console import number
 from snnc.divergence import Divergence, Drift
 from snnc.manifest import LayerEntry, Word
-from snnc.report import Report
+from snnc.verification import Report
 
 if TYPE_CHECKING:
     from snnc.alternatives import Alternatives

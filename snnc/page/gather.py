@@ -31,8 +31,8 @@ from snnc.page.charts import (
     raster,
 )
 from snnc.passes.choose_codes import weighted_names
-from snnc.report import Report
 from snnc.types import Int
+from snnc.verification import Report
 from snnc.verify import float_graph, verify
 
 Array = npt.NDArray[Any]

@@ -13,17 +13,16 @@
 /* Columns are fetched so many spikes ahead. */
 #define SNN_AHEAD 4u
 
-/* Sums of n vectors of words, from `w` on, of the columns `ids`. */
-SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
-                         uint16_t *lo, uint16_t *hi, int n) {
-    __m256i a[4], b[4];
+/* a, b: sums of n vectors of words, from `w` on, of the columns `ids`, and of their high bytes. */
+SNN_INLINE void snn_gather(const uint16_t *w, size_t stride, const uint16_t *ids, uint32_t count,
+                           __m256i *a, __m256i *b, int n) {
 #pragma GCC unroll 4
     for (int v = 0; v < n; v++) {
         a[v] = b[v] = _mm256_setzero_si256();
     }
     for (uint32_t k = 0u; k < count; k++) {
-        const uint16_t *column = w + ids[k] * words;
-        const uint16_t *later = w + ids[(k + SNN_AHEAD < count) ? k + SNN_AHEAD : k] * words;
+        const uint16_t *column = w + ids[k] * stride;
+        const uint16_t *later = w + ids[(k + SNN_AHEAD < count) ? k + SNN_AHEAD : k] * stride;
 #pragma GCC unroll 4
         for (int v = 0; v < n; v++) {
             if (v % 2 == 0) {
@@ -34,6 +33,13 @@ SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, u
             b[v] = _mm256_add_epi16(b[v], _mm256_srli_epi16(x, 8));
         }
     }
+}
+
+/* The same, stored. */
+SNN_INLINE void snn_part(const uint16_t *w, size_t words, const uint16_t *ids, uint32_t count,
+                         uint16_t *lo, uint16_t *hi, int n) {
+    __m256i a[4], b[4];
+    snn_gather(w, words, ids, count, a, b, n);
 #pragma GCC unroll 4
     for (int v = 0; v < n; v++) {
         _mm256_storeu_si256((__m256i *)(void *)(lo + 16 * v), a[v]);
@@ -103,23 +109,7 @@ SNN_INLINE void snn_wide(const int16_t *w, size_t out, const uint16_t *ids, uint
 SNN_INLINE void snn_sums_part(const uint16_t *w, size_t stride, const uint16_t *ids, uint32_t count,
                               uint16_t base, int16_t *low, int16_t *high, int n) {
     __m256i a[4], b[4];
-#pragma GCC unroll 4
-    for (int v = 0; v < n; v++) {
-        a[v] = b[v] = _mm256_setzero_si256();
-    }
-    for (uint32_t k = 0u; k < count; k++) {
-        const uint16_t *column = w + ids[k] * stride;
-        const uint16_t *later = w + ids[(k + SNN_AHEAD < count) ? k + SNN_AHEAD : k] * stride;
-#pragma GCC unroll 4
-        for (int v = 0; v < n; v++) {
-            if (v % 2 == 0) {
-                _mm_prefetch((const char *)(later + 16 * v), _MM_HINT_T0);
-            }
-            const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(column + 16 * v));
-            a[v] = _mm256_add_epi16(a[v], x);
-            b[v] = _mm256_add_epi16(b[v], _mm256_srli_epi16(x, 8));
-        }
-    }
+    snn_gather(w, stride, ids, count, a, b, n);
     const __m256i all = _mm256_set1_epi16((short)base);
 #pragma GCC unroll 4
     for (int v = 0; v < n; v++) {
