@@ -63,3 +63,12 @@ def artifact(model: Path) -> Path:
     out = model.parent / "net"
     assert run(["compile", str(model), "-o", str(out), "--quiet"]) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Calibration data for ``model``: 70 samples without labels."""
+    rng = np.random.default_rng(7)
+    path = tmp_path_factory.mktemp("data") / "train.npz"
+    np.savez(path, x=rng.integers(0, 256, (70, 16, 12)) / 255)
+    return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from snnc.cli import run
@@ -13,14 +12,6 @@ from snnc.sweep import Point, Sweeper, pareto, parse_bits, parse_methods
 from tests.cli.conftest import Snnc
 
 ARGS = ("--bits", "4", "--method", "max,gptq")
-
-
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(7)
-    path = tmp_path_factory.mktemp("data") / "train.npz"
-    np.savez(path, x=rng.integers(0, 256, (40, 16, 12)) / 255)
-    return path
 
 
 def content(folder: Path) -> dict[str, bytes]:

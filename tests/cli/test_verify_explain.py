@@ -18,14 +18,6 @@ def coarse(model: Path) -> Path:
     return out
 
 
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(7)
-    path = tmp_path_factory.mktemp("data") / "train.npz"
-    np.savez(path, x=rng.integers(0, 256, (70, 16, 12)) / 255)
-    return path
-
-
 def test_every_spiking_layer_says_how_it_diverges(snnc: Snnc, coarse: Path, data: Path) -> None:
     document = snnc("verify", coarse, "--data", data, "--json").document
     assert "explanation" not in document
