@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import torch
 from torch import nn
 
 import snnc
-from examples.accuracy.networks import CACHE, NETWORKS, Net
+from examples.accuracy.networks import CACHE, LARGE, NETWORKS, Net
 from examples.families.family import Split
+from snnc.artifact import Artifact
 from snnc.data import Data
 from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.verify import float_graph
@@ -25,6 +28,16 @@ from snnc.version import __version__
 PLANS = [(b, m) for b in (8, 4, 3, 2) for m in ("mse", "gptq", "auto")] + [(2, "finetune")]
 #: Training samples that methods look at.
 CALIBRATION = 256
+#: Test samples whose spikes are compared; all of them are classified.
+COMPARED = 1000
+#: Test samples that are classified together.
+BATCH = 1000
+#: Files of snnc, and folders, that decide which integers come out: one of them changed, and what
+#: was measured with it is measured again.
+CHOOSING = ("choose_codes", "correct_codes", "gptq", "row_scale", "output_error", "calibration")
+TUNING = "finetuning"
+
+Plan = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -52,37 +65,77 @@ class Result:
     seconds: float
 
 
-def results(names: list[str], seeds: int, cache: Path = CACHE) -> Iterator[Result]:
-    """All results, from the cache where they are known."""
+def results(
+    names: list[str],
+    seeds: int,
+    plans: Iterable[Plan] | None = None,
+    cache: Path = CACHE,
+    known: bool = False,
+) -> Iterator[Result]:
+    """All results, from the cache where they are known.
+
+    Args:
+        names: Of networks.
+        seeds: Trainings of each.
+        plans: Bits and methods; all if None.
+        cache: Folder of weights and results.
+        known: Take only what is in the cache.
+    """
+    plans = PLANS if plans is None else list(plans)
     for seed in range(seeds):
         for name in names:
-            yield from _training(name, seed, cache)
+            yield from _training(name, seed, plans, cache, known)
 
 
-def _training(name: str, seed: int, cache: Path) -> Iterator[Result]:
-    entry = NETWORKS[name]
-    files = {p: cache / f"{name.replace(' ', '_')}-{seed}-{p[0]}-{p[1]}.json" for p in PLANS}
-    known = {p: _known(file) for p, file in files.items()}
-    if all(known.values()):
-        yield from (r for r in known.values() if r is not None)
+def _training(
+    name: str, seed: int, plans: list[Plan], cache: Path, known: bool
+) -> Iterator[Result]:
+    entry = {**NETWORKS, **LARGE}[name]
+    weights = entry.file(name, seed, cache)
+    if known and not weights.exists():
         return
-    net, split = entry.trained(name, seed, cache)
+    net, split = None, None
+    if not weights.exists():
+        net, split = entry.trained(name, seed, cache)
+    files = {p: cache / f"{weights.stem}-{p[0]}-{p[1]}.json" for p in plans}
+    keys = {p: _key(p, entry, weights) for p in plans}
+    found = {p: _kept(files[p], keys[p]) for p in plans}
+    yield from (r for r in found.values() if r is not None)
+    missing = [] if known else [p for p, r in found.items() if r is None]
+    if not missing:
+        return
+    if net is None or split is None:
+        net, split = entry.trained(name, seed, cache)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _write(net, split, entry, folder)
-        for plan, file in files.items():
-            found = known[plan]
-            if found is None:
-                found = _measured(name, seed, plan, entry, split, folder)
-                file.write_text(json.dumps({"snnc": __version__, **asdict(found)}))
-            yield found
+        quick = [p for p in missing if p[1] != "finetune"]
+        for group in ([quick] if quick else []) + [[p] for p in missing if p[1] == "finetune"]:
+            for plan, r in _measured(name, seed, group, entry, net, split, folder).items():
+                files[plan].write_text(json.dumps({"key": keys[plan], **asdict(r)}))
+                yield r
 
 
-def _known(file: Path) -> Result | None:
+def _key(plan: Plan, entry: Net, weights: Path) -> str:
+    """What a result depends on, in short."""
+    found = hashlib.sha256(weights.read_bytes())
+    bits, method = plan
+    found.update(f"{__version__} {bits} {method} {CALIBRATION} {COMPARED}".encode())
+    package = Path(snnc.__file__).parent
+    sources = [package / "passes" / f"{name}.py" for name in CHOOSING]
+    if method == "finetune":
+        found.update(repr(sorted(entry.tune.items())).encode())
+        sources += sorted((package / TUNING).glob("*.py"))
+    for source in sources:
+        found.update(source.read_bytes())
+    return found.hexdigest()
+
+
+def _kept(file: Path, key: str) -> Result | None:
     if not file.exists():
         return None
     found = json.loads(file.read_text())
-    return Result(**found) if found.pop("snnc") == __version__ else None
+    return Result(**found) if found.pop("key", "") == key else None
 
 
 def _write(net: nn.Module, split: Split, entry: Net, folder: Path) -> None:
@@ -95,36 +148,76 @@ def _write(net: nn.Module, split: Split, entry: Net, folder: Path) -> None:
 
 
 def _measured(
-    name: str, seed: int, plan: tuple[int, str], entry: Net, split: Split, folder: Path
-) -> Result:
+    name: str,
+    seed: int,
+    plans: list[Plan],
+    entry: Net,
+    net: nn.Module,
+    split: Split,
+    folder: Path,
+) -> dict[Plan, Result]:
+    """The results of some plans, which share the runs of the network in real numbers."""
+    artifacts: dict[Plan, Artifact] = {}
+    seconds: dict[Plan, float] = {}
+    backend = "c" if shutil.which("cc") or shutil.which("gcc") else "torch"  # give the same words
+    for plan in plans:
+        start = time.perf_counter()
+        artifacts[plan] = _compiled(plan, entry, folder, backend)
+        seconds[plan] = round(time.perf_counter() - start, 1)
+    f1, real = _spikes(artifacts, split), accuracy(net, split)
+    return {
+        plan: Result(
+            name,
+            seed,
+            *plan,
+            real,
+            _classified(artifacts[plan], backend, split),
+            f1[plan],
+            seconds[plan],
+        )
+        for plan in plans
+    }
+
+
+def _compiled(plan: Plan, entry: Net, folder: Path, backend: str) -> Artifact:
     bits, method = plan
     model, out = folder / "model.pt", folder / f"{bits}-{method}"
-    start = time.perf_counter()
     if method == "finetune":
-        artifact = snnc.finetune(model, out, folder / "train.npz", bits=bits, **entry.tune)
-    else:
-        some = folder / "some.npz"
-        artifact = snnc.compile(model, out, bits=bits, method=method, calibration=some)
-    seconds = time.perf_counter() - start
-    program = artifact.graph()
-    order = tuple(output.name for output in artifact.manifest.outputs)  # the scores come first
-    runner = IntegerRunner(program, artifact.manifest.inputs, order)
+        options = {"target": backend, **entry.tune}
+        return snnc.finetune(model, out, folder / "train.npz", bits=bits, **options)
+    some = folder / "some.npz"
+    return snnc.compile(model, out, bits=bits, method=method, calibration=some, target=backend)
+
+
+def _spikes(artifacts: dict[Plan, Artifact], split: Split) -> dict[Plan, float | None]:
+    """F1 of the spikes against the network in real numbers, in percent."""
+    runners = {}
+    for plan, artifact in artifacts.items():
+        order = tuple(output.name for output in artifact.manifest.outputs)  # the scores come first
+        runners[str(plan)] = IntegerRunner(artifact.graph(), artifact.manifest.inputs, order)
+    runner, artifact = next(iter(runners.values())), next(iter(artifacts.values()))
     reference = FloatRunner(float_graph(artifact.model()), runner.spikes)
-    samples = Data({runner.inputs[0].name: split[2].numpy()}, split[3].numpy())
-    steps = split[2].shape[1] if runner.inputs[0].clock == "step" else program.steps
-    found = measure(reference, runner.outputs[0], {"it": runner}, samples, steps)
-    real, it = found["float"], found["it"]
-    assert real.accuracy is not None, "there are labels"
-    assert it.accuracy is not None, "there are labels"
-    f1 = None if it.f1 is None else 100 * it.f1
-    return Result(
-        name, seed, bits, method, 100 * real.accuracy, 100 * it.accuracy, f1, round(seconds, 1)
-    )
+    x, y = (part[:COMPARED].numpy() for part in split[2:])
+    samples = Data({runner.inputs[0].name: x}, y)
+    steps = x.shape[1] if runner.inputs[0].clock == "step" else runner.program.steps
+    found = measure(reference, runner.outputs[0], runners, samples, steps)
+    f1 = {plan: found[str(plan)].f1 for plan in artifacts}
+    return {plan: None if value is None else 100 * value for plan, value in f1.items()}
+
+
+def _classified(artifact: Artifact, backend: str, split: Split) -> float:
+    """Accuracy of the integers, in percent."""
+    scores = artifact.manifest.outputs[0].name
+    right = 0
+    for x, y in zip(split[2].split(BATCH), split[3].split(BATCH), strict=True):
+        outputs = artifact.run(x.numpy(), backend).outputs[scores]
+        right += int((outputs.argmax(1) == y.numpy()).sum())
+    return 100 * right / len(split[3])
 
 
 def accuracy(net: nn.Module, split: Split) -> float:
     """Of the network in torch, in percent."""
     with torch.no_grad():
-        outs = [net(part) for part in split[2].split(250)]
+        outs = [net(part) for part in split[2].split(BATCH // 4)]
     scores = torch.cat([out[0] if isinstance(out, tuple) else out for out in outs])
     return 100 * float((scores.argmax(1) == split[3]).double().mean())
