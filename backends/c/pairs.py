@@ -10,7 +10,8 @@ of them.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -296,7 +297,7 @@ def add_columns(
         _events(layer, table, pairs, PASSES[0], index, "start")
     for rows in passes:
         _events(layer, table, pairs, rows, index)
-    _add(layer, pairs, index, passes, spare == 0)
+    _add(layer, table, pairs, (index, passes, spare == 0))
     if vectors:
         layer.code("#endif")
 
@@ -314,15 +315,10 @@ def _lister(index: str) -> str:
     return "snn_list_16" if index == "uint16_t" else "snn_list_32"
 
 
-def _part(pairs: PairRows) -> tuple[str, str]:
-    """Parameter and argument that say which tile, if there are tiles."""
-    return ("size_t tile, ", "tile, ") if pairs.tile else ("", "")
-
-
 def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
     """``add`` by one of the files of ``snn_simd.h``; opens the alternative to it."""
     w, sums = layer.code, f"{layer.id('lo')}, {layer.id('hi')}"
-    parameter = _part(pairs)[0]
+    parameter = "size_t tile, " if pairs.tile else ""
     first = f"{table.name} + tile" if pairs.tile else table.name
     columns = f"{first}, {pairs.words}u, {pairs.tile or pairs.words}u"
     w("#ifdef SNN_COLUMNS")
@@ -333,46 +329,65 @@ def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
 
 
 def _event(layer: Layer, table: Table, pairs: PairRows) -> None:
-    w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    parameter, start, size, stride = _columns(pairs, table)
-    with w.block(f"SNN_ROWS void {layer.id('event')}({sums}, {parameter}uint32_t id)"):
-        w(f"const uint16_t *restrict w0 = {start} + (size_t)id * {stride}u;")
-        with w.loop("j", size):
-            w(*added(pairs, size, ["w0[j]"], is_start=False))
-
-
-def _columns(pairs: PairRows, table: Table) -> tuple[str, str, int, int]:
-    """Parameter for a tile, where columns start, and stored words of one: added, and in all."""
-    start = f"{table.name} + tile" if pairs.tile else table.name
-    size = pairs.words // pairs.fold
-    return _part(pairs)[0], start, pairs.tile or size, size
+    with _pass(layer, table, pairs, "event", "uint32_t id") as (size, column):
+        layer.code(f"const uint16_t *SNN_APART w0 = {column.format('id')};")
+        _each(layer, pairs, size, ["w0[j]"])
 
 
 def _events(
     layer: Layer, table: Table, pairs: PairRows, rows: int, index: str, part: str = "event"
 ) -> None:
     """``event`` adds columns to the sums, ``start`` makes sums of them."""
-    w, sums = layer.code, "uint16_t *restrict lo, uint16_t *restrict hi"
-    parameter, start, size, stride = _columns(pairs, table)
-    name = layer.id(f"{part}{rows}")
-    with w.block(f"SNN_ROWS void {name}({sums}, {parameter}const {index} *ids)"):
+    with _pass(layer, table, pairs, f"{part}{rows}", f"const {index} *ids") as (size, column):
         for k in range(rows):
-            w(f"const uint16_t *restrict w{k} = {start} + (size_t)ids[{k}] * {stride}u;")
-        with w.loop("j", size):
-            w(*added(pairs, size, [f"w{k}[j]" for k in range(rows)], part == "start"))
+            layer.code(f"const uint16_t *SNN_APART w{k} = {column.format(f'ids[{k}]')};")
+        _each(layer, pairs, size, [f"w{k}[j]" for k in range(rows)], part == "start")
 
 
-def _add(layer: Layer, pairs: PairRows, index: str, passes: tuple[int, ...], single: bool) -> None:
-    """``passes``: those that a list can fill; a compiler warns of reading behind shorter ones."""
+@contextmanager
+def _pass(
+    layer: Layer, table: Table, pairs: PairRows, part: str, which: str
+) -> Iterator[tuple[int, str]]:
+    """A function over some columns: yields its words, and where a column starts.
+
+    The table comes as an argument, so that gcc does not know it (``SNN_PASS``).
+    """
+    size = pairs.words // pairs.fold
+    sums = "uint16_t *SNN_APART lo, uint16_t *SNN_APART hi"
+    with layer.code.block(f"SNN_PASS void {layer.id(part)}({sums}, const uint16_t *w, {which})"):
+        yield pairs.tile or size, f"w + (size_t){{}} * {size}u"
+
+
+def _each(
+    layer: Layer, pairs: PairRows, size: int, words: list[str], is_start: bool = False
+) -> None:
+    """The loop over the words of a column; each stored word is read once."""
+    w = layer.code
+    w("SNN_EACH")
+    with w.loop("j", size):
+        w(*(f"const uint16_t v{k} = {word};" for k, word in enumerate(words)))
+        w(*added(pairs, size, [f"v{k}" for k in range(len(words))], is_start))
+
+
+def _add(
+    layer: Layer, table: Table, pairs: PairRows, how: tuple[str, tuple[int, ...], bool]
+) -> None:
+    """``add`` any number of columns.
+
+    ``how``: the type of a column's number, the passes that a list can fill (a compiler warns of
+    reading behind shorter ones), and whether there is one of a single column.
+    """
+    index, passes, single = how
     w, lo, hi = layer.code, layer.id("lo"), layer.id("hi")
     clear = f"memset({lo}, 0, sizeof {lo});", f"memset({hi}, 0, sizeof {hi});"
-    parameter, part = _part(pairs)
+    parameter, first = ("size_t tile, ", " + tile") if pairs.tile else ("", "")
+    send = f"({lo}, {hi}, {table.name}{first}, "
     head = f"static void {layer.id('add')}({parameter}const {index} *ids, uint32_t count)"
     with w.block(head):
         w("uint32_t n = 0u;")
         if PASSES[0] in passes:
             with w.block(f"if (count >= {PASSES[0]}u)"):
-                w(f"{layer.id(f'start{PASSES[0]}')}({lo}, {hi}, {part}ids);")
+                w(f"{layer.id(f'start{PASSES[0]}')}{send}ids);")
                 w(f"n = {PASSES[0]}u;")
             with w.block("else"):
                 w(*clear)
@@ -380,7 +395,7 @@ def _add(layer: Layer, pairs: PairRows, index: str, passes: tuple[int, ...], sin
             w(*clear)
         for rows in passes:
             with w.block(f"for (; count - n >= {rows}u; n += {rows}u)"):
-                w(f"{layer.id(f'event{rows}')}({lo}, {hi}, {part}ids + n);")
+                w(f"{layer.id(f'event{rows}')}{send}ids + n);")
         if single:
             with w.block("for (; n < count; n++)"):
-                w(f"{layer.id('event')}({lo}, {hi}, {part}ids[n]);")
+                w(f"{layer.id('event')}{send}ids[n]);")

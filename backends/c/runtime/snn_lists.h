@@ -100,11 +100,13 @@ static inline uint64_t snn_eight(const uint8_t *x) {
            ((uint64_t)x[6] << 48) | ((uint64_t)x[7] << 56);
 }
 
-/* The lowest bits of its bytes as one byte. */
+/* The lowest bits of its bytes, which have no others, as one byte. Bit 8 k times 2**(56 - 7 k) is bit
+ * 56 + k; no two products meet below, and what is above the highest bit goes. */
+#if defined(__clang__)
+__attribute__((no_sanitize("unsigned-integer-overflow")))
+#endif
 static inline uint32_t snn_pack(uint64_t eight) {
-    eight |= eight >> 7;
-    eight |= eight >> 14;
-    return (uint32_t)((eight | (eight >> 28)) & 255u);
+    return (uint32_t)((eight * UINT64_C(0x0102040810204080)) >> 56);
 }
 
 /* Writes the numbers i + place of the ones in a byte, and others behind them; returns how many. */
@@ -149,18 +151,22 @@ SNN_PUT(snn_put_32, uint32_t)
 #define SNN_LIST(list, number, put)                                                          \
     static inline uint32_t list(const uint8_t *restrict x, uint32_t n,                       \
                                 number *restrict ids) {                                      \
-        uint32_t count = 0u;                                                                 \
+        number *end = ids;                                                                   \
         uint32_t i = 0u;                                                                     \
+        for (; n - i >= 16u; i += 16u) {                                                     \
+            end += put(end, i, snn_pack(snn_eight(x + i)));                                  \
+            end += put(end, i + 8u, snn_pack(snn_eight(x + i + 8u)));                        \
+        }                                                                                    \
         for (; n - i >= 8u; i += 8u) {                                                       \
-            count += put(ids + count, i, snn_pack(snn_eight(x + i)));                        \
+            end += put(end, i, snn_pack(snn_eight(x + i)));                                  \
         }                                                                                    \
         for (; i < n; i++) {                                                                 \
             if (x[i] != 0u) {                                                                \
-                ids[count] = (number)i;                                                      \
-                count++;                                                                     \
+                end[0] = (number)i;                                                          \
+                end++;                                                                       \
             }                                                                                \
         }                                                                                    \
-        return count;                                                                        \
+        return (uint32_t)(end - ids);                                                        \
     }
 
 /* The same with every number moved by first; ids has room for SNN_SLACK more. Returns where the
