@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,35 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from snnc.content import Content, parts_of
 from snnc.diagnostics import Diagnostic, fail, stop_on_errors
 from snnc.graph import Graph
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-class Streamed:
-    """A file too large for memory: its parts are made again whenever it is read."""
-
-    def __init__(self, parts: Callable[[], Iterator[bytes]]) -> None:
-        self._parts = parts
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._parts()
-
-
-Content = str | bytes | Streamed
-
-
-def parts_of(content: Content) -> Iterator[bytes]:
-    """Bytes of a file, part after part; text is UTF-8 with Unix line ends.
-
-    >>> list(parts_of("a")), list(parts_of(Streamed(lambda: iter([b"a", b"b"]))))
-    ([b'a'], [b'a', b'b'])
-    """
-    if isinstance(content, Streamed):
-        yield from content
-    else:
-        yield content.encode() if isinstance(content, str) else content
 
 
 @dataclass

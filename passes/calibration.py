@@ -180,10 +180,10 @@ class InputStatistics:
         return x.reshape(-1, 1, x.shape[-1])
 
 
-def statistics(op: Weighted, columns: Floats, weights: Floats) -> InputStatistics | None:
+def statistics(op: Weighted, columns: Floats, shape: tuple[int, ...]) -> InputStatistics | None:
     """An empty count for a layer; None for layers whose inputs meet no fixed columns."""
     if isinstance(op, Spread):
         return None
     groups = op.groups if isinstance(op, Convolution) else 1
-    full = np.broadcast_to(columns, weights.shape).reshape(groups, len(weights) // groups, -1)
+    full = np.broadcast_to(columns, shape).reshape(groups, shape[0] // groups, -1)
     return InputStatistics(op, full[:, 0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -26,6 +27,7 @@ from snnc.passes.kept_choices import KeptChoices
 from snnc.passes.output_error import OutputErrors
 from snnc.passes.parts import Chosen, Codes, Part
 from snnc.passes.quantized_value import Root
+from snnc.passes.row_blocks import MadeRows, beside
 from snnc.passes.row_scale import RowScales, quantized, row_scales
 from snnc.passes.weight_grid import bits_of, grid_of
 from snnc.passes.weight_rows import Weighted, with_rows
@@ -133,15 +135,14 @@ class Chooser:
 
     def _grid(self, parts: list[Part]) -> Chosen | None:
         """The integers that the weights are already, if they are and the bits hold them."""
-        rows = [np.ldexp(p.rows, p.finer) if p.finer else p.rows for p in parts]
-        found = grid_of(rows[0] if len(rows) == 1 else np.concatenate(rows, 1))
+        found = grid_of(beside([_finer(p.rows, p.finer) for p in parts]))
         if found is None:
             self._lost_grid(parts)
             return None
         scales, stacked = found
         codes, start = [], 0
         for part in parts:
-            count = part.root.rows.shape[1]
+            count = part.rows.shape[1]
             codes.append(stacked[:, start : start + count])
             start += count
         wanted = [bits_of(c) for c in codes]
@@ -157,12 +158,9 @@ class Chooser:
     def _lost_grid(self, parts: list[Part]) -> None:
         """Say of weights that are integers why they cannot stay so."""
         for part in parts:
-            own = part.root.weights.reshape(part.root.rows.shape)
-            if len(parts) == 1 and np.unique(part.root.columns).size == 1:
+            if len(parts) == 1 and np.unique(part.root.units).size == 1:
                 continue  # rows that are on no grid either way
-            columns = np.broadcast_to(part.root.columns, part.root.weights.shape).reshape(own.shape)
-            own = own / np.where(columns == 0, 1.0, columns)
-            if grid_of(own) is None:
+            if grid_of(part.root.rows.changed(partial(_without_units, part.root))) is None:
                 continue
             text = f"{part.name}: the weights are integers already, but are rounded again"
             why = "its inputs have different units"
@@ -195,9 +193,8 @@ class Chooser:
         codes = []
         for part, hessian in zip(parts, hessians, strict=True):
             own = scales.floats / (1 << part.finer)
-            groups = zip(
-                np.split(part.rows, len(hessian)), np.split(own, len(hessian)), hessian, strict=True
-            )
+            rows, count = part.rows[:], len(hessian)
+            groups = zip(np.split(rows, count), np.split(own, count), hessian, strict=True)
             codes.append(np.concatenate([_gptq(r, s, part.bits, h) for r, s, h in groups]))
         return _chosen("gptq", scales, parts, codes)
 
@@ -231,7 +228,7 @@ class Chooser:
             before = self._statistics(self.real, part.root)
             assert before is not None, "seen before"
             scale = chosen.scales.floats / (1 << part.finer) / part.ratio
-            shift = bias_shift(part.root.rows, before.mean, old.codes * scale[:, None], now.mean)
+            shift = bias_shift(part.root.rows[:], before.mean, old.codes * scale[:, None], now.mean)
             codes.append(replace(old, bias=old.bias + shift))
         return replace(chosen, method=f"{chosen.method} + bias", parts=tuple(codes))
 
@@ -270,7 +267,7 @@ class Chooser:
     def _work(self) -> int:
         """About how many products running the network on the data takes."""
         assert self.calibration is not None, "checked before"
-        weights = sum(n.op.weight.data.size for n in self.real if isinstance(n.op, Weighted))
+        weights = sum(n.op.weight.size for n in self.real if isinstance(n.op, Weighted))
         return weights * self.real.steps * self.calibration.samples
 
     def _statistics(self, graph: Graph, root: Root) -> InputStatistics | None:
@@ -278,7 +275,7 @@ class Chooser:
         assert self.calibration is not None, "checked before"
         key = (root.node.name, graph is self.real)
         if key not in self._seen:
-            found = statistics(root.op, root.columns, root.weights)
+            found = statistics(root.op, root.units, root.shape)
             if found is None:
                 return None
             self.calibration.watched(graph, {root.node.name: found.add})
@@ -296,22 +293,30 @@ def _chosen(method: str, scales: RowScales, parts: list[Part], codes: list[Ints]
     return Chosen(method, scales, tuple(found))
 
 
-def _stacked(parts: list[Part]) -> Floats:
+def _finer(rows: MadeRows, bits: int) -> MadeRows:
+    """Rows times a power of two."""
+    return rows.changed(lambda block, _: np.ldexp(block, bits)) if bits else rows
+
+
+def _without_units(root: Root, block: Floats, some: slice) -> Floats:
+    columns = root.columns(some)
+    return np.divide(block, np.where(columns == 0, 1.0, columns), out=block)
+
+
+def _stacked(parts: list[Part]) -> MadeRows:
     """Weights side by side, each scaled up by what it is finer, so that none is clipped.
 
     A layer of more bits than the least is finer for that alone.
     """
     least = min(p.bits for p in parts)
-    if len(parts) == 1:
-        return np.ldexp(parts[0].rows, parts[0].finer) if parts[0].finer else parts[0].rows
-    return np.concatenate([np.ldexp(p.rows, p.finer - (p.bits - least)) for p in parts], 1)
+    return beside([_finer(p.rows, p.finer - (p.bits - least)) for p in parts])
 
 
 def _per_row(hessian: Floats, part: Part) -> Floats:
     """How often each weight counts, (rows, columns): the diagonals, and a little for all."""
     diagonal = hessian.diagonal(axis1=1, axis2=2)
     diagonal = diagonal + 1e-3 * diagonal.mean()
-    rows = len(part.root.weights)
+    rows = len(part.root)
     return np.repeat(diagonal, rows // len(diagonal), 0)
 
 
@@ -328,12 +333,17 @@ def _with(fake: Graph, parts: list[Part], chosen: Chosen) -> Graph:
     for part, own in zip(parts, chosen.parts, strict=True):
         root = part.root
         scales = chosen.scales.floats / (1 << part.finer) / part.ratio
-        back = (own.codes * scales[:, None]).reshape(root.weights.shape)
-        safe = np.where(root.columns == 0, 1.0, root.columns)
+        back = MadeRows(root.rows.shape, partial(_scaled, own.codes, scales))
+        back = back.changed(partial(_without_units, root))
         bias = None if own.bias is None else Param(own.bias)
         node = graph[root.node.name]
-        graph.replace(replace(node, op=with_rows(root.op, back / safe, bias)))
+        graph.replace(replace(node, op=with_rows(root.op, back, bias)))
     return graph
+
+
+def _scaled(codes: Ints, scales: Floats, start: int, stop: int) -> Floats:
+    found: Floats = codes[start:stop] * scales[start:stop, None]
+    return found
 
 
 def weighted_names(graph: Graph) -> list[str]:

@@ -65,7 +65,7 @@ def threshold_factors(
     Returns:
         (rows,) factors, or None if rows do not belong to neurons one by one.
     """
-    op, rows = neuron.op, len(root.weights)
+    op, rows = neuron.op, len(root)
     assert isinstance(op, ops.Neuron), "thresholds are a neuron's"
     axis = len(root.row_shape)  # from the end
     shape = neuron.type.shape

@@ -28,7 +28,14 @@ from snnc.passes.loihi_weights import Feed, feeds
 from snnc.passes.lower_exact import NotWholeError, lower_exact
 from snnc.passes.merge_delays import MergeDelays
 from snnc.passes.row_scale import quantized, row_scales
-from snnc.passes.weight_rows import Weighted, is_encoder, row_shape, rows_first, with_rows
+from snnc.passes.weight_rows import (
+    Weighted,
+    is_encoder,
+    row_shape,
+    rows_first,
+    shape_of,
+    with_weight,
+)
 from snnc.types import SPIKE
 
 Floats = npt.NDArray[np.float64]
@@ -132,7 +139,7 @@ class _Fit:
         exponent = self._exponent(unit, max(room, self.least))
         bias = self._bias(found, gains)
         for node, r in zip(feeding, rows, strict=True):
-            codes = 2 * quantized(r, np.full(len(r), 2 * code), self.bits)
+            codes = 2.0 * quantized(r, np.full(len(r), 2 * code), self.bits)
             self.graph.replace(replace(node, op=_recoded(node.op, codes, None)))
         kernel = self._written(unit, exponent, bias)
         op = ops.Neuron(kernel, self.shape)
@@ -301,8 +308,7 @@ def _rows(op: ops.Op) -> Floats:
 def _recoded(op: ops.Op, codes: npt.NDArray[Any], bias: Param | None) -> ops.Op:
     """The layer with other weights, (rows, …)."""
     assert isinstance(op, Weighted), "weights only"
-    weight = codes.reshape(rows_first(op).shape).astype(np.float32)
-    return with_rows(op, weight, bias)  # type: ignore[arg-type]
+    return with_weight(op, codes.reshape(shape_of(op)).astype(np.float32), bias)
 
 
 def _readout(graph: Graph, node: Node, bits: int, unit: float) -> None:
@@ -311,7 +317,7 @@ def _readout(graph: Graph, node: Node, bits: int, unit: float) -> None:
     assert isinstance(op, Weighted), "weights only"
     rows = _rows(op) * unit
     code = float(row_scales(rows.reshape(1, -1), bits).floats[0]) / 2
-    codes = 2 * quantized(rows, np.full(len(rows), 2 * code), bits)
+    codes = 2.0 * quantized(rows, np.full(len(rows), 2 * code), bits)
     bias = (
         None if op.bias is None else Param(nearest(leaf(op.bias.data) / leaf(code)).astype(float))
     )

@@ -33,7 +33,7 @@ from snnc.ops import (
 )
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
-from snnc.passes.weight_rows import Weighted, rows_first, with_rows
+from snnc.passes.weight_rows import Weighted, matrix, scaled_rows, with_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -171,10 +171,8 @@ def _has_foldable(graph: Graph, node: Node) -> bool:
 
 
 def _folded(op: Weighted, scale: Floats, shift: Floats) -> Weighted:
-    weight = rows_first(op)
-    weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     bias = shift if op.bias is None else op.bias.data.astype(np.float64) * scale + shift
-    return with_rows(op, weight, Param(bias))
+    return with_rows(op, scaled_rows(matrix(op), scale), Param(bias))
 
 
 def _pointwise(graph: Graph, value: Value, scale: Floats, shift: Floats, norm: Node) -> Value:

@@ -69,7 +69,7 @@ class KeptChoices:
         Raises:
             CompileError: E333 if it was made for other layers.
         """
-        key, count = _key(parts), len(parts[0].root.weights)
+        key, count = _key(parts), len(parts[0].root)
         layers = [(p.name, p.bits, p.finer) for p in parts]
         method, bits, known, tried = self.groups.get(key, ("", 0, [], ""))
         if known != layers or not 2 <= bits <= 16:
@@ -86,10 +86,10 @@ class KeptChoices:
     def _codes(self, key: str, part: Part, count: int) -> Codes:
         assert self.program is not None, "read from an artifact"
         op = self.program[part.name].op if part.name in self.program else None
-        if not isinstance(op, IntWeighted) or op.weight.data.shape != part.root.weights.shape:
+        if not isinstance(op, IntWeighted) or op.weight.shape != part.root.shape:
             raise _unfit(part.name)
-        codes = op.weight.data.reshape(count, -1).astype(np.int64)
-        if np.abs(codes).max(initial=0) > largest(part.bits):
+        codes = op.weight.data.reshape(count, -1)
+        if max(int(codes.max(initial=0)), -int(codes.min(initial=0))) > largest(part.bits):
             raise _unfit(part.name)
         bias = None if part.root.op.bias is None else self._rows(f"{key}/{part.name}/bias", count)
         factor = self._rows(f"{key}/{part.name}/factor", count)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.passes.quantized_value import Root
+from snnc.passes.row_blocks import MadeRows
 from snnc.passes.row_scale import RowScales
 from snnc.passes.weight_rows import scaled_rows
 
@@ -32,7 +33,7 @@ class Part:
     bits: int
 
     @property
-    def rows(self) -> Floats:
+    def rows(self) -> MadeRows:
         """(rows, columns) in the shared unit."""
         return scaled_rows(self.root.rows, self.ratio)
 

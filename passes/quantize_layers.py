@@ -15,7 +15,7 @@ from snnc.exact import ONE, Expr, floats, leaf, rearranged
 from snnc.graph import Node, Value
 from snnc.params import Param
 from snnc.passes.quantize_rule import Rule
-from snnc.passes.quantize_weights import fold_unit
+from snnc.passes.quantize_weights import units_of
 from snnc.passes.quantized_value import Lowered, QValue, Root
 from snnc.passes.weight_rows import Weighted, in_integers
 from snnc.windows import Sizes
@@ -43,9 +43,9 @@ def _weights(low: Lowered, node: Node, x: list[QValue]) -> None:
     if axes and not isinstance(op, ops.DelayLinear):  # whose columns read single elements
         source = low.uniform(node, source, tuple(axes))
     source = low.narrowed(node, source, INPUT_BITS - max(0, low.bits_of(node.name) - 8))
-    weights, columns = fold_unit(op, source.unit, shape)
-    root = Root(node, op, weights, columns)
-    low.add(node, in_integers(op, Param(np.zeros(weights.shape, np.int8))), source)
+    root = Root(node, op, units_of(op, source.unit, shape))
+    none = np.broadcast_to(np.zeros((), np.int8), root.shape)
+    low.add(node, in_integers(op, Param.made(root.shape, np.int8, lambda a, b: none[a:b])), source)
     low.values[node.name, 0] = QValue(Value(node.name), ONE, source.per_step, root)
 
 

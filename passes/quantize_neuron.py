@@ -32,6 +32,7 @@ from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.parts import Part
 from snnc.passes.quantize_weights import place
 from snnc.passes.quantized_value import Lowered, QValue, Root
+from snnc.passes.row_blocks import MadeRows
 from snnc.passes.row_scale import row_scales
 from snnc.passes.switched_kernel import Lowering
 from snnc.passes.visible_signs import visible_signs
@@ -236,7 +237,7 @@ def _bits_finer(base: Expr, unit: Expr) -> int:
     return max(0, int(exponent) - int(mantissa == 0.5))
 
 
-def _finer(rows: dict[int, Floats], bits: dict[int, int]) -> dict[int, int]:
+def _finer(rows: dict[int, MadeRows], bits: dict[int, int]) -> dict[int, int]:
     """By how many powers of two each input's weights are smaller than those of the largest.
 
     Pixels of unit 1/255 next to spikes of unit 1 would otherwise share one scale and vanish.
@@ -265,13 +266,13 @@ def _joint(x: list[QValue], gain: list[Expr], waiting: list[int]) -> dict[int, F
     if not waiting:
         return {}
     main = waiting[0]
-    rows = len(_root(x[main]).weights)
+    rows = len(_root(x[main]))
     found = {main: np.ones(rows)}
     for i in waiting[1:]:
         root = _root(x[i])
         ratio = gain[i] / gain[main]
         one = leaf(np.ones(rows).reshape(root.row_shape))
-        if len(root.weights) != rows or type(root.op) is not type(_root(x[main]).op):
+        if len(root) != rows or type(root.op) is not type(_root(x[main]).op):
             continue
         if any(v.resolved(one).unit != one for v in (x[i], x[main])):
             continue

@@ -57,7 +57,7 @@ def _reduce(low: Lowered, node: Node, x: list[QValue]) -> None:
 def _same_along(v: QValue, axes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether rows of waiting weights stay apart when the axes go."""
     assert v.root is not None, "asked of waiting weights"
-    rows = leaf(np.arange(1.0, len(v.root.weights) + 1).reshape(v.root.row_shape))
+    rows = leaf(np.arange(1.0, len(v.root) + 1).reshape(v.root.row_shape))
     found = np.broadcast_to(floats(v.resolved(rows).unit), shape)
     return bool((found.max(axes) == found.min(axes)).all())
 

@@ -18,7 +18,8 @@ from snnc.intops import IntExpand, IntRescale
 from snnc.params import Param, compact
 from snnc.passes.base import Context
 from snnc.passes.common_measure import multiples
-from snnc.passes.weight_rows import Weighted, row_shape
+from snnc.passes.row_blocks import MadeRows
+from snnc.passes.weight_rows import Weighted, matrix, row_shape, shape_of
 from snnc.profile import Profile
 
 if TYPE_CHECKING:
@@ -42,19 +43,35 @@ class Root:
 
     Attributes:
         node: The real layer.
-        weights: Its weights times the units of its inputs, rows first.
-        columns: Those units, broadcasting to the weights.
+        units: Of its inputs, broadcasting to the weights, rows first.
     """
 
     node: Node
     op: Weighted
-    weights: Floats
-    columns: Floats
+    units: Floats
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     @property
-    def rows(self) -> Floats:
-        """(rows, columns) view of the weights."""
-        return self.weights.reshape(len(self.weights), -1)
+    def shape(self) -> tuple[int, ...]:
+        """Of the weights, rows first."""
+        return shape_of(self.op)
+
+    @property
+    def rows(self) -> MadeRows:
+        """(rows, columns) weights times the units of their inputs."""
+        found = matrix(self.op)
+        if not (self.units != 1.0).any():
+            return found
+        return found.changed(lambda block, some: np.multiply(block, self.columns(some), out=block))
+
+    def columns(self, some: slice) -> Floats:
+        """The units of the inputs that some rows meet, as one row or as many."""
+        if self.units.ndim == 1:
+            return self.units[None]
+        own = self.units[some]
+        return np.broadcast_to(own, (len(own), *self.shape[1:])).reshape(len(own), -1)
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -86,7 +103,7 @@ class QValue:
         """The unit; where it is not known yet, one that differs between rows as it may."""
         if self.root is None:
             return self.unit
-        rows = np.arange(1.0, len(self.root.weights) + 1).reshape(self.root.row_shape)
+        rows = np.arange(1.0, len(self.root) + 1).reshape(self.root.row_shape)
         return self.resolved(leaf(rows)).unit
 
     def resolved(self, unit: Expr) -> QValue:

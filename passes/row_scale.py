@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.exact import Expr, leaf
+from snnc.passes.row_blocks import Rows, blocks, peaks
 
-#: Weights that are searched at once: they and their errors fit a cache.
-BLOCK = 1 << 16
 #: Parts of a row whose largest weights bound what clipping loses.
 _LARGEST = 100
 
@@ -67,7 +66,7 @@ class RowScales:
 
 
 def row_scales(
-    rows: Floats, bits: int, method: str = "mse", importance: Floats | None = None
+    rows: Rows, bits: int, method: str = "mse", importance: Floats | None = None
 ) -> RowScales:
     """The scale of each row of a (rows, columns) matrix.
 
@@ -84,21 +83,17 @@ def row_scales(
     [2.0, 2.0]
     """
     top = largest(bits)
-    if method == "percentile":
-        peak = _percentile(np.abs(rows))
-    else:  # without an array of magnitudes
-        peak = np.maximum(rows.max(1, initial=0.0), -rows.min(1, initial=0.0))
+    peak = _percentiles(rows) if method == "percentile" else peaks(rows)
     normal = peak > max(peak.max(initial=0.0) * 2.0**-40, np.finfo(np.float64).tiny)
     clip = np.full(len(rows), 100.0)
-    chosen = np.flatnonzero(normal) if method == "mse" else ()
-    each = max(1, BLOCK // max(1, rows.shape[1]))
-    for start in range(0, len(chosen), each):
-        some = chosen[start : start + each]
-        size = np.abs(rows[some]) / peak[some, None]
+    for some, block in blocks(rows) if method == "mse" else ():
+        fit = np.flatnonzero(normal[some])
+        size = np.abs(block if len(fit) == len(block) else block[fit])
+        size /= peak[some][fit, None]
         if importance is None:
-            clip[some] = _best_clips(size, top)
+            clip[some][fit] = _best_clips(size, top)
         else:
-            clip[some] = _weighted_clips(size, _shares(importance[some]), top)
+            clip[some][fit] = _weighted_clips(size, _shares(importance[some][fit]), top)
     others = np.sort(peak[normal])
     typical = others[len(others) // 2] if len(others) else float(top)
     return RowScales(np.where(normal, peak, typical), clip, bits)
@@ -177,13 +172,14 @@ def _integer_error(size: Floats, percent: int, top: int, weight: float) -> int:
     return int(np.rint(error * error * weight).astype(np.int64).sum())
 
 
-def _percentile(sizes: Floats) -> Floats:
+def _percentiles(rows: Rows) -> Floats:
     """The largest magnitude of each row but the largest 1 in 100; not 0 if one is not."""
-    if not sizes.shape[1]:
-        return np.zeros(len(sizes))
-    place = -(-sizes.shape[1] * PERCENTILE_PER_MILLE // 1000) - 1
-    found: Floats = np.sort(sizes, 1)[:, place]
-    return np.where(found > 0, found, sizes.max(1))
+    found = np.zeros(len(rows))
+    place = -(-rows.shape[1] * PERCENTILE_PER_MILLE // 1000) - 1
+    for some, block in blocks(rows) if rows.shape[1] else ():
+        sizes = np.sort(np.abs(block), 1)
+        found[some] = np.where(sizes[:, place] > 0, sizes[:, place], sizes[:, -1])
+    return found
 
 
 def _shares(importance: Floats) -> Floats:
@@ -193,22 +189,21 @@ def _shares(importance: Floats) -> Floats:
     return out
 
 
-def quantized(rows: Floats, scales: Floats, bits: int) -> npt.NDArray[Any]:
-    """Integers of the rows, ties to even, clipped to the symmetric range.
-
-    In 16 bits if these hold four times the largest: a quarter of the memory.
-    """
+def quantized(rows: Rows, scales: Floats, bits: int) -> npt.NDArray[Any]:
+    """Integers of the rows, ties to even, clipped to the symmetric range, as they are stored."""
     top = largest(bits)
-    out = np.empty(rows.shape, np.int16 if bits <= 14 else np.int64)
-    each = max(1, BLOCK // max(1, rows.shape[1]))
-    for start in range(0, len(rows), each):
-        some = slice(start, start + each)
-        room = rows[some] / scales[some, None]
+    out = np.empty(rows.shape, _word(bits))
+    for some, block in blocks(rows):
+        room = block / scales[some, None]
         np.rint(room, out=room)
         out[some] = np.clip(room, -top, top, out=room)
     return out
 
 
-def stored(weights: Ints, bits: int) -> npt.NDArray[np.int8] | npt.NDArray[np.int16]:
+def stored(weights: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
     """In the smallest type that holds ``bits``."""
-    return weights.astype(np.int8) if bits <= 8 else weights.astype(np.int16)
+    return weights.astype(_word(bits), copy=False)
+
+
+def _word(bits: int) -> type[np.int8 | np.int16]:
+    return np.int8 if bits <= 8 else np.int16

@@ -12,9 +12,13 @@ it has three weights or more; what passes loses less than a millionth of each we
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from snnc.params import BLOCK
+from snnc.passes.row_blocks import Rows, blocks
 from snnc.passes.row_scale import RowScales, largest
 
 Floats = npt.NDArray[np.float64]
@@ -26,11 +30,11 @@ MOST_BITS = 8
 NEAR = 2.0**-20
 #: Weights of every row that are tried first.
 FIRST = 8
-#: Rows that are tried at once.
+#: Rows that are tried at once, at most.
 ROWS = 64
 
 
-def grid_of(rows: Floats) -> tuple[RowScales, Ints] | None:
+def grid_of(rows: Rows) -> tuple[RowScales, npt.NDArray[Any]] | None:
     """Scales and integers of (rows, columns) that are on a grid of at most ``MOST_BITS`` bits.
 
     None if a row is on none.  A row of zeros gets the median scale of the others.
@@ -39,29 +43,32 @@ def grid_of(rows: Floats) -> tuple[RowScales, Ints] | None:
     >>> scales.floats.tolist(), codes.tolist()
     ([0.25, 0.25], [[1, -3, 2], [2, 0, 4]])
     """
-    peak = np.maximum(rows.max(1, initial=0.0), -rows.min(1, initial=0.0))
+    peak, tops = np.zeros(len(rows)), np.ones(len(rows))
+    each = max(1, min(ROWS, BLOCK // max(1, rows.shape[1])))
+    for start in range(0, len(rows), each):  # mostly, some of the first rows are on no grid
+        block = np.abs(rows[start : start + each])
+        peak[start : start + each] = own = block.max(1, initial=0.0)
+        if not len(used := np.flatnonzero(own > 0)):
+            continue
+        if (found := _tops(block[used] / own[used, None])) is None:
+            return None
+        tops[start + used] = found
     some = np.flatnonzero(peak > 0)
     if not len(some):
         return None
-    found = []
-    for start in range(0, len(some), ROWS):  # mostly, some of the first rows are on no grid
-        part = some[start : start + ROWS]
-        if (own := _tops(np.abs(rows[part]) / peak[part, None])) is None:
-            return None
-        found.append(own)
-    tops = np.concatenate(found)
-    full = _shared(peak[some], tops)
+    full = _shared(peak[some], tops[some])
     if full is None:
-        usual = np.sort(peak[some] / tops)[len(some) // 2]
-        peaks = _spread(peak[some], some, len(rows), usual)
-        scales = RowScales(peaks, np.full(len(rows), 100.0), 0)
-        scales = _with_tops(scales, _spread(tops, some, len(rows), 1.0))
+        peak = np.where(peak > 0, peak, np.sort(peak[some] / tops[some])[len(some) // 2])
     else:
-        one, top = full
-        scales = RowScales(np.full(len(rows), one), np.full(len(rows), 100.0), 0)
-        scales = _with_tops(scales, np.full(len(rows), top))
-    codes = np.rint(rows / scales.floats[:, None]).astype(np.int64)
-    return (scales, codes) if int(np.abs(codes).max()) <= largest(MOST_BITS) else None
+        peak, tops = (np.full(len(rows), value) for value in full)
+    scales = RowScales(peak, np.full(len(rows), 100.0), MOST_BITS, tops)
+    codes = np.empty(rows.shape, np.int8)
+    for part, block in blocks(rows):
+        near = np.rint(block / scales.floats[part, None])
+        if np.abs(near).max(initial=0.0) > largest(MOST_BITS):
+            return None
+        codes[part] = near
+    return scales, codes
 
 
 def bits_of(codes: Ints) -> int:
@@ -70,17 +77,8 @@ def bits_of(codes: Ints) -> int:
     >>> bits_of(np.array([-1, 1])), bits_of(np.array([7])), bits_of(np.array([8]))
     (2, 4, 5)
     """
-    return max(2, int(np.abs(codes).max(initial=0)).bit_length() + 1)
-
-
-def _with_tops(scales: RowScales, tops: Floats) -> RowScales:
-    return RowScales(scales.peak, scales.percent, MOST_BITS, tops)
-
-
-def _spread(values: Floats, places: Ints, count: int, rest: float) -> Floats:
-    found = np.full(count, rest)
-    found[places] = values
-    return found
+    size = max(int(codes.max(initial=0)), -int(codes.min(initial=0)))
+    return max(2, size.bit_length() + 1)
 
 
 def _tops(sizes: Floats) -> Floats | None:

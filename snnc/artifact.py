@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.backends import check_names, folder_of, load_backend
-from snnc.backends.base import parts_of
 from snnc.backends.numpy.simulator import Simulator
+from snnc.content import parts_of
 from snnc.data import Data, as_data
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
 from snnc.early_exit import Exit, integer_limits

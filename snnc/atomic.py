@@ -76,7 +76,7 @@ class AtomicFolder:
     ) -> None:
         self._remove_traces()
 
-    def write(self, name: str, content: bytes | Iterable[bytes]) -> FileEntry:
+    def write(self, name: str, content: bytes | Iterable[bytes | memoryview]) -> FileEntry:
         """Write one file, synced to disk; raises CompileError E432 if that fails.
 
         Returns:

@@ -17,14 +17,18 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
+
+from snnc.content import Content, parts_of
 from snnc.diagnostics import CompileError, Diagnostic, fail
 from snnc.finite import not_finite
 from snnc.graph import Graph
 from snnc.ops import Op
 from snnc.params import Param
-from snnc.storage import dump_graph, load_graph
+from snnc.storage import load_graph, stored_graph
+from snnc.tensor_file import read
 from snnc.untrusted import Archive, UnsafeError, is_safetensors, parse_json, zip_names
 
 FORMAT = "snnc.model/1"
@@ -71,7 +75,7 @@ def check_finite(graph: Graph) -> list[Diagnostic]:
         params = _params(node.op)
         params += [(f"initial value {e.port}", e.init) for e in graph.in_edges(node.name) if e.init]
         for name, param in params:
-            if param.data.dtype.kind == "f":
+            if param.dtype.kind == "f" and not all(np.isfinite(b).all() for b in param.blocks()):
                 found += not_finite(param.data, f"{node.name}: {name}", node.loc)
     return found
 
@@ -100,7 +104,7 @@ def write_model(path: str | Path, model: LoadedModel) -> None:
         raise fail("E104", f"cannot write {target}: {e.strerror}") from e
     try:
         with os.fdopen(handle, "wb") as f:
-            f.write(to_bytes(model))
+            _write(f, model)
             f.flush()
             os.fsync(f.fileno())
         mask = os.umask(0)
@@ -115,17 +119,24 @@ def write_model(path: str | Path, model: LoadedModel) -> None:
 
 def to_bytes(model: LoadedModel) -> bytes:
     """The file as bytes; equal models give equal bytes."""
-    text, blob = dump_graph(model.graph)
+    buffer = io.BytesIO()
+    _write(buffer, model)
+    return buffer.getvalue()
+
+
+def _write(file: IO[bytes], model: LoadedModel) -> None:
+    text, tensors = stored_graph(model.graph)
     meta = {"format": FORMAT, **model.meta}
     document = json.dumps(meta, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in zip(_MEMBERS, (document.encode(), text, blob), strict=True):
+    contents: tuple[Content, ...] = (document, text, tensors)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in zip(_MEMBERS, contents, strict=True):
             member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            member.create_system = 3
-            member.external_attr = 0o644 << 16
-            archive.writestr(member, content)
-    return buffer.getvalue()
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            member.file_size = sum(map(len, parts_of(content)))
+            with archive.open(member, "w") as part:
+                for piece in parts_of(content):
+                    part.write(piece)
 
 
 def read_model(
@@ -181,12 +192,13 @@ def read_model(
             return read_pt2(path, steps)
         if not {"snnc.json", "graph.json"} & set(names):
             raise _foreign_zip(path, names)
-        with Archive(path) as archive:
-            members = _members(archive)
+        with path.open("rb") as file, Archive(file) as archive:
+            meta, text = _texts(archive)
+            tensors = read(file, *archive.place(_MEMBERS[2]))
     except (UnsafeError, OSError) as e:
-        text = f"{path.name} is damaged, or not as snnc wrote it: {e}"
-        raise fail("E103", text, help="copy the file again, or export the model again") from e
-    model = LoadedModel(load_graph(members[1], members[2]), _meta(path.name, members[0]))
+        why = f"{path.name} is damaged, or not as snnc wrote it: {e}"
+        raise fail("E103", why, help="copy the file again, or export the model again") from e
+    model = LoadedModel(load_graph(text, tensors), _meta(path.name, meta))
     if found := check_finite(model.graph):
         raise CompileError(found)
     return model
@@ -215,11 +227,11 @@ def _head(path: Path, size: int = _HEAD) -> bytes:
         raise fail("E101", f"cannot read {path}: {e.strerror}") from e
 
 
-def _members(archive: Archive) -> list[bytes]:
-    """The three members, after checking that there is nothing else in the file."""
+def _texts(archive: Archive) -> list[bytes]:
+    """The members without tensors, after checking that there is nothing else in the file."""
     if set(archive.sizes) != set(_MEMBERS):
         raise UnsafeError(f"it holds {', '.join(map(ascii, sorted(archive.sizes))):.200}")
-    return [archive.read(member) for member in _MEMBERS]
+    return [archive.read(member) for member in _MEMBERS[:2]]
 
 
 def _meta(name: str, text: bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from snnc.artifact import FAKEQUANT, MODEL, PROGRAM, Artifact
 from snnc.atomic import AtomicFolder
 from snnc.backends import folder_of, load_backend
-from snnc.backends.base import Content, parts_of
 from snnc.budget import parse_budget
+from snnc.content import Content, parts_of
 from snnc.diagnostics import Diagnostic, Severity, stop_on_errors
 from snnc.few_bits import losses
 from snnc.graph import Graph
@@ -33,7 +33,7 @@ from snnc.passes.pipeline import integer_pipeline
 from snnc.preparing import OF_DATA, Prepared, prepare
 from snnc.profile import DEFAULT
 from snnc.quantization import USUAL, Plan
-from snnc.storage import dump_graph
+from snnc.storage import stored_graph
 from snnc.version import __version__
 
 
@@ -194,8 +194,8 @@ def _used(ctx: Context) -> CalibrationEntry | None:
     return CalibrationEntry(*ctx.calibration.source, ctx.calibration.samples)
 
 
-def _stored(folder: str, graph: Graph) -> dict[str, bytes]:
-    text, tensors = dump_graph(graph)
+def _stored(folder: str, graph: Graph) -> dict[str, Content]:
+    text, tensors = stored_graph(graph)
     return {f"{folder}/graph.json": text, f"{folder}/tensors.safetensors": tensors}
 
 

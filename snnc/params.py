@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-#: Elements that a hash looks at, at least.
+Array = npt.NDArray[Any]
+
+#: Elements that a hash looks at, at either end.
 _HASHED = 1024
+#: Elements that are looked at together: a cache holds them.
+BLOCK = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Param:
     """A read-only array that is equal by value.
+
+    Of a large one no more than some rows need be in memory, made anew whenever they are read.
 
     >>> Param(np.zeros(3)) == Param(np.zeros(3))
     True
@@ -22,54 +27,117 @@ class Param:
     'f32[2,3]'
     """
 
-    data: npt.NDArray[Any]
+    __slots__ = ("_make", "_whole", "dtype", "shape")
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _whole: Array | None
+    _make: Callable[[int, int], Array]
 
-    def __post_init__(self) -> None:
-        data = np.ascontiguousarray(self.data).reshape(np.shape(self.data))
-        if data is self.data or data.base is not None:
-            data = data.copy()
-        data.setflags(write=False)
-        object.__setattr__(self, "data", data)
+    def __init__(self, data: npt.ArrayLike) -> None:
+        given = np.asarray(data)
+        whole = np.ascontiguousarray(given).reshape(given.shape)
+        if whole is given or whole.base is not None:
+            whole = whole.copy()
+        self._keep(whole)
 
     @classmethod
-    def taking(cls, data: npt.NDArray[Any]) -> Param:
+    def taking(cls, data: Array) -> Param:
         """A new array that nobody else has, which is not copied: large weights are much memory."""
         found = object.__new__(cls)
-        whole = np.ascontiguousarray(data).view()
-        whole.setflags(write=False)
-        object.__setattr__(found, "data", whole)
+        found._keep(np.ascontiguousarray(data).view())
         return found
 
+    @classmethod
+    def made(
+        cls, shape: tuple[int, ...], dtype: npt.DTypeLike, make: Callable[[int, int], Array]
+    ) -> Param:
+        """An array whose rows from one number to another ``make`` gives, the same every time."""
+        found = object.__new__(cls)
+        found.shape, found.dtype, found._make, found._whole = shape, np.dtype(dtype), make, None
+        return found
+
+    def _keep(self, whole: Array) -> None:
+        whole.setflags(write=False)
+        self.shape, self.dtype, self._whole = tuple(whole.shape), whole.dtype, whole
+
+    def __reduce__(self) -> tuple[type[Param], tuple[Array]]:
+        return Param, (self.data,)
+
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-        return tuple(self.data.shape)
+    def data(self) -> Array:
+        """The whole array, which stays in memory from now on."""
+        if self._whole is None:
+            self._keep(np.ascontiguousarray(self._make(0, self.shape[0])))
+        assert self._whole is not None, "just made"
+        return self._whole
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Part of an array with axes: its rows from ``start`` to before ``stop``, read-only."""
+        return self._make(start, stop) if self._whole is None else self._whole[start:stop]
+
+    def blocks(self, size: int = BLOCK) -> Iterator[Array]:
+        """The array in parts of about ``size`` elements, whole rows each."""
+        if not self.shape:
+            yield self.data
+            return
+        each = max(1, size * self.shape[0] // max(1, self.size))
+        for start in range(0, self.shape[0], each):
+            yield self.rows(start, min(start + each, self.shape[0]))
+
+    def raw(self) -> Iterator[bytes | memoryview]:
+        """The bytes of the elements in order, part after part, on a little-endian processor."""
+        for block in self.blocks():
+            flat = np.ascontiguousarray(block, block.dtype.newbyteorder("<")).reshape(-1)
+            yield flat.view(np.uint8).data
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.size * self.dtype.itemsize
 
     @property
     def is_integer(self) -> bool:
         """Whether the elements are integers."""
-        return bool(np.issubdtype(self.data.dtype, np.integer))
+        return bool(np.issubdtype(self.dtype, np.integer))
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return (
             isinstance(other, Param)
-            and self.data.dtype == other.data.dtype
-            and self.data.shape == other.data.shape
-            and self.data.tobytes() == other.data.tobytes()
+            and self.dtype == other.dtype
+            and self.shape == other.shape
+            and all(a == b for a, b in zip(self.raw(), other.raw(), strict=True))
         )
 
     def __hash__(self) -> int:
-        flat = self.data.reshape(-1)  # some of a large array tell as much
-        some = flat[:: max(1, flat.size // _HASHED)].tobytes()
-        return hash((str(self.data.dtype), self.data.shape, some))
+        if not self.shape:
+            return hash((str(self.dtype), self.data.tobytes()))
+        count = -(-_HASHED * self.shape[0] // max(1, self.size))  # the ends of it tell as much
+        ends = (
+            self.rows(0, min(count, self.shape[0])),
+            self.rows(max(0, self.shape[0] - count), self.shape[0]),
+        )
+        some = [np.ascontiguousarray(end).reshape(-1) for end in ends]
+        return hash(
+            (str(self.dtype), self.shape, some[0][:_HASHED].tobytes(), some[1][-_HASHED:].tobytes())
+        )
 
     def __str__(self) -> str:
-        kind = {"f": "f", "i": "i", "u": "u", "b": "u"}[self.data.dtype.kind]
-        width = 1 if self.data.dtype.kind == "b" else 8 * self.data.dtype.itemsize
-        return f"{kind}{width}[{','.join(map(str, self.data.shape))}]"
+        kind = {"f": "f", "i": "i", "u": "u", "b": "u"}[self.dtype.kind]
+        width = 1 if self.dtype.kind == "b" else 8 * self.dtype.itemsize
+        return f"{kind}{width}[{','.join(map(str, self.shape))}]"
+
+    def __repr__(self) -> str:
+        return f"Param({self.data!r})"
 
 
-def compact(data: npt.NDArray[Any], signed: bool = True) -> npt.NDArray[Any]:
+def compact(data: Array, signed: bool = True) -> Array:
     """Integers in the smallest type that holds them.
 
     >>> compact(np.array([-1, 200])).dtype, compact(np.array([200]), signed=False).dtype

@@ -77,11 +77,11 @@ def _attribute(value: Any) -> str:
 
 
 def _param(param: Param) -> str:
-    data = param.data
-    if data.size == 1:
-        return str(data.reshape(-1)[0])
-    if data.size <= 8 and data.ndim == 1:
-        return f"[{' '.join(str(x) for x in data)}]"
-    digest = hashlib.sha256(data.tobytes()).hexdigest()[:8]
-
-    return f"{param}#{digest}"
+    if param.size == 1:
+        return str(param.data.reshape(-1)[0])
+    if param.size <= 8 and len(param.shape) == 1:
+        return f"[{' '.join(str(x) for x in param.data)}]"
+    digest = hashlib.sha256()
+    for part in param.raw():
+        digest.update(part)
+    return f"{param}#{digest.hexdigest()[:8]}"

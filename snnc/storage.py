@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import types as pytypes
 import typing
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import numpy as np
-import safetensors.numpy
-
+from snnc.content import Streamed
 from snnc.delay_ops import LONGEST_DELAY
 from snnc.diagnostics import CompileError, Loc, fail
 from snnc.graph import Edge, Graph
@@ -23,6 +22,7 @@ from snnc.intops import INTOPS
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.ops import OPS, Op
 from snnc.params import Param
+from snnc.tensor_file import written
 from snnc.types import Clock, Float, Int, TensorType
 from snnc.untrusted import UnsafeError, parse_json, parse_safetensors
 
@@ -39,15 +39,20 @@ _RECORDS = (Const, Kernel, Line, State, TensorType, Float, Int)
 
 def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
     """Return (JSON, safetensors) of the graph."""
-    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    text, tensors = stored_graph(graph)
+    return text, b"".join(tensors)
+
+
+def stored_graph(graph: Graph) -> tuple[bytes, Streamed]:
+    """The same with tensors that are made while they are written."""
+    tensors: dict[str, Param] = {}
     keys: dict[Param, str] = {}
 
     def encode(value: Any) -> Any:
         if isinstance(value, Param):
             if value not in keys:
                 keys[value] = f"t{len(keys):05d}"
-                data = value.data
-                tensors[keys[value]] = data.reshape(1) if data.ndim == 0 else data
+                tensors[keys[value]] = value if value.shape else Param(value.data.reshape(1))
             return {"tensor": keys[value], "shape": list(value.shape)}
         if isinstance(value, Clock):
             return str(value)
@@ -85,13 +90,18 @@ def dump_graph(graph: Graph) -> tuple[bytes, bytes]:
         "nodes": nodes,
     }
     text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
-    return text.encode(), safetensors.numpy.save(tensors)
+    return text.encode(), written(tensors)
 
 
-def load_graph(text: bytes, blob: bytes) -> Graph:
-    """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else."""
+def load_graph(text: bytes, blob: bytes | Mapping[str, Param]) -> Graph:
+    """Read what ``dump_graph`` wrote; raises CompileError E120 for anything else.
+
+    ``blob`` may be tensors that are read already.
+    """
     try:
-        graph = _build(parse_json(text), parse_safetensors(blob))
+        if isinstance(blob, bytes):
+            blob = {name: Param.taking(a) for name, a in parse_safetensors(blob).items()}
+        graph = _build(parse_json(text), blob)
         graph.verify()
     except CompileError:
         raise
@@ -102,7 +112,7 @@ def load_graph(text: bytes, blob: bytes) -> Graph:
     return graph
 
 
-def _build(document: dict[str, Any], tensors: dict[str, np.ndarray[Any, Any]]) -> Graph:
+def _build(document: dict[str, Any], tensors: Mapping[str, Param]) -> Graph:
     if document["format"] != FORMAT:
         raise ValueError(f"format is {document['format']!r}, this snnc reads {FORMAT!r}")
     decoder = _Decoder(tensors)
@@ -151,12 +161,12 @@ def _typed(value: Any, kind: type) -> Any:
 class _Decoder:
     """Turns JSON back into the frozen records, checking every field's type."""
 
-    def __init__(self, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+    def __init__(self, tensors: Mapping[str, Param]) -> None:
         self._tensors = tensors
 
     def param(self, value: Any) -> Param:
-        data = self._tensors[value["tensor"]]
-        return Param(data.reshape([_typed(n, int) for n in value["shape"]]))
+        found, shape = self._tensors[value["tensor"]], tuple(_typed(n, int) for n in value["shape"])
+        return found if found.shape == shape else Param(found.data.reshape(shape))
 
     def record(self, value: Any, kind: type) -> Any:
         hints = typing.get_type_hints(kind)

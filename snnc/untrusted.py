@@ -28,6 +28,9 @@ JSON_LIMIT = 256 << 20
 #: Largest header of a safetensors file; a tensor takes about 100 bytes.
 HEADER_LIMIT = 64 << 20
 
+#: Bytes that are read at once of what is only checked.
+_PIECE = 1 << 20
+
 _MEMBER = re.compile(r"[^\x00-\x1f\x7f\\:]{1,1000}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FLAG_ENCRYPTED = 0x1
@@ -94,6 +97,18 @@ class Archive:
         except (struct.error, OverflowError) as e:
             raise UnsafeError(f"member {name!a:.80} has a damaged header") from e
 
+    def place(self, name: str) -> tuple[int, int]:
+        """Where a member lies in the file and its size; its bytes are checked, but not kept."""
+        try:
+            with self._zip.open(name) as member:
+                while member.read(_PIECE):
+                    pass
+        except (zipfile.BadZipFile, EOFError, ValueError, OSError, RuntimeError) as e:
+            raise UnsafeError(str(e)) from e
+        except (struct.error, OverflowError) as e:
+            raise UnsafeError(f"member {name!a:.80} has a damaged header") from e
+        return self._starts[name], self.sizes[name]
+
     def _check(self, members: int) -> dict[str, int]:
         """Sizes of the members, by name."""
         entries = self._zip.infolist()
@@ -113,13 +128,15 @@ class Archive:
         file = self._zip.fp
         assert file is not None, "the archive is open"
         end = self._zip.start_dir
+        self._starts: dict[str, int] = {}
         for entry in sorted(entries, key=lambda m: m.header_offset, reverse=True):
             file.seek(entry.header_offset)
             header = file.read(30)
             if len(header) < 30 or header[:4] != b"PK\x03\x04":
                 raise UnsafeError(f"member {entry.filename!a:.80} has no header")
             name, extra = struct.unpack("<HH", header[26:30])
-            if entry.header_offset + 30 + name + extra + entry.compress_size > end:
+            self._starts[entry.filename] = start = entry.header_offset + 30 + name + extra
+            if start + entry.compress_size > end:
                 raise UnsafeError(f"member {entry.filename!a:.80} overlaps another one")
             end = entry.header_offset
 

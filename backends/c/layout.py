@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 
-from snnc.backends.base import Content
 from snnc.backends.c.dispatch import dispatch_source
 from snnc.backends.c.interface import info_source, interface_json
 from snnc.backends.c.memory import memory_json, memory_text
 from snnc.backends.c.network import Network
 from snnc.backends.c.quads import instances
 from snnc.backends.c.readme import board_readme, host_readme
+from snnc.content import Content
 
 #: Files of the host program that are the same for every network.
 HOST_RUNTIME = ("info.h", "trace.h", "trace.c", "npy.h", "npy.c", "host.c")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnc.backends.base import Streamed
 from snnc.backends.c import blobs
 from snnc.backends.c.words import SIZES, stored
+from snnc.content import Streamed
 
 _PER_LINE = 16
 _ALIGNED = [

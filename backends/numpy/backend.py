@@ -14,9 +14,10 @@ from snnc.backends.base import Arrays, Artifacts, Backend
 from snnc.backends.numpy.execution import OPERATORS
 from snnc.backends.numpy.simulator import Simulator
 from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES
+from snnc.content import Content
 from snnc.diagnostics import Diagnostic, error, fail
 from snnc.graph import Graph
-from snnc.storage import dump_graph
+from snnc.storage import stored_graph
 
 _HERE = Path(__file__).parent
 
@@ -43,9 +44,9 @@ def unsupported(graph: Graph, target: str) -> list[Diagnostic]:
     ]
 
 
-def program(graph: Graph) -> dict[str, str | bytes]:
+def program(graph: Graph) -> dict[str, Content]:
     """The files that every NumPy-based artifact holds: the program and the simulator."""
-    document, tensors = dump_graph(graph)
+    document, tensors = stored_graph(graph)
     return {
         "graph.json": document,
         "tensors.safetensors": tensors,

@@ -44,9 +44,9 @@ def board_command(
     Its program compares every output with the definition: in QEMU by `make run`, or on a board
     whose addresses are put into board.ld.
     """
-    from snnc.backends.base import parts_of
     from snnc.backends.c.board import Samples, board_project
     from snnc.backends.c.machines import find_machine
+    from snnc.content import parts_of
 
     artifact = Artifact.open(folder)
     family, _, name = backend.partition(":")

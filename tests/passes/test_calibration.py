@@ -27,7 +27,7 @@ def test_convolutions_see_their_windows(groups: int) -> None:
     rng = np.random.default_rng(0)
     w = rng.normal(size=(4, 4 // groups, 3, 3))
     op = Conv2d(param(w), None, (2, 1), (1, 0), (1, 2), groups)
-    counts = statistics(op, np.ones((4, 1, 1, 1)), rows_first(op))
+    counts = statistics(op, np.ones((4, 1, 1, 1)), rows_first(op).shape)
     assert counts is not None
     x = rng.integers(0, 2, (3, 4, 7, 9))
     counts.add(x)
