@@ -24,6 +24,8 @@ from snnc.passes.range_rule import RangeRule
 
 #: Weights of a linear layer that are looked at together: they fit a cache.
 _BLOCK = 1 << 17
+#: Sums that floats add exactly, and with them sums of three times the size.
+_EXACT: tuple[tuple[float, type], ...] = ((2.0**22, np.float32), (2.0**51, np.float64))
 
 
 def linear(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -96,16 +98,26 @@ def _weighted(
     x: Interval,
     product: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]],
 ) -> Interval:
-    """Interval of sums ``product(x, weight)``, linear in both, in float64 where that is exact."""
-    w = weight.astype(np.int64)
+    """Interval of sums ``product(x, weight)``, linear in both, in floats where these are exact.
+
+    With ``w = plus + minus``, weights above and below 0, the lower end ``lo plus + hi minus`` is
+    ``hi w - (hi - lo) plus``, the upper one ``lo w + (hi - lo) plus``.
+    """
+    size = max(abs(float(weight.max(initial=0))), abs(float(weight.min(initial=0))))
     largest = max(float(np.abs(v.astype(np.float64)).max(initial=0)) for v in (x.lo, x.hi))
-    bound = float(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0)) * largest
-    guard(bound)  # in floats, as int64 has no -min
-    number = np.float64 if bound < float(1 << 53) else np.int64
-    plus, minus = (part.astype(number) for part in (np.maximum(w, 0), np.minimum(w, 0)))
-    lo, hi = x.lo.astype(number), x.hi.astype(number)
-    low = product(lo, plus) + product(hi, minus)
-    high = product(hi, plus) + product(lo, minus)
+    bound = size * largest * (weight.size // max(1, len(weight)))
+    if bound >= _EXACT[-1][0]:  # it need not be so large
+        sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
+        bound = float(sums.max(initial=0)) * largest
+        guard(bound)  # in floats, as int64 has no -min
+    number = next((n for most, n in _EXACT if bound < most), np.int64)
+    w, lo, hi = (part.astype(number) for part in (weight, x.lo, x.hi))
+    if number is np.int64:  # whose differences might not fit
+        plus, minus = np.maximum(w, 0), np.minimum(w, 0)
+        low = product(lo, plus) + product(hi, minus)
+        return Interval(low, product(hi, plus) + product(lo, minus))
+    more = product(hi - lo, np.maximum(w, 0))
+    low, high = product(hi, w) - more, product(lo, w) + more
     return Interval(low.astype(np.int64), high.astype(np.int64))
 
 

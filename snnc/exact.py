@@ -8,6 +8,7 @@ round to the same integer.  No float transcendental of any CPU or library decide
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,10 +21,12 @@ import numpy.typing as npt
 from snnc.exact_functions import (
     NotRationalError,
     Ratio,
+    Ratios,
     arithmetic,
     fraction,
     interval,
     ratio,
+    ratios,
 )
 from snnc.params import Param
 
@@ -153,7 +156,7 @@ def nearest(expr: Expr) -> Ints:
 
 def ceiling(expr: Expr) -> Ints:
     """Round up."""
-    return _integers(expr, math.ceil)
+    return _integers(expr, lambda above, below: -(-above // below))
 
 
 def flooring(expr: Expr) -> Ints:
@@ -162,7 +165,7 @@ def flooring(expr: Expr) -> Ints:
     >>> int(flooring(apply("exp", leaf(1.0)) * leaf(1000.0)))
     2718
     """
-    return _integers(expr, math.floor)
+    return _integers(expr, operator.floordiv)
 
 
 def floats(expr: Expr) -> Floats:
@@ -170,80 +173,82 @@ def floats(expr: Expr) -> Floats:
     if expr.value is not None:
         return expr.value.data
 
-    def one(row: Floats) -> float:
-        try:
-            above, below = _exact(expr, row)
-            return above / below
-        except NotRationalError:
-            with mpmath.workprec(160):
-                x = _mp_interval(expr, row, 160)
-                return float(mpmath.mpf(x.mid))
+    def certified(row: Floats) -> float:
+        with mpmath.workprec(160):
+            x = _mp_interval(expr, row, 160)
+            return float(mpmath.mpf(x.mid))
 
-    return _mapped(expr, one).astype(np.float64)
+    return _mapped(expr, operator.truediv, certified).astype(np.float64)
 
 
 def signs(expr: Expr) -> Ints:
     """-1, 0 or 1 of every element, decided exactly."""
 
-    def one(row: Floats) -> int:
-        try:
-            x, _ = _exact(expr, row)
-        except NotRationalError:
-            for precision in _PRECISIONS:
-                interval = _mp_interval(expr, row, precision)
-                if interval.a > 0 or interval.b < 0:
-                    return 1 if interval.a > 0 else -1
-            return 0
-        return (x > 0) - (x < 0)
+    def certified(row: Floats) -> int:
+        for precision in _PRECISIONS:
+            interval = _mp_interval(expr, row, precision)
+            if interval.a > 0 or interval.b < 0:
+                return 1 if interval.a > 0 else -1
+        return 0
 
-    return _mapped(expr, one).astype(np.int64)
+    return _mapped(expr, lambda above, _: (above > 0) - (above < 0), certified).astype(np.int64)
 
 
-def _half_away(x: Fraction) -> int:
-    return math.floor(x + Fraction(1, 2)) if x >= 0 else -math.floor(-x + Fraction(1, 2))
+def _half_away(above: int, below: int) -> int:
+    size = (2 * abs(above) + below) // (2 * below)
+    return size if above >= 0 else -size
 
 
-def _integers(expr: Expr, rounding: Callable[[Fraction], int]) -> Ints:
-    def one(row: Floats) -> int:
-        try:
-            return rounding(Fraction(*_exact(expr, row)))
-        except NotRationalError:
-            return _certified(expr, row, rounding)
-
-    out = _mapped(expr, one)
+def _integers(expr: Expr, rounding: Callable[[int, int], int]) -> Ints:
+    out = _mapped(expr, rounding, lambda row: _certified(expr, row, rounding))
     if any(abs(int(v)) >= 1 << 62 for v in out.reshape(-1)):
         raise OverflowError("an integer constant exceeds 62 bits")
     return out.astype(np.int64)
 
 
-def _certified(expr: Expr, row: Floats, rounding: Callable[[Fraction], int]) -> int:
+def _certified(expr: Expr, row: Floats, rounding: Callable[[int, int], int]) -> int:
     ends = (0, 1)
     for precision in _PRECISIONS:
         x = _mp_interval(expr, row, precision)
-        ends = (rounding(_as_fraction(x.a)), rounding(_as_fraction(x.b)))
+        ends = (rounding(*_as_ratio(x.a)), rounding(*_as_ratio(x.b)))
         if ends[0] == ends[1]:
             return ends[0]
     # Agreement to 1280 bits with a rounding boundary: the value is the boundary itself.
-    return rounding(_as_fraction(_mp_interval(expr, row, _PRECISIONS[-1]).mid))
+    return rounding(*_as_ratio(_mp_interval(expr, row, _PRECISIONS[-1]).mid))
 
 
-def _as_fraction(x: Any) -> Fraction:
+def _as_ratio(x: Any) -> Ratio:
     mantissa, exponent = mpmath.mpf(x).man_exp
     sign = -1 if x < 0 else 1
-    return sign * Fraction(int(abs(mantissa))) * Fraction(2) ** int(exponent)
+    return (sign * Fraction(int(abs(mantissa))) * Fraction(2) ** int(exponent)).as_integer_ratio()
 
 
-def _mapped(expr: Expr, one: Callable[[Floats], Any]) -> npt.NDArray[np.object_]:
-    """Evaluate once per distinct combination of leaf values."""
+def _mapped(
+    expr: Expr, rational: Callable[[int, int], Any], other: Callable[[Floats], Any]
+) -> npt.NDArray[np.object_]:
+    """Evaluate once per distinct combination of leaf values: ``rational`` of what is a ratio."""
     leaves: list[Floats] = []
     _collect(expr, leaves)
     shape = expr.shape
     columns = [np.broadcast_to(x, shape).reshape(-1) for x in leaves]
     rows, inverse = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
     values = np.empty(len(rows), object)
-    for i, row in enumerate(rows):
-        values[i] = one(row)
+    try:
+        values[:] = list(map(rational, *_ratios(expr, rows)))
+    except NotRationalError:
+        for i, row in enumerate(rows):
+            values[i] = _value(expr, row, rational, other)
     return values[inverse.reshape(-1)].reshape(shape)
+
+
+def _value(
+    expr: Expr, row: Floats, rational: Callable[[int, int], Any], other: Callable[[Floats], Any]
+) -> Any:
+    try:
+        ratio = _exact(expr, row)
+    except NotRationalError:
+        return other(row)
+    return rational(*ratio)
 
 
 def _collect(expr: Expr, out: list[Floats]) -> None:
@@ -251,6 +256,21 @@ def _collect(expr: Expr, out: list[Floats]) -> None:
         out.append(expr.value.data)
     for arg in expr.args:
         _collect(arg, out)
+
+
+def _ratios(expr: Expr, rows: Floats) -> tuple[list[int], list[int]]:
+    """Numerators and positive denominators of (count, leaves) values at once, if all are plain."""
+    queue = iter(rows.T)
+
+    def visit(e: Expr) -> Ratios:
+        if e.value is None:
+            return ratios(e.fn, [visit(a) for a in e.args])
+        column = next(queue)[: len(rows) if e.shape else 1].tolist()
+        found = np.array([x.as_integer_ratio() for x in column], object).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    above, below = (np.broadcast_to(x, len(rows)).tolist() for x in visit(expr))
+    return above, below
 
 
 def _exact(expr: Expr, leaves: Floats) -> Ratio:

@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
 
 
 class NotRationalError(ArithmeticError):
@@ -22,6 +24,8 @@ class ConstantError(ArithmeticError):
 #: Numerator and positive denominator that may have common factors: many times faster than
 #: Fraction, which removes them after every operation.
 Ratio = tuple[int, int]
+#: The same of many numbers: arrays of Python's integers.
+Ratios = tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]
 
 
 def ratio(fn: str, x: list[Ratio]) -> Ratio | None:
@@ -38,6 +42,21 @@ def ratio(fn: str, x: list[Ratio]) -> Ratio | None:
         case "neg", [(a, b)]:
             return -a, b
     return None
+
+
+def ratios(fn: str, x: list[Ratios]) -> Ratios:
+    """The same of many numbers; NotRationalError for anything else and where a divisor is 0."""
+    if fn == "div":
+        (a, b), (c, d) = x
+        if not c.all():
+            raise NotRationalError(fn)
+        sign = np.where(c > 0, 1, -1).astype(object)
+        return a * d * sign, b * c * sign
+    found: Any = ratio(fn, x)  # type: ignore[arg-type]  # whose sums and products take arrays, too
+    if found is None:
+        raise NotRationalError(fn)
+    above, below = found
+    return above, below
 
 
 def arithmetic(fn: str, x: Sequence[Any]) -> Any:
