@@ -22,10 +22,12 @@ from snnc.intops import (
 from snnc.params import Param
 from snnc.passes.range_rule import RangeRule
 
+Array = npt.NDArray[Any]
+
 #: Weights of a linear layer that are looked at together: they fit a cache.
 _BLOCK = 1 << 17
 #: Sums that floats add exactly, and with them sums of three times the size.
-_EXACT: tuple[tuple[float, type], ...] = ((2.0**22, np.float32), (2.0**51, np.float64))
+_EXACT: tuple[tuple[float, type[np.generic]], ...] = ((2.0**22, np.float32), (2.0**51, np.float64))
 
 
 def linear(node: Node, x: list[Interval], steps: int) -> Interval:
@@ -94,9 +96,9 @@ def _affine(acc: Interval, shift: int, bias: Param | None) -> Interval:
 
 
 def _weighted(
-    weight: npt.NDArray[Any],
+    weight: Array,
     x: Interval,
-    product: Callable[[npt.NDArray[Any], npt.NDArray[Any]], npt.NDArray[Any]],
+    product: Callable[[Array, Array], Array],
 ) -> Interval:
     """Interval of sums ``product(x, weight)``, linear in both, in floats where these are exact.
 
@@ -110,8 +112,10 @@ def _weighted(
         sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
         bound = float(sums.max(initial=0)) * largest
         guard(bound)  # in floats, as int64 has no -min
-    number = next((n for most, n in _EXACT if bound < most), np.int64)
-    w, lo, hi = (part.astype(number) for part in (weight, x.lo, x.hi))
+    number: type[np.generic] = next((n for most, n in _EXACT if bound < most), np.int64)
+    w: Array = weight.astype(number)
+    lo: Array = x.lo.astype(number)
+    hi: Array = x.hi.astype(number)
     if number is np.int64:  # whose differences might not fit
         plus, minus = np.maximum(w, 0), np.minimum(w, 0)
         low = product(lo, plus) + product(hi, minus)

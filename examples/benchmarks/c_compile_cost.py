@@ -1,16 +1,19 @@
 """What it costs to compile a large network to C: processor seconds and peak memory of every stage.
 
-The network is an MLP of three layers with random weights.  ``quantize + emit`` are all passes from
-the real graph to C text; ``emit`` alone starts from the integer program, as it lies in an
-artifact; ``gcc`` compiles weights.c, in which large tables are string literals.  With ``--route``,
-a torch module of the same size is exported, and the file compiled as ``snnc compile`` does it:
-``read`` makes the real graph of the file, ``passes + emit`` all that follows but ``write``, which
-hashes and stores the artifact: the model, its integers, and the model with quantized weights.
-Every stage runs in a process of its own, so that peaks do not add up.
+The network is an MLP of three layers with random weights, one of them three quarters of all; with
+``--deep`` of ten equal ones.  ``quantize + emit`` are all passes from the real graph to C text;
+``emit`` alone starts from the integer program, as it lies in an artifact; ``gcc`` compiles
+weights.c, in which large tables are string literals.  With ``--file``, a model file of float32
+weights is compiled as ``snnc compile`` does it: ``read`` makes the real graph of the file, ``passes
++ emit`` all that follows but ``write``, which hashes and stores the artifact: the model, its
+integers, and the model with quantized weights.  With ``--route``, that file is what a torch module
+is exported to.  Every stage runs in a process of its own, so that peaks do not add up; that of
+the last line is of all stages of ``snnc compile``.
 
 Usage:
     python -m examples.benchmarks.c_compile_cost              10 million weights
     python -m examples.benchmarks.c_compile_cost 100 --emit   100 million, only from integers on
+    python -m examples.benchmarks.c_compile_cost 100 --file   from a model file to an artifact
     python -m examples.benchmarks.c_compile_cost --route      from a torch module to an artifact
 """
 
@@ -29,6 +32,7 @@ from pathlib import Path
 import numpy as np
 
 from snnc.backends.c.backend import CBackend
+from snnc.container import LoadedModel, write_model
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeSum
 from snnc.kernel import Const, Kernel, Line, State
@@ -40,8 +44,10 @@ from snnc.passes.prove_ranges import ProveRanges
 from snnc.types import FLOAT32, Clock, TensorType
 
 
-def sizes(millions: float) -> list[int]:
+def sizes(millions: float, deep: bool = False) -> list[int]:
     """Widths of an MLP with so many weights."""
+    if deep:
+        return [int((millions * 1e5) ** 0.5)] * 11 + [10]
     n = int((millions * 1e6) ** 0.5)
     return [n // 4, n, n - n // 4, 10]
 
@@ -61,23 +67,23 @@ def leaky(decay: str, theta: Param, *scaled: Line) -> Kernel:
     return Kernel(("i",), (State("v", "w", zero),), consts, body, ("s",))
 
 
-def real(millions: float) -> Graph:
+def real(widths: list[int]) -> Graph:
     """The network in real numbers."""
-    rng, g, widths = np.random.default_rng(0), Graph("large", 16), sizes(millions)
+    rng, g = np.random.default_rng(0), Graph("large", 16)
     kernel = leaky("d", Param(np.array(1.0)), Line("d", "mul", ("a", "v")))
     value = g.add("x", Input(TensorType((widths[0],), FLOAT32, Clock.STEP), 0.0, 1.0, 1.0)).name
     for i, (fan_in, out) in enumerate(pairwise(widths)):
         w = rng.standard_normal((out, fan_in), np.float32) / np.float32(fan_in**0.5)
-        value = g.add(f"fc{i}", Linear(Param(w), None), value).name
+        value = g.add(f"fc{i}", Linear(Param.taking(w), None), value).name
         value = g.add(f"lif{i}", Neuron(kernel, (out,)), value).name
     g.add("count", TimeSum(), value)
     g.add("out", Output(), "count")
     return g
 
 
-def integer(millions: float) -> Graph:
+def integer(widths: list[int]) -> Graph:
     """The network in integers, with proven ranges."""
-    rng, g, widths = np.random.default_rng(0), Graph("large", 16), sizes(millions)
+    rng, g = np.random.default_rng(0), Graph("large", 16)
     lines = (Line("m", "mul", ("a", "v")), Line("d", "rsh", ("m",), 16, "half_away"))
     kernel = leaky("d", Param(np.array(500)), *lines)
     value = g.add("x", IntInput((widths[0],), Clock.STEP, 0, 1, 1.0)).name
@@ -91,9 +97,12 @@ def integer(millions: float) -> Graph:
     return run_passes(g, [ProveRanges(64)], Context())
 
 
-def stage(name: str, millions: float, folder: Path) -> None:
+def stage(name: str, widths: list[int], folder: Path) -> None:
     """Run a stage in this process and print what it took."""
-    graph = real(millions) if name == "quantize" else integer(millions)
+    if name == "file":
+        write_model(folder / "model.pt", LoadedModel(real(widths), {}))
+        return
+    graph = real(widths) if name == "quantize" else integer(widths)
     start = time.process_time()
     if name == "quantize":
         graph = run_passes(graph, integer_pipeline(), Context())
@@ -101,11 +110,11 @@ def stage(name: str, millions: float, folder: Path) -> None:
     show("quantize + emit" if name == "quantize" else name, start)
 
 
-def route(name: str, millions: float, folder: Path) -> None:
+def route(name: str, widths: list[int], folder: Path) -> None:
     """Export a torch module, or compile what was exported, and print what that took."""
     start = time.process_time()
     if name == "export":
-        exported(millions, folder / "model.pt")
+        exported(widths, folder / "model.pt")
         show("export", start, "torch included")
         return
     from snnc.atomic import AtomicFolder
@@ -131,14 +140,12 @@ def route(name: str, millions: float, folder: Path) -> None:
     show("write", emitted)
 
 
-def exported(millions: float, path: Path) -> None:
+def exported(widths: list[int], path: Path) -> None:
     """Write a torch module with so many weights."""
     import torch
     from torch import Tensor, nn
 
     import snnc
-
-    widths = sizes(millions)
 
     class Large(nn.Module):
         def __init__(self) -> None:
@@ -187,31 +194,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("millions", type=float, nargs="?", default=10)
     parser.add_argument("--emit", action="store_true", help="only from the integer program on")
+    parser.add_argument("--file", action="store_true", help="from a model file to an artifact")
     parser.add_argument("--route", action="store_true", help="from a torch module to an artifact")
+    parser.add_argument("--deep", action="store_true", help="ten equal layers")
     parser.add_argument("--stage", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.stage:
         name, folder = args.stage
         run = route if name in ("export", "compile") else stage
-        run(name, args.millions, Path(folder))
+        run(name, sizes(args.millions, args.deep), Path(folder))
         return
-    if args.route:
-        with tempfile.TemporaryDirectory() as name:
-            for part in ("export", "compile"):
-                gcc_after(args.millions, part, name)
-        return
+    groups = [("quantize",), ("emit",)]
     if args.emit:
-        with tempfile.TemporaryDirectory() as name:
-            gcc_after(args.millions, "emit", name)
-        return
-    for stage_name in ("quantize", "emit"):
-        with tempfile.TemporaryDirectory() as name:
-            gcc_after(args.millions, stage_name, name)
+        groups = [("emit",)]
+    if args.file or args.route:
+        groups = [("file" if args.file else "export", "compile")]
+    line = [sys.executable, "-m", "examples.benchmarks.c_compile_cost", str(args.millions)]
+    for group in groups:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in group:
+                gcc_after([*line, *(["--deep"] if args.deep else [])], name, folder)
 
 
-def gcc_after(millions: float, name: str, folder: str) -> None:
+def gcc_after(line: list[str], name: str, folder: str) -> None:
     """A stage in a process of its own, then the compiler; gcc only once, after ``emit``."""
-    line = [sys.executable, "-m", "examples.benchmarks.c_compile_cost", str(millions)]
     subprocess.run([*line, "--stage", name, folder], check=True)
     if name == "emit":
         gcc(Path(folder))

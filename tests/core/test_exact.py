@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnc.exact import ONE, ZERO, apply, ceiling, floats, flooring, leaf, nearest, signs
+from snnc.exact import ONE, ZERO, Expr, apply, ceiling, floats, flooring, leaf, nearest, signs
+from snnc.exact_functions import fraction
 
 FINITE = st.floats(-30, 30, width=32)
 
@@ -65,3 +66,41 @@ def test_signs_are_decided_without_rounding() -> None:
 def test_huge_constants_are_refused() -> None:
     with pytest.raises(OverflowError):
         nearest(leaf(2.0**70))
+
+
+PLAIN = {"add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "reciprocal": 1, "relu": 1}
+
+
+@st.composite
+def trees(draw: st.DrawFn, depth: int = 3) -> tuple[Expr, list[Fraction]]:
+    """An expression over five rows and scalars, and its values."""
+    if depth == 0 or draw(st.booleans()):
+        many = draw(st.booleans())
+        raw = draw(st.lists(FINITE, min_size=5 if many else 1, max_size=5 if many else 1))
+        values = [Fraction(x) for x in (raw if many else raw * 5)]
+        return leaf(raw if many else raw[0]), values
+    fn = draw(st.sampled_from(sorted(PLAIN)))
+    args = [draw(trees(depth=depth - 1)) for _ in range(PLAIN[fn])]
+    rows = list(zip(*(values for _, values in args), strict=True))
+    if fn in ("div", "reciprocal") and not all(row[-1] for row in rows):
+        fn, rows = "neg", [row[:1] for row in rows]
+        args = args[:1]
+    return Expr(fn, tuple(e for e, _ in args)), [fraction(fn, list(row)) for row in rows]
+
+
+@given(trees())
+def test_many_rows_at_once_are_what_each_is_alone(tree: tuple[Expr, list[Fraction]]) -> None:
+    expr, values = tree
+    broadcast = expr + leaf(np.zeros(5)) if not expr.shape else expr
+    whole = np.broadcast_to(floats(broadcast), 5)
+    assert whole.tolist() == [float(v) for v in values]
+    assert np.broadcast_to(signs(expr), 5).tolist() == [(v > 0) - (v < 0) for v in values]
+    assert np.broadcast_to(flooring(expr), 5).tolist() == [math.floor(v) for v in values]
+    assert np.broadcast_to(ceiling(expr), 5).tolist() == [math.ceil(v) for v in values]
+    away = [(1 if v >= 0 else -1) * math.floor(abs(v) + Fraction(1, 2)) for v in values]
+    assert np.broadcast_to(nearest(expr), 5).tolist() == away
+
+
+def test_a_divisor_of_zero_in_one_row_is_an_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        floats(leaf([1.0, 2.0]) / leaf([4.0, 0.0]))

@@ -7,10 +7,12 @@ import pytest
 
 from snnc.diagnostics import CompileError, Loc
 from snnc.graph import Edge, Graph, Value
+from snnc.interval import Interval
 from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeLast, IntTimeSum
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.passes import Context, ProveRanges
+from snnc.passes.layer_ranges import linear
 from snnc.types import Clock, Int
 from tests.intgraphs import ONE, proven
 
@@ -159,3 +161,24 @@ def test_what_is_replaced_by_its_change_is_bounded_by_what_replaces_it(choose: b
     )
     (state,) = driven(kernel, -5, 9)["n"].op.kernel.states  # type: ignore[attr-defined]
     assert (state.lo, state.hi) == (-5, 9)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 12, 1 << 14, 1 << 15, 1 << 40, 1 << 44, 1 << 45])
+def test_sums_of_layers_are_exact_whatever_computes_them(size: int) -> None:
+    """Small ones are added in single precision, larger ones in double, the largest as integers."""
+    rng = np.random.default_rng(size)
+    weight = rng.integers(-127, 128, (9, 5), np.int8)
+    x = Interval(-rng.integers(0, size, 5) - 1, rng.integers(0, size, 5) | 1)
+    g = Graph("g")
+    g.add("x", IntInput((5,), Clock.STEP, 0, 1, 1.0))
+    node = g.add("fc", IntLinear(Param(weight)), "x")
+    found = linear(node, [x], 1)
+    ends = [
+        [
+            sorted((int(w) * int(lo), int(w) * int(hi)))
+            for w, lo, hi in zip(row, x.lo, x.hi, strict=True)
+        ]
+        for row in weight
+    ]
+    assert found.lo.tolist() == [sum(low for low, _ in row) for row in ends]
+    assert found.hi.tolist() == [sum(high for _, high in row) for row in ends]

@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from snnc.ops import ConvTranspose2d
+from snnc.params import Param
+from snnc.passes.row_blocks import MadeRows
 from snnc.passes.row_scale import largest, quantized, row_scales
+from snnc.passes.weight_grid import grid_of
+from snnc.passes.weight_rows import matrix, rows_first, with_rows
 
 ROWS = hnp.arrays(
     np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.floats(-1e6, 1e6)
@@ -94,3 +99,32 @@ def test_important_weights_decide_the_scale() -> None:
     importance[0, -1] = 1
     assert row_scales(row, 2).floats[0] < 4
     assert row_scales(row, 2, "mse", importance).floats[0] == 4
+
+
+@pytest.mark.parametrize("method", ["max", "mse", "percentile"])
+def test_rows_that_are_made_give_what_an_array_gives(method: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 700))  # several blocks
+    made = MadeRows(rows.shape, lambda a, b: rows[a:b].copy())
+    scales = row_scales(rows, 8, method)
+    again = row_scales(made, 8, method)
+    assert np.array_equal(scales.floats, again.floats)
+    codes = quantized(made, scales.floats, 8)
+    assert codes.dtype == np.int8
+    assert np.array_equal(codes, np.clip(np.rint(rows / scales.floats[:, None]), -127, 127))
+    on_grid = MadeRows(codes.shape, lambda a, b: codes[a:b] * scales.floats[a:b, None])
+    found = grid_of(on_grid)
+    assert found is not None
+    assert np.array_equal(found[1], codes)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_rows_of_a_transposed_convolution(groups: int) -> None:
+    weight = np.random.default_rng(0).normal(size=(6, 2, 3, 5)).astype(np.float32)
+    op = ConvTranspose2d(Param(weight), None, (1, 1), (0, 0), (0, 0), (1, 1), groups)
+    rows = rows_first(op)
+    for g in range(groups):
+        inside = slice(g * 6 // groups, (g + 1) * 6 // groups)
+        assert np.array_equal(rows[2 * g : 2 * g + 2], weight[inside].swapaxes(0, 1))
+    assert np.array_equal(matrix(op)[1:2], rows[1:2].reshape(1, -1))
+    assert np.array_equal(with_rows(op, matrix(op), None).weight.data, weight)
