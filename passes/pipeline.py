@@ -7,6 +7,7 @@ from snnc.passes.drop_clamps import DropClamps
 from snnc.passes.fit_loihi import FitLoihi
 from snnc.passes.fold_constants import FoldConstants
 from snnc.passes.fold_norm import FoldNorm
+from snnc.passes.follow_trained import FollowTrained
 from snnc.passes.merge_delays import MergeDelays
 from snnc.passes.prove_ranges import ProveRanges
 from snnc.passes.prune_dead import PruneDead
@@ -50,6 +51,7 @@ def integer_pipeline(
     exact = profile in PROFILES and PROFILES[profile].exact
     return (
         *real_pipeline(exact),
+        FollowTrained(),
         *((FitLoihi(bits, input_bits, stock),) if exact else ()),  # before: what is exact stays so
         Quantize(bits, input_bits, profile, plan),
         PruneDead(),

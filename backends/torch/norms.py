@@ -37,8 +37,11 @@ class Norm(Function):
         self.register_buffer("offset", None if a["offset"] is None else program.tensor(a["offset"]))
 
     def forward(self, *operands: Tensor) -> Tensor:
-        a, x = self.attributes, operands[0].long()
-        shape = x.shape
+        return self.normalized(operands[0].long(), self.gain, self.offset).to(self.word)
+
+    def normalized(self, x: Tensor, gain: Tensor, offset: Tensor | None) -> Tensor:
+        """The value in int64, with a gain and an offset of int64."""
+        a, shape = self.attributes, x.shape
         x = x.flatten(x.ndim - a["axes"])
         n = x.shape[-1]
         d = n * x - x.sum(-1, keepdim=True) if self.centered else x
@@ -48,10 +51,10 @@ class Norm(Function):
         q = torch.div((e * e).sum(-1, keepdim=True) + n // 2, n, rounding_mode="floor")
         eps = torch.full_like(t, a["eps"]) >> (2 * t).clamp(max=62)
         root = isqrt((q << 2 * a["guard"]) + eps).clamp(min=1)
-        y = rdiv((e << a["guard"]) * self.gain.reshape(-1), root)
-        if self.offset is not None:
-            y = y + self.offset.reshape(-1)
-        return y.reshape(shape).to(self.word)
+        y = rdiv((e << a["guard"]) * gain.reshape(-1), root)
+        if offset is not None:
+            y = y + offset.reshape(-1)
+        return y.reshape(shape)
 
 
 #: The operators, by name.

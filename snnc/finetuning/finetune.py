@@ -22,7 +22,7 @@ from snnc.diagnostics import fail, warning
 from snnc.driver import Compiled, write
 from snnc.encode import encode_input
 from snnc.finetuning.forms import Forms, check_words
-from snnc.finetuning.goals import UserLoss, goal_of
+from snnc.finetuning.goals import Goals, UserLoss
 from snnc.finetuning.network import TrainableNetwork
 from snnc.finetuning.training import Loss, Schedule, Training
 from snnc.graph import Graph
@@ -83,13 +83,13 @@ def finetune_model(
             raise fail("E421", f"{data.name} holds no samples to train with")
         inputs, steps = _integers(samples, entries, forms.proven)
 
-        def goal() -> Loss:
-            ends = output_table(forms.proven, prepared.loaded.outputs)
-            return goal_of(prepared.graph, ends, samples, targets, loss, steps)
+        goals = Goals(prepared.graph, samples, targets, loss, steps)
 
-        def renew(network: TrainableNetwork) -> tuple[TrainableNetwork, Loss] | None:
-            found = forms.renewed(network)
-            return None if found is None else (found, goal())
+        def goal() -> Loss:
+            return goals.of(output_table(forms.proven, prepared.loaded.outputs))
+
+        def renew(network: TrainableNetwork) -> tuple[TrainableNetwork, Loss]:
+            return forms.renewed(network), goal()
 
         key = _key(prepared, samples, targets, schedule, loss)
         training = Training(

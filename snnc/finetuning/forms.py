@@ -1,44 +1,56 @@
 """The forms of a program while its integers are trained, and the proof that the last one ships.
 
 Formats of some values follow from proven ranges, and those from the weights: a program with other
-integers may shift other bits.  So the model is lowered again with the integers of every epoch.
+integers may shift other bits.  So the model is lowered again as training goes on.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.numpy
 import torch
 from torch import Tensor
 
 from snnc.backends.numpy.simulator import Simulator
-from snnc.diagnostics import fail
+from snnc.diagnostics import CompileError, fail
 from snnc.driver import lower
+from snnc.finetuning.constants import Source
 from snnc.finetuning.network import TrainableNetwork
+from snnc.finetuning.slopes import slopes
 from snnc.graph import Graph
 from snnc.options import Report
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
+from snnc.passes.follow_trained import constants, set_constants
 from snnc.passes.kept_choices import KeptChoices
 from snnc.passes.placed import Placed
 from snnc.passes.prove_ranges import ProveRanges
+from snnc.passes.quantize import Quantize
 from snnc.passes.weight_rows import IntWeighted
 from snnc.preparing import OF_DATA, Prepared
 from snnc.quantization import TRAINED
 from snnc.storage import dump_graph
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass
-class _Unproven:
-    """Keeps the program as it is before its ranges are proven."""
+class _Stages:
+    """Keeps the model before it is quantized, and the program before its ranges are proven."""
 
+    quantize: Quantize | None = None
+    model: Graph | None = None
     program: Graph | None = None
 
     def before(self, pass_: Pass, graph: Graph, /) -> None:
-        if isinstance(pass_, ProveRanges):
+        if isinstance(pass_, Quantize):
+            self.quantize, self.model = pass_, graph
+        elif isinstance(pass_, ProveRanges):
             self.program = graph
 
     def after(self, pass_: Pass, before: Graph, graph: Graph, seconds: float, /) -> None:
@@ -52,38 +64,44 @@ class Forms:
         prepared: The model, with a method that chooses the first integers.
         report: Told of the first lowering.
 
-    Attributes:
-        proven: The present program.
     """
 
     def __init__(self, prepared: Prepared, report: Report) -> None:
         self._prepared = prepared
-        self._program, self._placed, self.proven = _lowered(prepared, report)
-        self._choices = prepared.ctx.choices
-        if not self._placed:
+        self._form = _lowered(prepared, report)
+        if not self._form.placed:
             raise fail("E336", "the network has no layer whose integers could be trained")
+        self._choices = _trained(prepared.ctx.choices)
+        self._sources = self._followed()
+        self._latents = {name: s.start for name, s in self._sources.items()}
+
+    @property
+    def proven(self) -> Graph:
+        """The present program."""
+        return self._form.proven
 
     def network(self) -> TrainableNetwork:
         """The present program to train."""
-        return TrainableNetwork(self._program, self._placed, self.proven)
+        form = self._form
+        return TrainableNetwork(
+            form.program, form.placed, form.proven, self._sources, self._latents
+        )
 
-    def renewed(self, network: TrainableNetwork) -> TrainableNetwork | None:
-        """The program with a network's integers, if it differs in more than those."""
-        program, placed, proven = _lowered(self.with_integers(network), lambda *_: None)
-        if self._skeleton(program) == self._skeleton(self._program):
-            return None
-        self._program, self._placed, self.proven = program, placed, proven
+    def renewed(self, network: TrainableNetwork) -> TrainableNetwork:
+        """The program that the numbers of a network make."""
+        self._form = _lowered(self.with_integers(network), lambda *_: None)
+        self._latents = _arrays(network)
         return self.network()
 
     def with_integers(self, network: TrainableNetwork) -> Prepared:
-        """What is to be compiled, with the network's integers to follow."""
-        prepared, layers = self._prepared, network.trained()
-        graph, arrays = self._program.copy(), dict(self._choices.arrays)
-        groups = {
-            key: (TRAINED, bits, parts, "")
-            for key, (_, bits, parts, _) in self._choices.groups.items()
-        }
-        for key, (_, _, parts, _) in groups.items():
+        """What is to be compiled, with the network's numbers to follow."""
+        prepared, layers, latents = self._prepared, network.trained(), _arrays(network)
+        graph, arrays = self._form.program.copy(), dict(self._choices.arrays)
+        for name, source in self._sources.items():
+            arrays[name] = source.now(latents[name]).reshape(source.at.shape)
+        for key, (_, _, parts, _) in self._choices.groups.items():
+            peak = f"{key}/peak"
+            grown = np.exp(latents[peak] - self._latents[peak]) if peak in latents else 1.0
             for name, _, _ in parts:
                 weight, bias = layers[name].integers()
                 node = graph[name]
@@ -91,35 +109,83 @@ class Forms:
                 stored = weight.detach().numpy().astype(node.op.weight.data.dtype)
                 graph.replace(replace(node, op=replace(node.op, weight=Param(stored))))
                 if bias is not None:
-                    step = self._placed[name].bias_step
+                    step = self._form.placed[name].bias_step * grown
                     arrays[f"{key}/{name}/bias"] = bias.detach().numpy() * step
-        kept = KeptChoices(graph, groups, arrays)
+        kept = KeptChoices(graph, self._choices.groups, arrays)
         said = [d for d in prepared.ctx.diagnostics if d.code in OF_DATA]
         fresh = Context([*prepared.loaded.diagnostics, *said], reused=kept)
         options = replace(prepared.options, method=TRAINED)
         plan = replace(prepared.plan, method=TRAINED)
         return replace(prepared, options=options, plan=plan, ctx=fresh)
 
-    def _skeleton(self, program: Graph) -> tuple[bytes, bytes]:
-        """The program without the integers that are trained."""
-        graph = program.copy()
-        for name in self._placed:
-            node = graph[name]
-            assert isinstance(node.op, IntWeighted), "a layer with weights"
-            zeros = Param(np.zeros_like(node.op.weight.data))
-            bias = None if node.op.bias is None else Param(np.zeros(node.op.bias.shape, np.int8))
-            graph.replace(replace(node, op=replace(node.op, weight=zeros, bias=bias)))
-        return dump_graph(graph)
+    def _followed(self) -> dict[str, Source]:
+        """Row scales and constants of the model, and what follows them in the program."""
+        form, choices = self._form, self._choices
+        model, plan = form.model, replace(form.quantize.plan, method=TRAINED)
+        quantize = replace(form.quantize, plan=plan)
+
+        def quantized(graph: Graph, arrays: dict[str, Floats]) -> Graph | None:
+            kept = KeptChoices(form.program, choices.groups, choices.arrays | arrays)
+            try:
+                return quantize.run(graph, Context(reused=kept))
+            except CompileError:
+                return None
+
+        def scaled(name: str, array: Floats) -> Graph | None:
+            return quantized(model.copy(), {name: array})
+
+        def changed(name: str, array: Floats) -> Graph | None:
+            graph = model.copy()
+            set_constants(graph, {name: array})
+            return quantized(graph, {})
+
+        program = quantized(model.copy(), {})
+        if program is None:
+            return {}
+        found = {}
+        for key in choices.groups:
+            name = f"{key}/peak"
+            at = choices.arrays[name]
+            found[name] = Source(at, True, tuple(slopes(program, partial(scaled, name), at, True)))
+        for name, array in constants(model).items():
+            at = array.astype(np.float64)
+            if follow := slopes(program, partial(changed, name), at, False):
+                found[name] = Source(at, False, tuple(follow))
+        return found
 
 
-def _lowered(prepared: Prepared, report: Report) -> tuple[Graph, dict[str, Placed], Graph]:
-    """The program before its ranges are proven, how layers were placed, and the proven program."""
-    unproven, ctx = _Unproven(), prepared.ctx
+def _arrays(network: TrainableNetwork) -> dict[str, Floats]:
+    return {name: p.detach().numpy().copy() for name, p in network.constants.latents.items()}
+
+
+def _trained(choices: KeptChoices) -> KeptChoices:
+    """The same choices as those of training."""
+    groups = {
+        key: (TRAINED, bits, parts, "") for key, (_, bits, parts, _) in choices.groups.items()
+    }
+    return replace(choices, groups=groups)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One lowering: the pass that quantizes, the graphs on the way, and how layers were placed."""
+
+    quantize: Quantize
+    model: Graph
+    program: Graph
+    proven: Graph
+    placed: dict[str, Placed]
+
+
+def _lowered(prepared: Prepared, report: Report) -> _Form:
+    stages, ctx = _Stages(), prepared.ctx
     ctx.placed = {}
     graph, options = prepared.graph.copy(), replace(prepared.options, dump_ir=None)
-    proven, _ = lower(graph, options, ctx, report, prepared.plan, [unproven])
-    assert unproven.program is not None, "the pipeline proves ranges"
-    return unproven.program, ctx.placed, proven
+    proven, _ = lower(graph, options, ctx, report, prepared.plan, [stages])
+    assert stages.quantize, "the pipeline quantizes"
+    assert stages.model, "the pipeline quantizes a model"
+    assert stages.program, "the pipeline proves ranges"
+    return _Form(stages.quantize, stages.model, stages.program, proven, ctx.placed)
 
 
 @torch.no_grad()

@@ -26,90 +26,119 @@ UserLoss = Callable[[dict[str, Tensor], Tensor], Tensor]
 #: Share of the cross entropy in what is minimised with labels; the rest is imitation, which
 #: keeps what the network in real numbers has learned from more than these samples.
 LABELS = 0.3
+#: What scores are divided by before they are imitated (Hinton et al. 2015, arXiv:1503.02531): the
+#: network in real numbers is mostly sure of these samples, and shows more of what it knows so.
+TEMPERATURE = 2.0
 #: Samples that run through the model in real numbers at once.
 BATCH = 64
 
 
-def goal_of(
-    model: Graph,
-    entries: tuple[OutputEntry, ...],
-    samples: Data,
-    targets: Array | None,
-    loss: UserLoss | None,
-    steps: int,
-) -> Loss:
-    """The loss of integer outputs and the rows of their samples.
+class Goals:
+    """Makes the loss of integer outputs and the rows of their samples, for every form of a program.
+
+    With labels that is the divergence of the scores from those in real numbers, and the cross
+    entropy; without, the difference of all outputs from those in real numbers.
 
     Args:
         model: The network in real numbers.
-        entries: Its outputs.
         samples: With labels, if there are any.
         targets: In place of labels.
         loss: The user's own.
         steps: T.
 
     Raises:
-        CompileError: E336 if labels do not fit the outputs, E421 and E423 if there are others.
+        CompileError: E421 if there are not as many targets as samples.
     """
-    given = samples.labels if targets is None else targets
-    if given is not None and len(given) != len(samples):
-        raise fail("E421", f"there are {len(given)} targets for {len(samples)} samples")
-    if given is None:
-        return _imitation(model, entries, samples, steps)
-    wanted = torch.as_tensor(given)
-    if loss is not None:
-        own = loss
-        return lambda outputs, rows: own(_real(outputs, entries, steps), wanted[rows])
-    labels = _classes(entries[0], wanted)
-    imitation = _imitation(model, entries, samples, steps)
 
-    def goal(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
-        right = labels(_real(outputs, entries, steps), wanted[rows])
-        return imitation(outputs, rows) + LABELS * right
+    def __init__(
+        self,
+        model: Graph,
+        samples: Data,
+        targets: Array | None,
+        loss: UserLoss | None,
+        steps: int,
+    ) -> None:
+        given = samples.labels if targets is None else targets
+        if given is not None and len(given) != len(samples):
+            raise fail("E421", f"there are {len(given)} targets for {len(samples)} samples")
+        self._wanted = None if given is None else torch.as_tensor(given)
+        self._own, self._steps = loss, steps
+        self._model, self._samples = model, samples
+        self._outputs: dict[str, Tensor] | None = None
 
-    return goal
+    def of(self, entries: tuple[OutputEntry, ...]) -> Loss:
+        """The loss of a program with these outputs.
+
+        Raises:
+            CompileError: E336 if labels do not fit the outputs, E423 if there are others.
+        """
+        wanted, own = self._wanted, self._own
+        if wanted is None:
+            return self._imitation(entries)
+        if own is not None:
+            return lambda outputs, rows: own(self._real(outputs, entries), wanted[rows])
+        return self._classes(entries, wanted)
+
+    def _real(
+        self, outputs: dict[str, Tensor], entries: tuple[OutputEntry, ...]
+    ) -> dict[str, Tensor]:
+        """Outputs in real numbers, as ``decode_outputs`` gives them."""
+        found = {}
+        for e in entries:
+            scale = torch.tensor(e.scale, dtype=torch.float64).reshape(e.scale_shape)
+            found[e.name] = outputs[e.name] * (scale / (self._steps if e.per_step else 1))
+        return found
+
+    def _taught(self) -> dict[str, Tensor]:
+        """Outputs of the model in real numbers, of all samples."""
+        if self._outputs is None:
+            simulator, samples = FloatSimulator(self._model), self._samples
+            parts = [
+                simulator.run(samples.part(start, stop).dense, self._steps)[0]
+                for start, stop in batches(len(samples), BATCH)
+            ]
+            self._outputs = {
+                name: torch.tensor(np.concatenate([p[name] for p in parts])).double()
+                for name in parts[0]
+            }
+        return self._outputs
+
+    def _classes(self, entries: tuple[OutputEntry, ...], labels: Tensor) -> Loss:
+        """Of one output, summed over time if it is a sequence."""
+        entry = entries[0]
+        if len(entry.shape) != 1 or labels.ndim != 1 or labels.is_floating_point():
+            what = f"output {entry.name!r} has the shape {entry.shape}"
+            hint = "give a loss, or no labels: then it learns its own outputs"
+            raise fail("E336", f"{what}, which are no scores of classes", help=hint)
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < entry.shape[0]:
+            text = f"labels are {int(labels.min())} to {int(labels.max())}"
+            raise fail("E423", f"{text}, output {entry.name!r} has {entry.shape[0]} classes")
+        labels, taught = labels.long(), self._taught()[entry.name]
+        sure = _logits(taught.sum(1) if entry.sequence else taught)
+
+        def loss(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
+            scores = self._real({entry.name: outputs[entry.name]}, (entry,))[entry.name]
+            scores = scores.sum(1) if entry.sequence else scores
+            right = functional.cross_entropy(scores, labels[rows])
+            apart = functional.kl_div(
+                _logits(scores), sure[rows], reduction="batchmean", log_target=True
+            )
+            return TEMPERATURE**2 * apart + LABELS * right
+
+        return loss
+
+    def _imitation(self, entries: tuple[OutputEntry, ...]) -> Loss:
+        """Squared difference from the outputs in real numbers, relative to their size."""
+        wanted = {e.name: self._taught()[e.name] for e in entries}
+        sizes = {name: float(x.square().mean()) or 1.0 for name, x in wanted.items()}
+
+        def loss(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
+            found = self._real(outputs, entries)
+            errors = [(found[n] - x[rows]).square().mean() / sizes[n] for n, x in wanted.items()]
+            return torch.stack(errors).sum()
+
+        return loss
 
 
-def _real(
-    outputs: dict[str, Tensor], entries: tuple[OutputEntry, ...], steps: int
-) -> dict[str, Tensor]:
-    """Outputs in real numbers, as ``decode_outputs`` gives them."""
-    found = {}
-    for e in entries:
-        scale = torch.tensor(e.scale, dtype=torch.float64).reshape(e.scale_shape)
-        found[e.name] = outputs[e.name] * (scale / (steps if e.per_step else 1))
-    return found
-
-
-def _classes(entry: OutputEntry, labels: Tensor) -> UserLoss:
-    """Cross entropy of one output, summed over time if it is a sequence."""
-    if len(entry.shape) != 1 or labels.ndim != 1 or labels.is_floating_point():
-        text = f"output {entry.name!r} has the shape {entry.shape}, which are no scores of classes"
-        raise fail("E336", text, help="give a loss, or no labels: then it learns its own outputs")
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < entry.shape[0]:
-        text = f"labels are {int(labels.min())} to {int(labels.max())}"
-        raise fail("E423", f"{text}, output {entry.name!r} has {entry.shape[0]} classes")
-    labels = labels.long()
-
-    def loss(outputs: dict[str, Tensor], wanted: Tensor) -> Tensor:
-        scores = outputs[entry.name]
-        return functional.cross_entropy(scores.sum(1) if entry.sequence else scores, wanted.long())
-
-    return loss
-
-
-def _imitation(model: Graph, entries: tuple[OutputEntry, ...], samples: Data, steps: int) -> Loss:
-    """Squared difference from the outputs of the model in real numbers, relative to their size."""
-    simulator = FloatSimulator(model)
-    parts = []
-    for start, stop in batches(len(samples), BATCH):
-        parts.append(simulator.run(samples.part(start, stop).dense, steps)[0])
-    wanted = {e.name: torch.tensor(np.concatenate([p[e.name] for p in parts])) for e in entries}
-    sizes = {name: float(x.double().square().mean()) or 1.0 for name, x in wanted.items()}
-
-    def goal(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
-        found = _real(outputs, entries, steps)
-        errors = [(found[n] - x[rows]).square().mean() / sizes[n] for n, x in wanted.items()]
-        return torch.stack(errors).sum()
-
-    return goal
+def _logits(scores: Tensor) -> Tensor:
+    return functional.log_softmax(scores / TEMPERATURE, 1)

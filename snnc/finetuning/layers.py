@@ -37,10 +37,7 @@ class Trained(Weighted):
         offset: (rows,) in steps of the biases, if there are any.
         top: The largest integer.
         spare: Bits of biases that stay 0.
-        bias_step: (rows,) real value of one step of an offset.
     """
-
-    bias_step: Tensor
 
     def __init__(self, program: Program, node: Record, placed: Placed) -> None:
         super().__init__(program, node)
@@ -49,7 +46,6 @@ class Trained(Weighted):
         chosen = self.weight.double()
         near = wanted.clamp(chosen - NEAR, chosen + NEAR)
         self.latent = nn.Parameter(near)
-        self.keep("bias_step", torch.tensor(placed.bias_step) * (1 << self.spare))
         self.offset = None
         if self.bias is not None:
             self.offset = nn.Parameter(self.bias.double() / (1 << self.spare))
@@ -69,6 +65,11 @@ class Trained(Weighted):
         bias = self.integers()[1]
         assert bias is not None, "it has one"
         return y + bias.reshape(-1, *[1] * behind)
+
+    @property
+    def step_bits(self) -> int:
+        """The power of two of one step of an offset, relative to the row's scale."""
+        return self.spare - self.shift
 
     def rates(self) -> Rate:
         """One for each kind of latent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import safetensors.numpy
 import torch
@@ -17,7 +18,9 @@ from snnc.backends.torch.phases import Run, Values
 from snnc.backends.torch.program import Bounds, Program, Record, magnitude
 from snnc.backends.torch.whole import collect, is_straight, operands, sequence
 from snnc.diagnostics import CompileError, fail
+from snnc.finetuning.constants import Floats, FollowingConstants, Source
 from snnc.finetuning.gradients import ROOM
+from snnc.finetuning.latent import Latent
 from snnc.finetuning.layers import TRAINED, Trained
 from snnc.finetuning.neuron import GROWTH, TrainedNeuron
 from snnc.finetuning.operators import real_operator
@@ -28,6 +31,8 @@ from snnc.passes.placed import Placed
 from snnc.storage import dump_graph
 from snnc.types import Int
 
+NOTHING: Mapping[str, Any] = {}
+
 
 class TrainableNetwork(IntegerNetwork):
     """Runs the program on batches of integers in float64.
@@ -37,9 +42,18 @@ class TrainableNetwork(IntegerNetwork):
             weights of today may act with those of tomorrow.
         placed: How its layers with weights became integers.
         proven: The same program with proven ranges.
+        sources: Real numbers that its constants follow, by name.
+        latents: Those of the program.
     """
 
-    def __init__(self, program: Graph, placed: Mapping[str, Placed], proven: Graph) -> None:
+    def __init__(
+        self,
+        program: Graph,
+        placed: Mapping[str, Placed],
+        proven: Graph,
+        sources: Mapping[str, Source] = NOTHING,
+        latents: Mapping[str, Floats] = NOTHING,
+    ) -> None:
         text, tensors = dump_graph(program)
         known = ranges(proven)
         for node in proven:
@@ -51,6 +65,8 @@ class TrainableNetwork(IntegerNetwork):
         super().__init__(stored)
         self.straight = is_straight(stored)
         self.words = dict.fromkeys(self.words, torch.float64)
+        modules = dict(zip(self.names, self.layers, strict=True))
+        self.constants = FollowingConstants(sources, latents, modules)
 
     def module(self, program: Program, node: Record) -> nn.Module:
         """The module of a node.
@@ -75,10 +91,39 @@ class TrainableNetwork(IntegerNetwork):
         pairs = zip(self.names, self.layers, strict=True)
         return {name: layer for name, layer in pairs if isinstance(layer, Trained)}
 
+    def latents(self) -> dict[str, Latent]:
+        """All that an optimizer changes, by name."""
+        found = {}
+        for name, layer in self.trained().items():
+            rates = layer.rates()
+            found[f"{name}.weight"] = Latent(layer.latent, rates.weight)
+            if layer.offset is not None:
+                found[f"{name}.bias"] = Latent(layer.offset, rates.bias)
+        return found | self.constants.trained()
+
+    @torch.no_grad()
+    def carry(self, old: TrainableNetwork) -> dict[str, float]:
+        """Take over latents of weights and biases.
+
+        Returns:
+            Factors of those that are counted in other steps now.
+        """
+        ratios = {}
+        for name, layer in self.trained().items():
+            before = old.trained()[name]
+            layer.latent.copy_(before.latent)
+            if layer.offset is not None and before.offset is not None:
+                ratio = 2.0 ** (before.step_bits - layer.step_bits)
+                layer.offset.copy_(before.offset * ratio)
+                if ratio != 1:
+                    ratios[f"{name}.bias"] = ratio
+        return ratios
+
     def forward(
         self, inputs: Values, steps: int, record: Iterable[str] = (), stepwise: bool = False
     ) -> tuple[Values, Values]:
         """As ``IntegerNetwork.forward``, but of integers in float64, with gradients."""
+        self.constants.refresh()
         return self.evaluate(inputs, steps, record, stepwise)
 
     def loop(self, run: Run, steps: int) -> None:

@@ -130,13 +130,20 @@ class RealNorm(Norm):
 
     def forward(self, *operands: Tensor) -> Tensor:
         a, x = self.attributes, operands[0].double()
-        exact = super().forward(x.detach().long())
+        with torch.no_grad():
+            exact = self.normalized(x.long(), self.gain.long(), _whole(self.offset))
         rows = x.flatten(x.ndim - a["axes"])
         n = rows.shape[-1]
         d = n * rows - rows.sum(-1, keepdim=True) if self.centered else rows
         size = (d * d).mean(-1, keepdim=True) + a["eps"] * 4.0 ** -(a["lift"] + a["guard"])
         relaxed = d / size.clamp(min=1e-300).sqrt() * self.gain.reshape(-1)
+        if self.offset is not None:
+            relaxed = relaxed + self.offset.reshape(-1)
         return exactly(relaxed.reshape(x.shape), exact)
+
+
+def _whole(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.long()
 
 
 class RealSumPool(SumPool):

@@ -1,4 +1,4 @@
-"""The training loop: Adam on latents, a cosine schedule, and a checkpoint after every epoch."""
+"""The training loop: Adam on latents, a warm-up and a cosine, and checkpoints."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from snnc.diagnostics import fail
+from snnc.diagnostics import CompileError, fail
+from snnc.finetuning.latent import Latent
 from snnc.finetuning.network import TrainableNetwork
 
 #: Of the moments of Adam (Kingma and Ba 2015).
 MOMENTS = (0.9, 0.999)
 #: Keeps Adam from dividing by zero; gradients have the size of 1 over that of a membrane.
 TINY = 1e-30
+#: Share of all steps in which the rate grows to its full size.
+WARM = 0.05
+#: How often the program is lowered again at most, and what is best is looked for.
+RENEWALS = 25
 
-#: A latent with its size, by name.
-Latent = tuple[str, tuple[nn.Parameter, float]]
 #: From outputs by name and the rows of the samples to a loss.
 Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
 
@@ -36,7 +39,7 @@ class Epoch:
     Attributes:
         number: Counted from 1.
         of: How many there are.
-        loss: Mean over all samples after it.
+        loss: Mean over all samples while it ran.
         seconds: It took.
     """
 
@@ -53,8 +56,8 @@ class Schedule:
     Attributes:
         epochs: How often each sample is seen.
         batch: Samples per step.
-        rate: Most that a step changes a weight by, relative to the weights of its layer; falls to
-            zero along a cosine.
+        rate: Most that a step changes a weight by, relative to the weights of its layer; grows at
+            first, and then falls to zero along a cosine.
         seed: Of the order of samples.
     """
 
@@ -62,6 +65,10 @@ class Schedule:
     batch: int = 50
     rate: float = 0.02
     seed: int = 0
+
+    def rate_at(self, share: float) -> float:
+        """The rate after a share of all steps."""
+        return self.rate * min(1.0, share / WARM) * (1 + math.cos(math.pi * share)) / 2
 
 
 @dataclass
@@ -74,9 +81,8 @@ class Training:
         steps: T.
         loss: Of outputs.
         schedule: How.
-        renew: Gives the network that the program with the present integers is, and its loss, or
-            None if that is the same but for those.
-        checkpoint: File that is written after every epoch, and read if it is there.
+        renew: Gives the network of the program with the present numbers, and its loss.
+        checkpoint: File that is written after renewals, and read if it is there.
         key: What must be the same for a checkpoint to be continued.
     """
 
@@ -85,14 +91,16 @@ class Training:
     steps: int
     loss: Loss
     schedule: Schedule
-    renew: Callable[[TrainableNetwork], tuple[TrainableNetwork, Loss] | None]
+    renew: Callable[[TrainableNetwork], tuple[TrainableNetwork, Loss]]
     checkpoint: Path | None = None
     key: str = ""
     _done: int = 0
     _steps: int = 0
     _moments: dict[str, Tensor] = field(default_factory=dict)
     _best: dict[str, Tensor] = field(default_factory=dict)
+    _lowered: dict[str, Tensor] = field(default_factory=dict)
     _least: float = math.inf
+    _frozen: bool = False
 
     def run(self, report: Callable[[Epoch], None]) -> tuple[float, float]:
         """Train, from the checkpoint on if there is one.
@@ -101,52 +109,61 @@ class Training:
             The mean loss of all samples before training, and with the latents of the epoch (or of
             before) that has the smallest: those the network has now.
         """
-        latents = self._latents()
+        latents = self.network.latents()
         self._moments = {
-            f"{kind}.{name}": torch.zeros_like(p) for kind in "mv" for name, (p, _) in latents
+            f"{kind}.{n}": torch.zeros_like(x.value) for kind in "mv" for n, x in latents.items()
         }
-        self._best = {f"b.{name}": p.detach().clone() for name, (p, _) in latents}
+        self._best, self._lowered = self._kept(), self._kept()
         before = self._least = self._mean()
-        self._resume()
-        for epoch in range(self._done, self.schedule.epochs):
+        if self._resume():
+            self._renew()
+        epochs = self.schedule.epochs
+        every = -(-epochs // RENEWALS)
+        for epoch in range(self._done, epochs):
             start = time.perf_counter()
-            latents = self._renewed()
-            self._epoch(epoch, latents)
-            loss = self._mean()
-            if loss < self._least:
-                self._least = loss
-                self._best = {f"b.{name}": p.detach().clone() for name, (p, _) in latents}
+            loss = self._epoch(epoch)
             self._done = epoch + 1
-            self._save()
-            seconds = time.perf_counter() - start
-            report(Epoch(self._done, self.schedule.epochs, loss, seconds))
-        with torch.no_grad():
-            for name, (latent, _) in self._renewed():
-                latent.copy_(self._best[f"b.{name}"])
-        self._renewed()
+            if self._done % every == 0 or self._done == epochs:
+                self._renew()
+                if (mean := self._mean()) < self._least:
+                    self._least, self._best = mean, self._kept()
+                self._save()
+            report(Epoch(self._done, epochs, loss, time.perf_counter() - start))
+        self._put(self._best)
+        self._renew()
         return before, self._mean()
 
-    @torch.no_grad()
-    def _renewed(self) -> list[Latent]:
-        """The latents of the network as it is compiled with the present integers.
+    def _renew(self) -> None:
+        """Lower the model with the present numbers.
 
-        Formats of some values follow from proven ranges, and those from weights.
+        If it cannot be lowered, constants go back to those of the last time and stay there.
         """
-        if (found := self.renew(self.network)) is not None:
-            old, (self.network, self.loss) = self.network, found
-            for name, layer in self.network.trained().items():
-                before = old.trained()[name]
-                layer.latent.copy_(before.latent)
-                if layer.offset is None or before.offset is None:
-                    continue
-                ratio = before.bias_step / layer.bias_step
-                layer.offset.copy_(before.offset * ratio)
-                self._best[f"b.{name}.bias"] *= ratio
-        return self._latents()
+        old = self.network
+        try:
+            self.network, self.loss = self.renew(old)
+        except CompileError:
+            if self._frozen:
+                raise
+            self._frozen = True
+            with torch.no_grad():
+                for name, x in old.constants.latents.items():
+                    x.copy_(self._lowered[name])
+            self.network, self.loss = self.renew(old)
+        for name, ratio in self.network.carry(old).items():
+            self._best[name] *= ratio
+        self._lowered = self._kept()
 
-    def _epoch(self, epoch: int, latents: list[Latent]) -> None:
-        """See every sample once."""
-        plan = self.schedule
+    def _kept(self) -> dict[str, Tensor]:
+        return {n: x.value.detach().clone() for n, x in self.network.latents().items()}
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        for name, latent in self.network.latents().items():
+            latent.value.copy_(values[name])
+
+    def _epoch(self, epoch: int) -> float:
+        """See every sample once; the mean loss on the way."""
+        plan, latents, total = self.schedule, self.network.latents(), 0.0
         count = len(next(iter(self.inputs.values())))
         batches = math.ceil(count / plan.batch)
         generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + epoch)
@@ -159,9 +176,13 @@ class Training:
             if not torch.isfinite(loss):
                 text = f"the loss is {loss.item()} in epoch {epoch + 1}"
                 raise fail("E336", text, help="lower the rate; check the data and the loss")
-            gradients = torch.autograd.grad(loss, [p for _, (p, _) in latents], allow_unused=True)
-            share = self._steps / (plan.epochs * batches)
-            self._step(latents, gradients, plan.rate * (1 + math.cos(math.pi * share)) / 2)
+            total += float(loss.detach()) * len(rows)
+            values = [x.value for x in latents.values()]
+            gradients = torch.autograd.grad(loss, values, allow_unused=True)
+            found = dict(zip(latents, gradients, strict=True))
+            share = (self._steps + 1) / (plan.epochs * batches)
+            self._step(latents, found, plan.rate_at(share))
+        return total / count
 
     @torch.no_grad()
     def _mean(self) -> float:
@@ -173,75 +194,69 @@ class Training:
             total += float(self.loss(outputs, rows)) * len(rows)
         return total / count
 
-    def _latents(self) -> list[Latent]:
-        """Every latent with its size, by name."""
-        found: list[Latent] = []
-        for name, layer in self.network.trained().items():
-            rates = layer.rates()
-            found.append((f"{name}.weight", (layer.latent, rates.weight)))
-            if layer.offset is not None:
-                found.append((f"{name}.bias", (layer.offset, rates.bias)))
-        return found
-
     @torch.no_grad()
     def _step(
-        self,
-        latents: list[Latent],
-        gradients: tuple[Tensor | None, ...],
-        rate: float,
+        self, latents: dict[str, Latent], gradients: Mapping[str, Tensor | None], rate: float
     ) -> None:
         self._steps += 1
         a, b = MOMENTS
         correction = math.sqrt(1 - b**self._steps) / (1 - a**self._steps)
-        for (name, (latent, size)), gradient in zip(latents, gradients, strict=True):
-            if gradient is None:
+        for name, latent in latents.items():
+            gradient, x = gradients[name], latent.value
+            if gradient is None or (self._frozen and name in self.network.constants.latents):
                 continue
             m, v = self._moments[f"m.{name}"], self._moments[f"v.{name}"]
             m.mul_(a).add_(gradient, alpha=1 - a)
             v.mul_(b).addcmul_(gradient, gradient, value=1 - b)
-            latent.addcdiv_(m, v.sqrt().add_(TINY), value=-rate * size * correction)
+            x.addcdiv_(m, v.sqrt().add_(TINY), value=-rate * latent.size * correction)
+            if latent.low is not None:
+                x.copy_(x.clamp(latent.low, latent.high))
 
-    def _bias_steps(self) -> dict[str, Tensor]:
-        """Real values of the steps in which biases are counted."""
-        layers = self.network.trained().items()
-        return {f"s.{n}.bias": x.bias_step for n, x in layers if x.offset is not None}
+    def _arrays(self) -> dict[str, Tensor]:
+        """What a checkpoint has, but for what follows from the model."""
+        found = {f"p.{name}": x.value.detach() for name, x in self.network.latents().items()}
+        found |= self._moments | {f"b.{name}": x for name, x in self._best.items()}
+        bits = {n: layer.step_bits for n, layer in self.network.trained().items()}
+        return found | {f"s.{name}": torch.tensor(x) for name, x in bits.items()}
 
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        arrays = {f"p.{name}": p.detach() for name, (p, _) in self._latents()}
-        arrays |= self._moments | self._best | self._bias_steps()
-        told = {"key": self.key, "done": self._done, "steps": self._steps, "least": self._least}
+        numbers = {"done": self._done, "steps": self._steps, "frozen": int(self._frozen)}
+        told = numbers | {"key": self.key, "least": self._least}
         meta = {"snnc.finetuning": json.dumps(told)}
         part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
-        safetensors.torch.save_file(arrays, part, meta)
+        safetensors.torch.save_file(self._arrays(), part, meta)
         os.replace(part, self.checkpoint)  # noqa: PTH105
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the checkpoint, if there is one."""
         if self.checkpoint is None or not self.checkpoint.exists():
-            return
+            return False
         name = self.checkpoint.name
         try:
             with safetensors.safe_open(self.checkpoint, "pt") as file:
                 told = json.loads(file.metadata()["snnc.finetuning"])
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            done, steps, least = int(told["done"]), int(told["steps"]), float(told["least"])
+            done, steps, frozen = (int(told[k]) for k in ("done", "steps", "frozen"))
+            least = float(told["least"])
         except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError) as e:
             hint = "remove it to start anew"
             raise fail("E337", f"the checkpoint {name} is damaged: {e}", help=hint) from e
-        latents = self._latents()
-        steps_now = self._bias_steps()
-        wanted = {f"p.{n}": p for n, (p, _) in latents} | self._moments | self._best | steps_now
+        wanted = self._arrays()
         same = told.get("key") == self.key and arrays.keys() == wanted.keys()
         if not same or any(arrays[k].shape != wanted[k].shape for k in wanted):
             text = f"the checkpoint {name} is of another training"
             why = "it has another model, other data or other options"
             raise fail("E337", text, None, why, help="give the same, or another --checkpoint")
-        with torch.no_grad():
-            for key, step in steps_now.items():
-                for kind in ("p", "b"):
-                    arrays[kind + key[1:]] *= arrays[key] / step
-            for key, value in wanted.items():
-                if key not in steps_now:
-                    value.copy_(arrays[key])
+        for layer in self.network.trained():
+            ratio = 2.0 ** float(arrays[f"s.{layer}"] - wanted[f"s.{layer}"])
+            for key in (f"p.{layer}.bias", f"b.{layer}.bias"):
+                if key in arrays:
+                    arrays[key] *= ratio
+        self._put({n: arrays[f"p.{n}"] for n in self._best})
+        self._best = {n: arrays[f"b.{n}"] for n in self._best}
+        self._moments = {n: arrays[n] for n in self._moments}
         self._done, self._steps, self._least = done, steps, least
+        self._frozen = bool(frozen)
+        return True
