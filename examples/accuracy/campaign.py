@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import shutil
@@ -32,7 +33,7 @@ CALIBRATION = 256
 COMPARED = 1000
 #: Test samples that are classified together.
 BATCH = 1000
-#: Files of snnc, and folders, that decide which integers come out: one of them changed, and what
+#: Files of passes, and the folder, that decide which integers come out: if their code changes, what
 #: was measured with it is measured again.
 CHOOSING = ("choose_codes", "correct_codes", "gptq", "row_scale", "output_error", "calibration")
 TUNING = "finetuning"
@@ -127,8 +128,19 @@ def _key(plan: Plan, entry: Net, weights: Path) -> str:
         found.update(repr(sorted(entry.tune.items())).encode())
         sources += sorted((package / TUNING).glob("*.py"))
     for source in sources:
-        found.update(source.read_bytes())
+        found.update(_code(source).encode())
     return found.hexdigest()
+
+
+def _code(source: Path) -> str:
+    """A file without what does not run: comments and docstrings."""
+    tree = ast.parse(source.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                del node.body[0]
+    return ast.dump(tree)
 
 
 def _kept(file: Path, key: str) -> Result | None:

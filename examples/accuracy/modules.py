@@ -64,7 +64,7 @@ class RecurrentALIF(nn.Module):
     """One layer whose spikes come back a step later and raise its thresholds for a while.
 
     ``v = beta v + W x + R s``; a spike where ``v >= theta + softplus(k) a``, which costs theta;
-    ``a = rho a + s``.  The score is the mean over time.
+    ``a = rho a + s``.  The score is the sum over time.
     """
 
     def __init__(self, inputs: int, size: int, outputs: int, steps: int) -> None:
@@ -89,7 +89,7 @@ class RecurrentALIF(nn.Module):
             s = spike(v - (self.theta + functional.softplus(self.k) * a))
             v, a = v - s * self.theta, rho * a + s
             scores.append(self.readout(s))
-        return torch.stack(scores, 1).mean(1)
+        return torch.stack(scores, 1).sum(1)
 
 
 class SteadyASN(ASNSNN):

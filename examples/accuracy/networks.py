@@ -85,7 +85,7 @@ NETWORKS: dict[str, Net] = {
         "JapaneseVowels",
         lambda: RecurrentALIF(12, 64, 9, 29),
         data.japanese_vowels,
-        {"epochs": 80, "lr": 1e-2},
+        {"epochs": 80, "lr": 4e-3},
         options=_STEPPED,
     ),
     "ASN": Net(
@@ -134,7 +134,7 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
             source,
             lambda: RecurrentALIF(28, 64, 10, 28),
             rows,
-            options(6, 1e-2, 200),
+            options(6, 4e-3, 200),
             fine,
             _STEPPED,
         ),
