@@ -81,6 +81,35 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 _PER_STEP = (ops.TimeSum, ops.TimeMean, ops.TimeMax, ops.TimeLast, ops.TimeStack)
 
 
+class Tape:
+    """What some nodes computed in one run, for others in which they would compute the same.
+
+    A run records it; after ``rewind`` it is played.
+
+    Args:
+        names: Of the nodes.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names, self.played = frozenset(names), False
+        self._values: dict[str, list[dict[tuple[str, int], Array]]] = {n: [] for n in self.names}
+        self._at = dict.fromkeys(self.names, 0)
+
+    def add(self, name: str, values: dict[tuple[str, int], Array]) -> None:
+        """Keep what a node has just computed."""
+        self._values[name].append(values)
+
+    def next(self, name: str) -> dict[tuple[str, int], Array]:
+        """What the node computed, time after time."""
+        self._at[name] += 1
+        return self._values[name][self._at[name] - 1]
+
+    def rewind(self) -> Tape:
+        """Play it from the start."""
+        self.played, self._at = True, dict.fromkeys(self.names, 0)
+        return self
+
+
 class FloatSimulator:
     """Runs a real-valued graph on batches, in ``dtype``.
 
@@ -118,6 +147,7 @@ class FloatSimulator:
         steps: int | None = None,
         record: Iterable[str] = (),
         watch: Mapping[str, Callable[[Array], None]] | None = None,
+        tape: Tape | None = None,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Run a batch of samples from the initial state.
 
@@ -126,6 +156,7 @@ class FloatSimulator:
             steps: T, needed only without a per-step input (default: as the model was traced).
             record: Words to keep; each becomes (N, T, ...), states after the step.
             watch: Called with the first operand of nodes without state, whenever they compute.
+            tape: Values of nodes that are recorded, or taken in place of computing them.
 
         Returns:
             Outputs by name and the records.
@@ -145,7 +176,7 @@ class FloatSimulator:
         if count <= late:
             raise ValueError(f"the first {late} steps are discarded, got {count}")
         batch = len(next(iter(arrays.values())))
-        run = _Run(self, batch, set(record), count, watch or {})
+        run = _Run(self, batch, set(record), count, watch or {}, tape or Tape(()))
         run.at(Clock.ONCE, {k: v for k, v in arrays.items() if self._static(k)})
         for phase in range(1, self.graph.phases + 1):
             now = Clock.of(Clock.STEP, phase)
@@ -168,8 +199,9 @@ class _Run:
         wanted: set[str],
         steps: int,
         watch: Mapping[str, Callable[[Array], None]],
+        tape: Tape,
     ) -> None:
-        self.sim, self.batch, self.steps, self.watch = sim, batch, steps, watch
+        self.sim, self.batch, self.steps, self.watch, self.tape = sim, batch, steps, watch, tape
         self.values: dict[tuple[str, int], Array] = {}
         self.state: dict[str, Array] = {}
         self.records: dict[str, list[Array]] = {w: [] for w in sorted(wanted)}
@@ -186,6 +218,12 @@ class _Run:
         """Compute everything of one clock; step ``t``, if it is that of a loop."""
         for node in self.sim.nodes:
             op, own = node.op, node.type.clock
+            taped = node.name in self.tape.names
+            due = own is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE)
+            if taped and self.tape.played:
+                if due:
+                    self.values.update(self.tape.next(node.name))
+                continue
             if isinstance(op, _PER_STEP):
                 if own is clock:
                     self.values[node.name, 0] = self._collected(node)
@@ -196,7 +234,7 @@ class _Run:
                     self.values[node.name, 0] = self._element(node, t)
                 elif clock is self.sim.graph.operands(node.name)[0].type.clock:
                     self._collect(node, t)
-            elif own is clock or (isinstance(op, ops.Repeat) and clock is Clock.ONCE):
+            elif due:
                 if isinstance(op, ops.Input):
                     self.values[node.name, 0] = inputs[node.name]
                 elif isinstance(op, ops.StepTable):
@@ -220,6 +258,9 @@ class _Run:
                     if node.name in self.watch:
                         self.watch[node.name](x[0])
                     self.values[node.name, 0] = self._apply(op, x, node.type)
+            if taped and due:
+                keys = [(node.name, i) for i in range(len(node.types))]
+                self.tape.add(node.name, {key: self.values[key] for key in keys})
 
     def remember(self, clock: Clock) -> None:
         """Keep what a later step of this loop reads."""

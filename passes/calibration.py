@@ -8,7 +8,7 @@ and the sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from snnc import ops
 from snnc.backends.float_layers import columns as conv_columns
-from snnc.backends.float_sim import FloatSimulator
+from snnc.backends.float_sim import FloatSimulator, Tape
 from snnc.diagnostics import fail
 from snnc.graph import Graph
 from snnc.passes.exact_product import MANTISSA, ExactLayers, rounded_to
@@ -97,27 +97,74 @@ class Calibration:
             found.append(outputs | words)
         return found
 
+    def variants(
+        self, graphs: list[Graph], changed: Iterable[str], record: tuple[str, ...] = ()
+    ) -> Iterator[list[dict[str, Array]]]:
+        """The same of several graphs, batch by batch.
+
+        What comes before the nodes in which they differ runs once for all of them.
+
+        Args:
+            graphs: Alike but for the weights of some nodes.
+            changed: Those nodes.
+            record: Words to keep.
+        """
+        whole = graphs[0]
+        before, frontier = _before(whole, changed)
+        exact = ExactLayers()  # of all, since they share most weights
+        first = FloatSimulator(_only(whole, before), layer=exact)
+        kept = {n.name for n in whole.nodes if n.name not in before} | frontier | _inputs(whole)
+        simulators = [FloatSimulator(_only(g, kept), layer=exact) for g in graphs]
+        for batch in self.batches(whole):
+            known = {name: a for name, a in batch.items() if name in whole}
+            tape = Tape(frontier)
+            _run(first, known, tape=tape)
+            found = (_run(s, known, record, tape=tape.rewind()) for s in simulators)
+            yield [outputs | words for outputs, words in found]
+
 
 def _run(
     simulator: FloatSimulator,
     batch: dict[str, Array],
     record: tuple[str, ...] = (),
     watch: Mapping[str, Watch] | None = None,
+    tape: Tape | None = None,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     try:
-        return simulator.run(batch, record=record, watch=watch)
+        return simulator.run(batch, record=record, watch=watch, tape=tape)
     except ValueError as e:  # more or fewer steps than the network can have
         raise fail("E421", f"the calibration data do not fit: {e}") from e
 
 
 def ancestors(graph: Graph, names: Mapping[str, object]) -> Graph:
     """The nodes that some nodes depend on, also through delays, and themselves."""
+    whole = _arrows(graph)
+    needed = set(names).union(*(nx.ancestors(whole, name) for name in names))
+    return _only(graph, needed | _inputs(graph))
+
+
+def _before(graph: Graph, changed: Iterable[str]) -> tuple[set[str], set[str]]:
+    """The nodes that do not depend on some, and those of them that others or the user read."""
+    whole, changed = _arrows(graph), set(changed)
+    later = changed.union(*(nx.descendants(whole, name) for name in changed))
+    before = {n.name for n in graph.nodes if n.name not in later}
+    frontier = {e.src for e in graph.edges if e.src in before and e.dst in later}
+    return before, frontier | {n for n in before if isinstance(graph[n].op, ops.Output)}
+
+
+def _arrows(graph: Graph) -> nx.DiGraph[str]:
     whole: nx.DiGraph[str] = nx.DiGraph()
     whole.add_nodes_from(n.name for n in graph.nodes)
     whole.add_edges_from((e.src, e.dst) for e in graph.edges)
-    needed = set(names).union(*(nx.ancestors(whole, name) for name in names))
-    # Without an input the simulator would not know how many samples there are.
-    needed |= {n.name for n in graph.nodes if isinstance(n.op, ops.Input)}
+    return whole
+
+
+def _inputs(graph: Graph) -> set[str]:
+    """Without an input the simulator would not know how many samples there are."""
+    return {n.name for n in graph.nodes if isinstance(n.op, ops.Input)}
+
+
+def _only(graph: Graph, needed: set[str]) -> Graph:
     part = graph.copy()
     for node in graph.nodes:
         if node.name not in needed:

@@ -21,7 +21,7 @@ from snnc.graph import Graph, Node
 from snnc.params import Param
 from snnc.passes.base import Context
 from snnc.passes.calibration import FEW_SAMPLES, Calibration, InputStatistics, statistics
-from snnc.passes.correct_codes import bias_shift, threshold_factors
+from snnc.passes.correct_codes import bias_shift, threshold_factors, together
 from snnc.passes.gptq import descend, gptq
 from snnc.passes.kept_choices import KeptChoices
 from snnc.passes.output_error import OutputErrors
@@ -213,7 +213,7 @@ class Chooser:
             found.append(self._corrected(parts, seen, first))
         if bits <= THRESHOLD_BITS and neuron is not None and self._work() <= THRESHOLD_WORK:
             found += [c for c in map(self._raised(fake, parts, neuron), (first, found[-1])) if c]
-        errors = [self._error(_with(fake, parts, c)) for c in found]
+        errors = self._errors_of(fake, parts, found)
         best = min(range(len(found)), key=errors.__getitem__)
         tried = ", ".join(f"{c.method} {e:.3g}" for c, e in zip(found, errors, strict=True))
         return replace(found[best], tried=tried)
@@ -252,17 +252,23 @@ class Chooser:
             def network(factor: Floats) -> Graph:
                 return _with(fake, parts, scaled(chosen, factor))
 
-            root = parts[0].root
-            factor = threshold_factors(calibration, self.real, network, neuron, root)
+            roots = [p.root for p in parts]
+            factor = threshold_factors(calibration, self.real, network, neuron, roots)
             return None if factor is None else scaled(chosen, factor)
 
         return raised
 
-    def _error(self, graph: Graph) -> float:
+    def _errors_of(self, fake: Graph, parts: list[Part], found: list[Chosen]) -> list[float]:
+        """Of the network's outputs with each choice."""
         assert self.calibration is not None, "checked before"
         if self._errors is None:
             self._errors = OutputErrors(self.calibration, self.real)
-        return self._errors.of(graph)
+        errors: list[float] = []
+        count = together([p.root for p in parts])
+        for start in range(0, len(found), count):
+            graphs = [_with(fake, parts, chosen) for chosen in found[start : start + count]]
+            errors += self._errors.of(graphs, [p.name for p in parts])
+        return errors
 
     def _work(self) -> int:
         """About how many products running the network on the data takes."""

@@ -6,6 +6,7 @@ so that a corrected threshold is a corrected scale and costs nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,9 @@ Array = npt.NDArray[Any]
 
 #: Factors of a threshold that are tried, 1 first: it stays unless another is better.
 FACTORS = (1.0, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.025, 1.05, 1.1, 1.15, 1.2, 1.3)
+
+#: Most weights of all networks that are compared in one run.
+VARIANT_VALUES = 1 << 23
 
 
 def bias_shift(before: Floats, mean_before: Floats, now: Floats, mean_now: Floats) -> Floats:
@@ -49,7 +53,7 @@ def threshold_factors(
     real: Graph,
     network: Callable[[Floats], Graph],
     neuron: Node,
-    root: Root,
+    roots: list[Root],
 ) -> Floats | None:
     """The factor of each row's threshold whose spikes are most like those of the real network.
 
@@ -60,12 +64,13 @@ def threshold_factors(
         real: The network in real numbers.
         network: The quantized network with these factors.
         neuron: Whose thresholds they are.
-        root: The layer that feeds it.
+        roots: The layers that feed it and share its scales, the main one first.
 
     Returns:
         (rows,) factors, or None if rows do not belong to neurons one by one.
     """
-    op, rows = neuron.op, len(root)
+    op, root = neuron.op, roots[0]
+    rows = len(root)
     assert isinstance(op, ops.Neuron), "thresholds are a neuron's"
     axis = len(root.row_shape)  # from the end
     shape = neuron.type.shape
@@ -75,26 +80,31 @@ def threshold_factors(
     if not word_is_recorded(op):
         return None
 
-    def spikes(graph: Graph) -> list[Array]:
-        part = ancestors(graph, {neuron.name: None})
-        return [batch[word] for batch in calibration.outputs(part, (word,))]
-
     def per_row(x: Array) -> Floats:
         moved = np.moveaxis(x, x.ndim - axis, 0)
         out: Floats = moved.reshape(rows, -1).sum(1)
         return out
 
-    expected = spikes(real)
-    best, found = np.full(rows, np.inf), np.ones(rows)
-    for factor in FACTORS:
-        now = spikes(network(np.full(rows, factor)))
-        pairs = list(zip(now, expected, strict=True))
-        wrong = sum(per_row(np.abs(a - b)) for a, b in pairs)
-        more = sum(per_row(a) - per_row(b) for a, b in pairs)
-        cost = wrong + 0.5 * np.abs(more)
-        better = cost < best
-        best, found = np.where(better, cost, best), np.where(better, factor, found)
-    return found
+    last = {neuron.name: None}
+    expected = calibration.outputs(ancestors(real, last), (word,))
+    wrong, more = np.zeros((2, len(FACTORS), rows))
+    changed, count = [r.node.name for r in roots], together(roots)
+    for start in range(0, len(FACTORS), count):
+        some = range(start, min(start + count, len(FACTORS)))
+        graphs = [ancestors(network(np.full(rows, FACTORS[i])), last) for i in some]
+        batches = calibration.variants(graphs, changed, (word,))
+        for found, want in zip(batches, expected, strict=True):
+            for i, have in zip(some, found, strict=True):
+                wrong[i] += per_row(np.abs(have[word] - want[word]))
+                more[i] += per_row(have[word]) - per_row(want[word])
+    cost = wrong + 0.5 * np.abs(more)
+    factors: Floats = np.array(FACTORS)[np.argmin(cost, 0)]  # the first of equals
+    return factors
+
+
+def together(roots: list[Root]) -> int:
+    """How many sets of weights of some layers are held in memory at once."""
+    return max(1, VARIANT_VALUES // sum(math.prod(r.shape) for r in roots))
 
 
 def word_is_recorded(op: ops.Neuron) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,25 @@ class OutputErrors:
         self._calibration, self._real = calibration, real
         self._outputs: list[dict[str, Array]] | None = None
 
-    def of(self, graph: Graph) -> float:
-        """Squared change of the outputs, relative to their size; over all samples."""
+    def of(self, graphs: list[Graph], changed: Iterable[str]) -> list[float]:
+        """Squared change of the outputs of each, relative to their size; over all samples.
+
+        Args:
+            graphs: Alike but for the weights of some nodes.
+            changed: Those nodes.
+        """
         if self._outputs is None:
             self._outputs = self._calibration.outputs(self._real)
-        total = 0.0
-        found = self._calibration.outputs(graph)
-        for name in self._outputs[0]:
-            pairs = [(a[name], b[name]) for a, b in zip(self._outputs, found, strict=True)]
-            change = sum(float(np.square(a - b).sum()) for a, b in pairs)
-            size = sum(float(np.square(a).sum()) for a, _ in pairs)
-            total += change / size if size else change
-        return total
+        names = list(self._outputs[0])
+        changes = [dict.fromkeys(names, 0.0) for _ in graphs]
+        for found, want in zip(
+            self._calibration.variants(graphs, changed), self._outputs, strict=True
+        ):
+            for change, have in zip(changes, found, strict=True):
+                for name in names:
+                    change[name] += float(np.square(have[name] - want[name]).sum())
+        sizes = {
+            name: sum(float(np.square(batch[name]).sum()) for batch in self._outputs)
+            for name in names
+        }
+        return [sum(c[n] / sizes[n] if sizes[n] else c[n] for n in names) for c in changes]

@@ -68,10 +68,8 @@ def within(prepared: Prepared, budget: Budget, report: Report) -> Prepared:
     errors = OutputErrors(Calibration(data.arrays), real)
     layers = {}
     for name in free:
-        alone = {
-            b: errors.of(_with_layer(real, w.fake, name)) for b, w in widths.items() if b < most
-        }
-        alone[most] = errors.of(_with_layer(real, widths[most].fake, name))
+        graphs = [_with_layer(real, w.fake, name) for w in widths.values()]
+        alone = dict(zip(widths, errors.of(graphs, [name]), strict=True))
         layers[name] = Layer({b: w.cost[name] for b, w in widths.items()}, alone)
         told = ", ".join(f"{b}: {e:.2g}" for b, e in sorted(alone.items()))
         report("sensitivity", f"{name}  {told}", 0.0)

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from snnc.backends.float_sim import FloatSimulator
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.ops import Conv2d, Input, Linear
+from snnc.passes import RaiseNeurons, run_passes
 from snnc.passes.calibration import Calibration, InputStatistics, ancestors, statistics
 from snnc.passes.weight_rows import rows_first
 from snnc.types import TensorType
-from tests.realgraphs import counted, lif, mlp, param, recurrent
+from tests.realgraphs import counted, lif, mlp, param, recurrent, residual_conv
 
 
 def test_sums_are_those_of_all_inputs() -> None:
@@ -94,3 +98,39 @@ def test_a_wrong_number_of_steps_is_refused() -> None:
     with pytest.raises(CompileError, match="calibration data do not fit") as e:
         data.outputs(g)
     assert e.value.diagnostics[0].code == "E421"
+
+
+def raised(graph: Graph) -> Graph:
+    """The same with neurons, whose words can be recorded."""
+    return run_passes(graph, [RaiseNeurons()])
+
+
+@pytest.mark.parametrize(
+    ("graph", "layer"),
+    [
+        (mlp(), "fc1"),  # state in delayed edges
+        (raised(mlp()), "fc0"),
+        (raised(residual_conv()), "conv2"),  # what it is added to is recorded before it
+        (raised(recurrent()), "loop"),  # reads what depends on it
+    ],
+)
+def test_variants_of_a_layer_give_what_each_network_gives(graph: Graph, layer: str) -> None:
+    node, graphs = graph[layer], [graph]
+    assert isinstance(node.op, Linear | Conv2d)
+    for scale in (0.5, 1.5):
+        other = graph.copy()
+        other.replace(replace(node, op=replace(node.op, weight=param(node.op.weight.data * scale))))
+        graphs.append(other)
+    source = next(n for n in graph.nodes if isinstance(n.op, Input))
+    x = np.random.default_rng(0).random((70, graph.steps, *source.type.shape)) * 2
+    data = Calibration({source.name: x})
+    # words of what comes before the layer are not there: only what depends on it runs again
+    words = tuple(w for w in FloatSimulator(graph).words() if w.endswith(".spike"))[-1:]
+    alone = [data.outputs(g, words) for g in graphs]
+    together = list(data.variants(graphs, [layer], words))
+    assert len(together) == len(alone[0]) > 1
+    for i, found in enumerate(alone):
+        for want, have in zip(found, together, strict=True):
+            assert have[i].keys() == want.keys()
+            assert all(np.array_equal(want[k], have[i][k]) for k in want)
+    assert any(not np.array_equal(a[k], b[k]) for a, b in zip(*alone[:2], strict=True) for k in a)
