@@ -65,10 +65,9 @@ def descend(rows: Floats, scales: Floats, bits: int, hessian: Floats, codes: Int
     """Improve codes one column at a time, all others fixed, until nothing changes.
 
     With ``e = w - s q``, the error ``e H e'`` as a function of code k alone is a parabola with its
-    least at ``s q_k = w_k + sum_{j != k} e_j H_jk / H_kk``; of integers,
-    the nearest is best (cyclic coordinate descent for layers, as in QuantEase, Behdin et al. 2023).
-    The error under the damped
-    Hessian never grows.
+    least at ``s q_k = w_k + sum_{j != k} e_j H_jk / H_kk``; of integers, the nearest is best
+    (cyclic coordinate descent for layers, as in QuantEase, Behdin et al. 2023).  The error under
+    the damped Hessian never grows.
     """
     top, h = largest(bits), damped(hessian)
     found = codes.astype(np.float64)
