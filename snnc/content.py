@@ -14,6 +14,11 @@ class Streamed:
     def __iter__(self) -> Iterator[bytes | memoryview]:
         return iter(self._parts())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Streamed) and b"".join(self) == b"".join(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, which may be large
+
 
 Content = str | bytes | Streamed
 
