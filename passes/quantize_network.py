@@ -14,7 +14,7 @@ from snnc.intops import IntOutput, IntRescale
 from snnc.params import Param, compact
 from snnc.passes.quantize_neuron import lower_neuron
 from snnc.passes.quantize_rule import Rule
-from snnc.passes.quantized_value import Lowered, QValue
+from snnc.passes.quantized_value import MOST_BITS, Lowered, QValue
 
 #: Fractional bits of a sum of values in different units, and of a bias behind a pool.
 SUM_GUARD = 12
@@ -95,7 +95,9 @@ def _output(low: Lowered, node: Node, x: list[QValue]) -> None:
     scale = floats(v.unit)
     if not stacked and scale.size > 1 and not (scale == scale.reshape(-1)[0]).all():
         # Rows with scales of their own: one common unit, so that integers compare across rows.
-        largest = leaf(float(np.abs(scale).max()) / (1 << OUTPUT_GUARD))
+        # A value as wide as a word allows has digits enough.
+        guard = 0 if low.excess(v, MOST_BITS - OUTPUT_GUARD) else OUTPUT_GUARD
+        largest = leaf(float(np.abs(scale).max()) / (1 << guard))
         v = low.rescaled(node, v, largest)
         scale = floats(v.unit)
     if scale.size > 1 and (scale == scale.reshape(-1)[0]).all():

@@ -203,9 +203,9 @@ class Lowered:
 
     def narrowed(self, node: Node, v: QValue, bits: int) -> QValue:
         """The value with its last bits rounded away, so that its magnitude has ``bits`` at most."""
-        return self.coarser(node, v, self._excess(v, bits))
+        return self.coarser(node, v, self.excess(v, bits))
 
-    def _excess(self, v: QValue, room: int) -> int:
+    def excess(self, v: QValue, room: int) -> int:
         """By how many bits the value is wider than ``room``; 0 if that is too few for any."""
         from snnc.passes.early_ranges import largest
 
@@ -242,7 +242,7 @@ class Lowered:
         if shift and not (multiplier & ((1 << shift) - 1)).any():
             multiplier, shift = multiplier >> shift, 0
         factor = int(np.abs(multiplier).max(initial=0)).bit_length()
-        if excess := self._excess(v, MOST_BITS - factor):
+        if excess := self.excess(v, MOST_BITS - factor):
             return self.rescaled(node, self.coarser(node, v, excess), target)
         shape = self.out.type_of(v.value).shape
         wide = tuple(np.broadcast_shapes(shape, ratio.shape))

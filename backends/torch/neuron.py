@@ -77,6 +77,7 @@ class Neuron(nn.Module):
         self._const = {c["name"] for c in (*kernel["consts"], *kernel["tables"])}
         self._named = [(name, f"const_{name}") for name in sorted(self._const)]
         self._axes = len(self.shape) + 1
+        self._products = shifted_products(self._lines, self._uses)
         self._scaled = {y["args"][0]: y for y in self._lines if self._is_scaled(y)}
         self.base = base or self._cheapest()
         for s in kernel["states"]:
@@ -109,16 +110,21 @@ class Neuron(nn.Module):
 
     def step(self, inputs: list[Tensor], states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """The same as they are computed: of any type, and broadcasting to (N, *shape)."""
+        env = self.given(inputs, states)
+        fresh = torch.is_grad_enabled()  # gradients need what overwriting would destroy
+        for name, act, args, over in self._acts:
+            env[name] = (act if fresh else over)(*[env[a] for a in args])
+        return [env[n] for n in self.outputs], [env[n] for n in self.next]
+
+    def given(self, inputs: list[Tensor], states: list[Tensor]) -> dict[str, Tensor]:
+        """What the kernel computes with, by name: constants, inputs and states."""
         env: dict[str, Tensor] = {n: self._buffers[k] for n, k in self._named}  # type: ignore[misc]
         for name, x in zip(self.inputs, inputs, strict=True):
             x = x if x.ndim == self._axes else aligned(x, self._axes - 1)
             env[name] = x if x.dtype == self.base else x.to(self.base)
         for name, x in zip(self.states, states, strict=True):
             env[name] = x if x.dtype == self.base else x.to(self.base)
-        fresh = torch.is_grad_enabled()  # gradients need what overwriting would destroy
-        for name, act, args, over in self._acts:
-            env[name] = (act if fresh else over)(*[env[a] for a in args])
-        return [env[n] for n in self.outputs], [env[n] for n in self.next]
+        return env
 
     def _overwrite(self, program: Program, node: Record) -> None:
         """Let lines write into their first operand where that is of their shape and never read."""
@@ -156,10 +162,9 @@ class Neuron(nn.Module):
 
     def _is_scaled(self, line: Record) -> bool:
         """Whether a shift is of a product by a constant that nothing else reads, and is small."""
-        if line["fn"] != "rsh" or not 0 < line["shift"] <= 48 or self._uses[line["args"][0]] > 1:
+        if line["fn"] != "rsh" or not 0 < line["shift"] <= 48:
             return False
-        product = next((y for y in self._lines if y["name"] == line["args"][0]), None)
-        if product is None or product["fn"] != "mul":
+        if (product := self._products.get(line["args"][0])) is None:
             return False
         constants = [a for a in product["args"] if a in self._const]
         small = magnitude(self._bounds[product["name"]]) < arithmetic.FLOAT_ROOM
@@ -188,7 +193,7 @@ class Neuron(nn.Module):
         return name, self._trusted(fn, args), args
 
     def _scale(self, line: Record) -> tuple[Act, list[str]]:
-        product = next(y for y in self._lines if y["name"] == line["args"][0])
+        product = self._products[line["args"][0]]
         (constant,) = (a for a in product["args"] if a in self._const)
         (other,) = (a for a in product["args"] if a not in self._const)
         key = f"{line['name']}_factor"
@@ -289,6 +294,16 @@ def _uses(kernel: Record, lines: list[Record]) -> dict[str, int]:
     for name in (*read, *kernel["outputs"], *(s["next"] for s in kernel["states"])):
         count[name] = count.get(name, 0) + 1
     return count
+
+
+def shifted_products(lines: list[Record], uses: dict[str, int]) -> dict[str, Record]:
+    """The products, by name, that nothing but one shift reads: it may multiply by itself."""
+    read = {y["args"][0] for y in lines if y["fn"] == "rsh"}
+    return {
+        y["name"]: y
+        for y in lines
+        if y["fn"] == "mul" and y["name"] in read and uses[y["name"]] == 1
+    }
 
 
 def _bounds(program: Program, node: Record) -> dict[str, Bounds]:

@@ -89,11 +89,11 @@ def finetune_model(
             return goals.of(output_table(forms.proven, prepared.loaded.outputs))
 
         def renew(network: TrainableNetwork) -> tuple[TrainableNetwork, Loss]:
-            return forms.renewed(network), goal()
+            return forms.renewed(network, steps), goal()
 
         key = _key(prepared, samples, targets, schedule, loss)
         training = Training(
-            forms.network(), inputs, steps, goal(), schedule, renew, checkpoint, key
+            forms.network(steps), inputs, steps, goal(), schedule, renew, checkpoint, key
         )
         before, after = training.run(
             lambda e: report(f"epoch {e.number}/{e.of}", f"loss {e.loss:.4g}", e.seconds)

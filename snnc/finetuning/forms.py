@@ -80,18 +80,24 @@ class Forms:
         """The present program."""
         return self._form.proven
 
-    def network(self) -> TrainableNetwork:
-        """The present program to train."""
-        form = self._form
-        return TrainableNetwork(
-            form.program, form.placed, form.proven, self._sources, self._latents
-        )
+    def network(self, steps: int) -> TrainableNetwork:
+        """The present program to train with sequences of ``steps``.
 
-    def renewed(self, network: TrainableNetwork) -> TrainableNetwork:
+        Raises:
+            CompileError: E335 if float64 cannot hold its numbers.
+        """
+        form, follow = self._form, (self._sources, self._latents)
+        try:
+            return TrainableNetwork(form.program, form.placed, form.proven, *follow)
+        except CompileError:  # sums over so many steps are smaller than over any number of them
+            few = ProveRanges(steps).run(form.program.copy(), Context())
+            return TrainableNetwork(form.program, form.placed, few, *follow)
+
+    def renewed(self, network: TrainableNetwork, steps: int) -> TrainableNetwork:
         """The program that the numbers of a network make."""
         self._form = _lowered(self.with_integers(network), lambda *_: None)
         self._latents = _arrays(network)
-        return self.network()
+        return self.network(steps)
 
     def with_integers(self, network: TrainableNetwork) -> Prepared:
         """What is to be compiled, with the network's numbers to follow."""

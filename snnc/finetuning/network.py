@@ -158,7 +158,7 @@ def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
     states = module.start(run.batch)
     outputs: list[list[Tensor]] = []
     for t in range(steps):
-        found, states = module.step([x[t] for x in arriving], states)
+        found, states = module.forward([x[t] for x in arriving], states)
         outputs.append(found)
         if run.records:
             words = dict(zip(module.outputs, found, strict=True))

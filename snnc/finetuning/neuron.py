@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from snnc.backends.torch import arithmetic
-from snnc.backends.torch.neuron import Neuron
-from snnc.backends.torch.program import ANY, Bounds, Program, Record, aligned, magnitude
+from snnc.backends.torch.neuron import PLAIN, Act, Neuron
+from snnc.backends.torch.program import ANY, Bounds, Program, Record, magnitude
 from snnc.finetuning.gradients import ROOM, compared, exactly, looked_up, shifted
 from snnc.kernel import PREDICATES
 
-#: What training may let values grow by, beyond the ranges that were proven before it.
-GROWTH = 16
-
-Act = Callable[..., Tensor]
+#: What training may let values grow by, beyond the ranges that were proven before it: they are
+#: proven again as it goes on.
+GROWTH = 4
 
 
 def _either(a: Tensor, b: Tensor) -> Tensor:
@@ -37,12 +34,7 @@ def _root(x: Tensor) -> Tensor:
 
 #: Functions of integers in float64; those of 0 and 1 take what ``truth`` makes of them.
 ACTS: dict[str, Act] = {
-    "add": torch.add,
-    "sub": torch.sub,
-    "mul": torch.mul,
-    "neg": torch.neg,
-    "maximum": torch.maximum,
-    "minimum": torch.minimum,
+    **{name: PLAIN[name] for name in ("add", "sub", "mul", "neg", "maximum", "minimum", "copy")},
     "gt": lambda a, b: compared(a, b, strict=True),
     "ge": lambda a, b: compared(a, b, strict=False),
     "lt": lambda a, b: compared(-a, -b, strict=True),
@@ -53,7 +45,6 @@ ACTS: dict[str, Act] = {
     "or": lambda a, b: _either(_truth(a), _truth(b)),
     "not": lambda a: 1 - _truth(a),
     "select": lambda c, a, b: b + _truth(c) * (a - b),
-    "copy": lambda a: a,
     "div": _divided,
     "isqrt": _root,
     "lookup": looked_up,
@@ -79,8 +70,9 @@ class TrainedNeuron(Neuron):
         for c in self._const:
             key = f"const_{c}"
             self.register_buffer(key, self.get_buffer(key).double())
-        self.proven = proven
-        self._products = {y["name"]: y for y in self._lines if self._is_shifted_later(y)}
+        self.base, self.proven = torch.float64, proven
+        self.words = [self.base] * len(self.words)
+        self.kept = [self.base] * len(self.kept)
         self._ones = {y["name"] for y in self._lines if y["fn"] in PREDICATES}
 
     def wide(self) -> list[str]:
@@ -88,25 +80,12 @@ class TrainedNeuron(Neuron):
         known = (y["name"] for y in self._lines if y["name"] not in self._products)
         return [n for n in known if magnitude(self.proven.get(n, (0, 0))) * GROWTH >= ROOM]
 
-    def start(self, batch: int) -> list[Tensor]:
-        return [x.double() for x in super().start(batch)]
-
     def step(self, inputs: list[Tensor], states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        env: dict[str, Tensor] = {n: self.get_buffer(k) for n, k in self._named}
-        for name, x in zip(self.inputs, inputs, strict=True):
-            env[name] = aligned(x.double(), self._axes - 1)
-        env |= zip(self.states, states, strict=True)
+        env = self.given(inputs, states)
         for line in self._lines:
             if line["name"] not in self._products:
                 env[line["name"]] = self._line(line, env)
-        shape = ((inputs or states)[0].shape[0], *self.shape)
-        outputs = [env[n].expand(shape) for n in self.outputs]
-        return outputs, [env[n].expand(shape) for n in self.next]
-
-    def forward(
-        self, inputs: list[Tensor], states: list[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        return self.step(inputs, states)
+        return [env[n] for n in self.outputs], [env[n] for n in self.next]
 
     def _line(self, line: Record, env: dict[str, Tensor]) -> Tensor:
         fn, args = line["fn"], line["args"]
@@ -133,9 +112,3 @@ class TrainedNeuron(Neuron):
         small = bound < arithmetic.FLOAT_ROOM and (b is None or b in self._const)
         by = 1.0 if b is None else env[b]
         return shifted(env[a], by, line["shift"], line["rounding"], small)
-
-    def _is_shifted_later(self, line: Record) -> bool:
-        """Whether a product is read by one shift alone, which then multiplies."""
-        if line["fn"] != "mul" or self._uses[line["name"]] != 1:
-            return False
-        return any(y["fn"] == "rsh" and y["args"][0] == line["name"] for y in self._lines)

@@ -13,11 +13,11 @@ import snnc
 from snnc.diagnostics import CompileError, fail
 from snnc.finetuning import forms as module
 from snnc.finetuning.constants import KEPT_SHARE, Source
-from snnc.finetuning.forms import Forms
+from snnc.finetuning.forms import Forms, check_words
 from snnc.finetuning.slopes import slopes
 from snnc.graph import Graph
-from snnc.intops import IntLayerNorm, IntNeuron
-from snnc.ops import Input, LayerNorm, Linear, Output, TimeLast
+from snnc.intops import IntLayerNorm, IntNeuron, IntRescale
+from snnc.ops import Input, LayerNorm, Linear, Output, TimeLast, TimeMean
 from snnc.options import Options
 from snnc.params import Param
 from snnc.preparing import prepare
@@ -29,7 +29,7 @@ SAMPLES = np.random.default_rng(0).integers(0, 2, (40, 16, 6)).astype(np.float64
 TARGETS = np.arange(40) % 4
 
 
-def learned(seed: int = 0) -> Graph:
+def learned(seed: int = 0, mean: bool = False) -> Graph:
     """A leak and a threshold for each neuron, a normalization, and scores."""
     rng, g = np.random.default_rng(seed), Graph("learned", 16)
     g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
@@ -40,7 +40,7 @@ def learned(seed: int = 0) -> Graph:
     gain, offset = rng.integers(64, 193, 8) / 128, noise(rng, 8) / 8
     g.add("norm", LayerNorm(1, param(gain), param(offset)), "mix")
     g.add("scores", Linear(param(noise(rng, 4, 8) / 4), param(noise(rng, 4) / 8)), "norm")
-    g.add("mean", TimeLast(), "scores")
+    g.add("mean", TimeMean() if mean else TimeLast(), "scores")
     g.add("out", Output(), "mean")
     return g
 
@@ -53,7 +53,7 @@ def forms(folder: Path, graph: Graph, bits: int = 4) -> Forms:
 
 def test_the_words_between_two_lowerings_are_those_of_the_next(tmp_path: Path) -> None:
     found = forms(tmp_path, learned())
-    network = found.network()
+    network = found.network(16)
     latents = network.constants.latents
     names = {name.rsplit("/", 1)[1] for name in latents}
     assert names >= {"peak", "weight", "bias"}
@@ -66,7 +66,7 @@ def test_the_words_between_two_lowerings_are_those_of_the_next(tmp_path: Path) -
             size = 0.1 if name.endswith("peak") else 0.02
             latent += size * torch.rand(latent.shape, generator=generator)
     moved = network(x, 16)[0]["out"].detach()
-    again = found.renewed(network)
+    again = found.renewed(network, 16)
     lowered = again(x, 16)[0]["out"].detach()
     assert not torch.equal(moved, before)
     scales = [float(found.proven["out"].op.scale.data)]  # type: ignore[attr-defined]
@@ -77,8 +77,18 @@ def test_the_words_between_two_lowerings_are_those_of_the_next(tmp_path: Path) -
         assert torch.equal(latent, latents[key])
 
 
+def test_sums_over_any_number_of_steps_may_be_wider_than_those_of_the_data(tmp_path: Path) -> None:
+    found = forms(tmp_path, learned(mean=True))
+    changes = [n for n in found.proven if isinstance(n.op, IntRescale)]
+    assert sum(n.name.startswith("out.unit") for n in changes) <= 2
+    with pytest.raises(CompileError, match="more than 53 bits"):
+        found.network(1 << 16)
+    network = found.network(16)
+    check_words(network, {"x": torch.tensor(SAMPLES).long()}, 16, found.proven)
+
+
 def test_gradients_reach_scales_and_constants(tmp_path: Path) -> None:
-    network = forms(tmp_path, learned()).network()
+    network = forms(tmp_path, learned()).network(16)
     outputs, _ = network({"x": torch.tensor(SAMPLES)}, 16)
     latents = network.latents()
     gradients = torch.autograd.grad(
@@ -122,11 +132,13 @@ def test_constants_that_cannot_be_lowered_go_back(
     seen: list[dict[str, npt.NDArray[np.float64]]] = []
     lowered = Forms.renewed
 
-    def refused(forms: Forms, network: module.TrainableNetwork) -> module.TrainableNetwork:
+    def refused(
+        forms: Forms, network: module.TrainableNetwork, steps: int
+    ) -> module.TrainableNetwork:
         seen.append({n: p.detach().numpy().copy() for n, p in network.constants.latents.items()})
         if len(seen) == 1:
             raise fail("E326", "too far")
-        return lowered(forms, network)
+        return lowered(forms, network, steps)
 
     monkeypatch.setattr(Forms, "renewed", refused)
     model = model_file(tmp_path, learned())
