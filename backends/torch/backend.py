@@ -17,9 +17,10 @@ from snnc.types import Int
 _HERE = Path(__file__).parent
 #: The files that make the module.
 SOURCES = (
-    *("program", "operator", "arithmetic", "products", "network", "phases", "whole"),
-    *("layers", "windows", "rescale", "tensors", "reductions", "norms", "attention", "steps"),
-    *("collectors", "neuron", "batches", "registry"),
+    *("program", "operator", "arithmetic", "products", "network", "phases", "order", "whole"),
+    *("layers", "convolution", "windows", "rescale", "tensors", "reductions", "norms"),
+    *("attention", "steps", "collectors", "neuron", "machine", "ckernel", "native"),
+    *("batches", "registry"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from math import prod
 
 import torch
@@ -12,7 +13,7 @@ from snnc.backends.torch.products import product, product_type
 from snnc.backends.torch.program import Program, Record, flat, magnitude
 
 
-class Weighted(Operator):
+class Weighted(Function):
     """A layer with weights (rows, ...): ``(sums << shift) + bias``.
 
     ``weight`` is the buffer of the stored weights; products use a copy in the type in which they
@@ -38,6 +39,10 @@ class Weighted(Operator):
         whole = (self.bound << self.shift) + bias
         self.summed = torch.int32 if whole < 1 << 31 else torch.int64
 
+    @abc.abstractmethod
+    def sums(self, *operands: Tensor) -> Tensor:
+        """The products alone, in the type of ``product``."""
+
     def finish(self, sums: Tensor, behind: int) -> Tensor:
         """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
         if self.shift == 0 and self.bias is None:
@@ -50,7 +55,7 @@ class Weighted(Operator):
         return y.to(self.word)
 
 
-class Linear(Weighted, Function):
+class Linear(Weighted):
     """``((weight @ x) << shift) + bias`` over the last axis."""
 
     matrix: Tensor
@@ -60,12 +65,14 @@ class Linear(Weighted, Function):
         self.keep("matrix", self.weight.T.to(self.computed))
 
     def forward(self, *operands: Tensor) -> Tensor:
+        return self.finish(self.sums(*operands), 0)
+
+    def sums(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         if x.ndim == 2:
-            return self.finish(product(x, self.matrix, self.bound), 0)
+            return product(x, self.matrix, self.bound)
         rows = x.reshape(prod(x.shape[:-1]), x.shape[-1])
-        y = product(rows, self.matrix, self.bound).reshape(*x.shape[:-1], self.matrix.shape[1])
-        return self.finish(y, 0)
+        return product(rows, self.matrix, self.bound).reshape(*x.shape[:-1], self.matrix.shape[1])
 
 
 class DelayLinear(Linear):

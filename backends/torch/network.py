@@ -12,7 +12,9 @@ from torch import nn
 from snnc.backends.numpy.simulator import read_safetensors
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
 from snnc.backends.torch.layers import DelayLinear
+from snnc.backends.torch.native import Natives
 from snnc.backends.torch.neuron import Neuron
+from snnc.backends.torch.order import components
 from snnc.backends.torch.phases import Key, Part, Run, Values
 from snnc.backends.torch.program import Program, Record, word
 from snnc.backends.torch.registry import OPERATORS
@@ -37,12 +39,23 @@ class IntegerNetwork(nn.Module):
         self.parts = _parts(program, self.layers)
         self.words = {n: word((lo, hi)) for n, (_, _, lo, hi) in program.inputs.items()}
         self.longest = _longest(program, dict(zip(self.names, self.layers, strict=True)))
+        self.groups = _groups(self.parts.get("step", []))
+        self.natives: Natives | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> IntegerNetwork:
-        """Read ``graph.json`` and ``tensors.safetensors``."""
+    def load(cls, folder: Path, compiler: bool = True) -> IntegerNetwork:
+        """Read ``graph.json`` and ``tensors.safetensors``.
+
+        Args:
+            folder: Where they are.
+            compiler: Compile the kernels of neurons, on a CPU, once that pays and if this computer
+                has a C compiler; the words are the same.
+        """
         document = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        return cls(Program(document, read_safetensors(folder / "tensors.safetensors")))
+        found = cls(Program(document, read_safetensors(folder / "tensors.safetensors")))
+        if compiler:
+            found.natives = Natives(found)
+        return found
 
     def layer(self, name: str) -> nn.Module:
         """The module of a node."""
@@ -80,7 +93,7 @@ class IntegerNetwork(nn.Module):
         self, inputs: Values, steps: int, record: Iterable[str], stepwise: bool
     ) -> tuple[Values, Values]:
         """The same in the types that were computed with."""
-        run = Run(self, inputs, set(record))
+        run = Run(self, inputs, set(record), self._compiled(inputs, steps))
         loops = self.program.loops
         run.phase("once", {})
         if stepwise:
@@ -94,6 +107,13 @@ class IntegerNetwork(nn.Module):
             run.phase(f"end{loop}", {})
         outputs = {name: run.values[name, 0] for name in self.program.outputs}
         return outputs, {k: torch.stack(v, 1) for k, v in run.records.items() if v}
+
+    def _compiled(self, inputs: Values, steps: int) -> Natives | None:
+        """The compiled populations, if this run is one of integers on a CPU that pays for them."""
+        first = next(iter(inputs.values()))
+        if self.natives is None or first.device.type != "cpu":
+            return None
+        return self.natives if self.natives.pay(len(first), steps) else None
 
     def loop(self, run: Run, steps: int) -> None:
         """Evaluate the first loop, over all steps at once where that is possible."""
@@ -120,6 +140,12 @@ def _parts(program: Program, modules: Iterable[nn.Module]) -> dict[str, list[Par
                 (node, module, False)
             )
     return found
+
+
+def _groups(parts: list[Part]) -> list[list[Part]]:
+    """Parts of the first loop that wait for each other, in the order of evaluation."""
+    named = {part[0]["name"]: part for part in parts}
+    return [[named[n["name"]] for n in group] for group in components(p[0] for p in parts)]
 
 
 def _longest(program: Program, modules: dict[str, nn.Module]) -> dict[Key, int]:

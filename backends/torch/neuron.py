@@ -91,6 +91,16 @@ class Neuron(nn.Module):
         self._acts = [(name, act, args, act) for name, act, args in acts]
         self._overwrite(program, node)
 
+    @property
+    def lines(self) -> list[Record]:
+        """Lines of the kernel that an output or a state needs."""
+        return self._lines
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """Proven ranges of all names."""
+        return self._bounds
+
     def start(self, batch: int) -> list[Tensor]:
         """The states before the first step."""
         found = []

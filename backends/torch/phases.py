@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
-from snnc.backends.torch.layers import DelayLinear
+from snnc.backends.torch.layers import DelayLinear, Weighted
+from snnc.backends.torch.native import Natives
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.program import Program, Record
@@ -27,6 +28,8 @@ class Parts(Protocol):
     program: Program
     #: What is evaluated at every clock, in order.
     parts: dict[str, list[Part]]
+    #: Those of the first loop, together where they wait for each other, in the order of evaluation.
+    groups: list[list[Part]]
     #: Types of the inputs.
     words: dict[str, torch.dtype]
     #: How many past values are read, of those that are.
@@ -36,8 +39,10 @@ class Parts(Protocol):
 class Run:
     """Values and states of one batch while it runs, phase by phase, as in the simulator."""
 
-    def __init__(self, network: Parts, inputs: Values, wanted: set[str]) -> None:
-        self.network, self.program = network, network.program
+    def __init__(
+        self, network: Parts, inputs: Values, wanted: set[str], natives: Natives | None = None
+    ) -> None:
+        self.network, self.program, self.natives = network, network.program, natives
         clocks = self.program.clock
         given = {k: x.to(network.words[k]) for k, x in inputs.items()}
         self.like = next(iter(given.values()))
@@ -55,6 +60,7 @@ class Run:
         self.stacks: dict[str, list[Tensor]] = {}
         self.done: dict[str, int] = {}  # steps of every loop, by its clock
         self.history: dict[Key, list[Tensor]] = {}
+        self.deferred: dict[str, tuple[Weighted, list[Tensor]]] = {}  # layers and their operands
 
     def phase(self, clock: str, inputs: Values) -> None:
         """Evaluate the nodes of one clock, in order; ``step`` once per step."""
@@ -89,11 +95,18 @@ class Run:
             self.history[key] = past[-self.network.longest[key] :]
 
     def _function(self, node: Record, module: Function) -> Tensor:
+        call = self.function(node["name"], module)
         if isinstance(module, DelayLinear):
             (edge,) = node["inputs"]
             past = [self.operand({**edge, "delay": edge["delay"] + lag}) for lag in module.lags]
-            return module.forward(module.columns(past))
-        return module.forward(*map(self.operand, node["inputs"]))
+            return call(module.columns(past))
+        return call(*map(self.operand, node["inputs"]))
+
+    def function(self, name: str, module: Function) -> Callable[..., Tensor]:
+        """What to call of a module: a compiled population takes the bare sums of a layer."""
+        if self.natives and name in self.natives.folded and isinstance(module, Weighted):
+            return module.sums
+        return module.forward
 
     def operand(self, edge: Record) -> Tensor:
         key = edge["src"], edge["out"]
@@ -118,7 +131,10 @@ class Run:
         if name not in self.state:
             self.state[name] = module.start(self.batch)
         inputs = [self.operand(edge) for edge in node["inputs"]]
-        outputs, states = module.forward(inputs, self.state[name])
+        if self.natives and (native := self.natives.populations.get(name)):
+            outputs, states = native(inputs, self.state[name])
+        else:
+            outputs, states = module.forward(inputs, self.state[name])
         self.state[name] = states
         for i, value in enumerate(outputs):
             self.values[name, i] = value

@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
-from snnc.backends.torch.layers import DelayLinear
+from snnc.backends.torch.layers import DelayLinear, Weighted
+from snnc.backends.torch.native import NativePopulation
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.phases import Key, Part, Run
 from snnc.backends.torch.program import Program, Record
+
+#: Sums that are computed at a time: as many as the caches of a processor hold.
+CACHED = 1 << 20
 
 
 def is_straight(program: Program) -> bool:
@@ -30,16 +34,25 @@ def is_straight(program: Program) -> bool:
 
 def run_whole(run: Run, steps: int) -> None:
     """Evaluate the first loop; its values are (T, N, ...) meanwhile."""
-    parts = {part[0]["name"]: part for part in run.network.parts.get("step", ())}
-    for group in run.program.schedule("step"):
-        mine = [parts[node["name"]] for node in group.nodes]
-        own = {node["name"] for node in group.nodes}
-        if any(edge["src"] in own for node in group.nodes for edge in node["inputs"]):
-            _in_turns(run, mine, steps)
+    groups = [(group, _waits(group)) for group in run.network.groups]
+    folded = run.natives.folded if run.natives else {}
+    free = {node["name"] for group, waits in groups if not waits for node, _, _ in group}
+    for group, waits in groups:
+        if waits:
+            _in_turns(run, group, steps)
+            continue
+        ((node, module, own),) = group
+        if folded.get(node["name"]) in free and isinstance(module, Weighted):
+            run.deferred[node["name"]] = module, operands(run, node, module, steps)
         else:
-            for part in mine:
-                _at_once(run, part, steps)
+            _at_once(run, (node, module, own), steps)
     run.done["step"] = steps
+
+
+def _waits(group: list[Part]) -> bool:
+    """Whether nodes of a group read each other or themselves."""
+    names = {node["name"] for node, _, _ in group}
+    return any(edge["src"] in names for node, _, _ in group for edge in node["inputs"])
 
 
 def _at_once(run: Run, part: Part, steps: int) -> None:
@@ -49,7 +62,7 @@ def _at_once(run: Run, part: Part, steps: int) -> None:
         _neuron(run, node, module, steps)
     elif isinstance(module, Function):
         flat = [_flat(x) for x in operands(run, node, module, steps)]
-        y = module.forward(*flat)
+        y = run.function(name, module)(*flat)
         run.values[name, 0] = y.reshape(steps, run.batch, *y.shape[1:])
     elif isinstance(module, StepFunction):
         late = [sequence(run, e, steps) for e in node["inputs"]]
@@ -70,19 +83,29 @@ def _in_turns(run: Run, parts: list[Part], steps: int) -> None:
     shapes = {
         (n["name"], i): t["shape"] for n, _, _ in parts for i, t in enumerate(types[n["name"]])
     }
-    found: dict[Key, list[Tensor]] = {key: [] for key in shapes}
-    read = {(e["src"], e["out"]) for n, _, _ in parts for e in n["inputs"]} - found.keys()
+    found: dict[Key, Tensor] = {}
+    read = {(e["src"], e["out"]) for n, _, _ in parts for e in n["inputs"]} - shapes.keys()
     given = {key: run.values[key] for key in read if clocks[key[0]] == "step"}
-    late = [key for key in run.network.longest if key in found or key in given]
+    late = [key for key in run.network.longest if key in shapes or key in given]
+    names = {node["name"] for node, _, _ in parts}
+    wanted = {
+        (e["src"], e["out"])
+        for node in run.program.nodes
+        if node["name"] not in names
+        for e in node["inputs"]
+    }
     for t in range(steps):
         run.values |= {key: x[t] for key, x in given.items()}
         run.evaluate(parts, t, {})
-        for key, values in found.items():
-            values.append(run.values[key])
+        for key in shapes.keys() & wanted:
+            value = run.values[key]
+            if not t:
+                found[key] = value.new_empty((steps, *value.shape))
+            found[key][t] = value
         run.keep(late)
-    for key, values in found.items():
-        none = run.like.new_zeros((0, run.batch, *shapes[key]))
-        run.values[key] = torch.stack(values) if values else none
+    for key, shape in shapes.items():
+        none = run.like.new_zeros((0, run.batch, *shape))
+        run.values[key] = found.get(key, none)
     run.values |= given
     for key in late:
         run.history.pop(key, None)  # others read the whole sequence
@@ -118,18 +141,12 @@ def sequence(run: Run, edge: Record, steps: int) -> Tensor:
 
 def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
     name = node["name"]
-    arriving = [sequence(run, e, steps) for e in node["inputs"]]
-    states = module.start(run.batch)
-    shape = (steps, run.batch, *module.shape)
-    outputs = [run.like.new_empty(shape, dtype=w) for w in module.words]
     wanted = [i for i, s in enumerate(module.states) if f"{name}.{s}" in run.records]
-    kept = {i: run.like.new_empty(shape, dtype=module.kept[i]) for i in wanted}
-    for t in range(steps):
-        found, states = module.step([x[t] for x in arriving], states)
-        for whole, value in zip(outputs, found, strict=True):
-            whole[t] = value
-        for i, whole in kept.items():
-            whole[t] = states[i]
+    if run.natives and (native := run.natives.populations.get(name)):
+        outputs, kept = _compiled(run, node, native, wanted, steps)
+    else:
+        arriving = [sequence(run, e, steps) for e in node["inputs"]]
+        outputs, kept = _by_lines(run, module, arriving, wanted, steps)
     for i, whole in enumerate(outputs):
         run.values[name, i] = whole
     words = dict(zip(module.outputs, outputs, strict=True))
@@ -137,6 +154,53 @@ def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
     for word, whole in words.items():
         for value in whole if f"{name}.{word}" in run.records else ():
             run.note(f"{name}.{word}", value)
+
+
+def _by_lines(
+    run: Run, module: Neuron, arriving: list[Tensor], wanted: list[int], steps: int
+) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """Outputs and wanted states of all steps, line by line as tensors."""
+    states = module.start(run.batch)
+    shape = (steps, run.batch, *module.shape)
+    like = next((x for x in arriving if x.shape == shape), run.like.new_empty(shape))
+    outputs = [torch.empty_like(like, dtype=w) for w in module.words]
+    kept = {i: torch.empty_like(like, dtype=module.kept[i]) for i in wanted}
+    for t in range(steps):
+        found, states = module.step([x[t] for x in arriving], states)
+        for whole, value in zip(outputs, found, strict=True):
+            whole[t] = value
+        for i, whole in kept.items():
+            whole[t] = states[i]
+    return outputs, kept
+
+
+def _compiled(
+    run: Run, node: Record, native: NativePopulation, wanted: list[int], steps: int
+) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """The same by its compiled form: a few steps at a time, whose sums are still in the cache."""
+    edges = node["inputs"]
+    late = {i: run.deferred.pop(e["src"]) for i, e in enumerate(edges) if e["src"] in run.deferred}
+    known = {i: sequence(run, e, steps) for i, e in enumerate(edges) if i not in late}
+    size = max(1, CACHED // (run.batch * native.size)) if late else steps
+    states = native.neuron.start(run.batch)
+    room = None
+    for t in range(0, steps, size):
+        now = slice(t, min(t + size, steps))
+        arriving = [_sums(*late[i], now) if i in late else known[i][now] for i in range(len(edges))]
+        if room is None:
+            order = native.order(arriving)
+            room = native.room(order, steps, run.batch, wanted)
+        outputs, kept = [y[now] for y in room[0]], {i: y[now] for i, y in room[1].items()}
+        states = native.advance(order, arriving, states, outputs, kept)
+    assert room is not None, "only runs of some steps are compiled"
+    return room
+
+
+def _sums(layer: Weighted, inputs: list[Tensor], now: slice) -> Tensor:
+    """The sums of a layer at some steps."""
+    given = [x[now] for x in inputs]
+    y = layer.sums(*map(_flat, given))
+    return y.reshape(*given[0].shape[:2], *y.shape[1:])
 
 
 def collect(run: Run, node: Record, module: Collector | Sequence | Stack, steps: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from snnc.backends.torch.convolution import ByteConvolution, exact_on_cpu, fits
 from snnc.backends.torch.layers import Weighted
 from snnc.backends.torch.operator import Function, Operator
 from snnc.backends.torch.products import product
@@ -32,12 +33,13 @@ def padded(x: Tensor, before: Sizes, after: Sizes, fill: int = 0) -> Tensor:
     return functional.pad(x, sides, value=fill) if any(sides) else x
 
 
-class Convolution(Weighted, Function):
+class Convolution(Weighted):
     """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch.
 
-    A product of weights by windows, not the device's own convolution: that may compute in a
-    transformed domain, where sums of integers are not exact.  Windows are laid out with channels
-    first, so that what is copied for them stands in a row; so are the sums.
+    Where it is not one of bytes, a product of weights by windows, not the device's own
+    convolution: that may compute in a transformed domain, where sums of integers are not exact.
+    Windows are laid out with channels first, so that what is copied for them stands in a row; so
+    are the sums.
     """
 
     matrix: Tensor
@@ -52,20 +54,29 @@ class Convolution(Weighted, Function):
         weight = self.kernel()
         matrix = weight.reshape(self.groups, len(weight) // self.groups, prod(weight.shape[1:]))
         self.keep("matrix", matrix.to(self.computed))
+        self.bytes = fits(program.operand_bounds(node), weight, self.bound)
+        self.direct: ByteConvolution | None = None
 
     def kernel(self) -> Tensor:
         """The weight (C_out, C_in/groups, ...) that the windows are multiplied by."""
         return self.weight
 
     def forward(self, *operands: Tensor) -> Tensor:
+        return self.finish(self.sums(*operands), len(self.size))
+
+    def sums(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         if self.computed != torch.int64:
             x = x.to(self.computed)
-        y = self.correlated(padded(x, self.before, self.after))
-        return self.finish(y, len(self.size))
+        return self.correlated(padded(x, self.before, self.after))
 
     def correlated(self, x: Tensor) -> Tensor:
         """The products of all windows."""
+        if self.bytes and x.device.type == "cpu" and x.numel() and exact_on_cpu():
+            if self.direct is None:  # padding is done
+                geometry = self.stride, (0,) * len(self.size), self.dilation, self.groups
+                self.direct = ByteConvolution(self.kernel(), *geometry)
+            return self.direct(x)
         view = windows(x.transpose(0, 1), self.size, self.stride, self.dilation)
         rank, n = len(self.size), view.shape[1]
         places, channels = view.shape[2 : 2 + rank], len(view) // self.groups
@@ -96,15 +107,12 @@ class TransposedConvolution(Convolution):
     def kernel(self) -> Tensor:
         return self.weight.flip(tuple(range(2, self.weight.ndim)))
 
-    def correlated(self, x: Tensor) -> Tensor:
-        return super().correlated(x)
-
-    def forward(self, *operands: Tensor) -> Tensor:
+    def sums(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         sizes = [(m - 1) * s + 1 for m, s in zip(x.shape[2:], self.spread, strict=True)]
         wide = x.new_zeros(*x.shape[:2], *sizes)
         wide[(slice(None), slice(None), *(slice(None, None, s) for s in self.spread))] = x
-        return super().forward(wide)
+        return super().sums(wide)
 
 
 class Pool(Function):

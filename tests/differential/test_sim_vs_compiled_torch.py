@@ -1,0 +1,174 @@
+"""Populations of the torch module as machine code: every word is the simulator's."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from snnc.backends.torch import machine
+from snnc.backends.torch.batches import run
+from snnc.backends.torch.convolution import exact_on_cpu
+from snnc.backends.torch.native import Natives
+from snnc.backends.torch.network import IntegerNetwork
+from snnc.backends.torch.order import components
+from snnc.backends.torch.windows import Convolution
+from snnc.graph import Graph, Value
+from snnc.intops import (
+    IntConv,
+    IntInput,
+    IntLinear,
+    IntNeuron,
+    IntOutput,
+    IntReshape,
+    IntSumPool,
+    IntTimeStack,
+)
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line
+from snnc.params import Param
+from snnc.passes import run_passes
+from snnc.passes.pipeline import integer_pipeline
+from snnc.types import Clock
+from tests.absolutekernels import KERNELS, network
+from tests.agreement import random_reference
+from tests.covering import COVERING
+from tests.differential.test_sim_vs_torch import module
+from tests.intgraphs import ONE, mlp, proven, simulator
+from tests.lavagraphs import GRAPHS
+from tests.randomgraphs import random_graph
+from tests.randomkernels import Builder, lif
+
+pytestmark = pytest.mark.skipif(not machine.available(), reason="there is no C compiler")
+
+
+def compiled(graph: Graph) -> IntegerNetwork:
+    """The module with every population compiled at once."""
+    found = module(graph)
+    found.natives = Natives(found, after=0)
+    return found
+
+
+def assert_equal(graph: Graph, seed: int = 0, steps: int = 7) -> IntegerNetwork:
+    want, found = random_reference(graph, seed, 5, steps), compiled(graph)
+    tensors = {k: torch.tensor(v) for k, v in want.inputs.items()}
+    _, count = simulator(graph).check(want.inputs, want.steps)
+    for stepwise in (False, True):
+        outputs, words = (
+            {name: x.numpy() for name, x in kind.items()}
+            for kind in found(tensors, count, want.words, stepwise)
+        )
+        assert not want.difference((outputs, words))
+    return found
+
+
+@pytest.mark.parametrize("seed", COVERING)
+def test_random_graphs(seed: int) -> None:
+    assert_equal(random_graph(seed), seed)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_delicate_graphs(name: str) -> None:
+    assert_equal(GRAPHS[name]())
+
+
+def test_kernels_in_absolute_formats() -> None:
+    graph = run_passes(network(*KERNELS.values()), integer_pipeline())
+    natives = assert_equal(graph, steps=30).natives
+    assert natives
+    assert len(natives.populations) == sum(isinstance(n.op, IntNeuron) for n in graph)
+
+
+def convolutions() -> Graph:
+    """Values with channels, their constants by neuron, biases, pools and a dense layer."""
+    b = Builder(np.random.default_rng(1), Graph("convolutions", 4))
+    g = b.graph
+    x = g.add("x", IntInput((2, 9, 7), Clock.STEP, 0, 1, 1.0)).name
+    plain = (1, 1), (0, 0), (1, 1)
+    bias = b.param((6,), -50, 50)
+    x = g.add("c0", IntConv(b.param((6, 2, 3, 3), -90, 99), bias, 3, *plain), x).name
+    x = g.add("n0", IntNeuron(lif(b, (6, 7, 5)), (6, 7, 5)), x).name
+    x = g.add("pool", IntSumPool((2, 2), (2, 2), (0, 0)), x).name
+    x = g.add("c1", IntConv(b.param((8, 6, 2, 2), -90, 99), None, 1, *plain), x).name
+    x = g.add("n1", IntNeuron(lif(b, (8, 2, 1)), (8, 2, 1)), x).name
+    x = g.add("flat", IntReshape((16,)), x).name
+    x = g.add("fc", IntLinear(b.param((5, 16), -90, 99), b.param((5,), -50, 50), 2), x).name
+    x = g.add("n2", IntNeuron(lif(b, (5,)), (5,)), x).name
+    g.add("all", IntTimeStack(), x)
+    g.add("out", IntOutput(ONE), "all")
+    return proven(g)
+
+
+def test_layers_hand_their_bare_sums_on() -> None:
+    found = assert_equal(convolutions(), steps=9)
+    assert found.natives
+    assert found.natives.folded == {"c0": "n0", "c1": "n1", "fc": "n2"}
+
+
+def test_convolutions_of_bytes_are_those_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = convolutions()
+    layers = [x for x in module(graph).layers if isinstance(x, Convolution)]
+    assert all(layer.bytes for layer in layers)
+    assert exact_on_cpu(), "oneDNN's convolution of bytes is gone from torch, or has changed"
+    monkeypatch.setattr("snnc.backends.torch.windows.exact_on_cpu", lambda: False)
+    assert_equal(graph)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_ties_of_shifted_products(rounding: str) -> None:
+    """In words of 32 and of 64 bits, at a tie and beside it."""
+    rng, shift, n = np.random.default_rng(0), 8, 400
+    g, inputs = Graph("ties", 3), {}
+    for i, top in enumerate([1 << 14, 1 << 40]):
+        x = rng.integers(-top, top, (2, 3, n))
+        x[:, :, ::2] = (x[:, :, ::2] >> shift << shift) + 128
+        inputs[f"x{i}"] = x.clip(-top, top)
+        factors = (1, 3, 255, -257)
+        body = [Line(f"m{k}", "mul", (f"a{k}", "i")) for k in range(4)]
+        body += [Line(f"d{k}", "rsh", (f"m{k}",), shift, rounding) for k in range(4)]
+        consts = tuple(Const(f"a{k}", Param(np.array(f))) for k, f in enumerate(factors))
+        outputs = tuple(f"d{k}" for k in range(4))
+        g.add(f"x{i}", IntInput((n,), Clock.STEP, -top, top, 1.0))
+        g.add(f"n{i}", IntNeuron(Kernel(("i",), (), consts, tuple(body), outputs), (n,)), f"x{i}")
+        for k in range(4):
+            g.add(f"all{i}{k}", IntTimeStack(), Value(f"n{i}", k))
+            g.add(f"out{i}{k}", IntOutput(ONE), f"all{i}{k}")
+    graph = proven(g)
+    want, got = simulator(graph).run(inputs)[0], run(compiled(graph), inputs)[0]
+    for name, a in want.items():
+        np.testing.assert_array_equal(got[name], a, name)
+
+
+def test_threads_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ELEMENTS", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert_equal(mlp())
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_network_is_compiled_when_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, graph = module(mlp()), mlp()
+    want = random_reference(graph, 0, 5, 7)
+    natives = found.natives = Natives(found, after=1 << 19)
+    paid = []
+    while not natives.pay(5, 7):
+        assert not want.difference(run(found, want.inputs, None, want.words))
+        paid.append(1)
+    assert 1 <= len(paid) < 9
+    assert not want.difference(run(copy.deepcopy(found), want.inputs, None, want.words))
+    monkeypatch.setattr(machine, "available", lambda: False)
+    assert not natives.pay(5, 7), "without a compiler it never is"
+
+
+def test_loops_are_as_small_as_they_are() -> None:
+    """Only what waits for itself is evaluated step by step."""
+    nodes = [
+        {"name": n, "inputs": [{"src": s} for s in reads]}
+        for n, reads in {"a": "d", "b": "x", "c": "ab", "d": "c", "e": "cf", "f": "e"}.items()
+    ]
+    found = [[node["name"] for node in group] for group in components(nodes)]
+    assert found == [["b"], ["a", "c", "d"], ["e", "f"]]
