@@ -1,6 +1,6 @@
 """Linear layers whose events add pairs of 8-bit weights (``packing``).
 
-``event`` adds one column, ``event3``, ``event6`` and ``event12`` several in one pass over the sums,
+``event`` adds one column, ``event2``, ``event3``, ``event6`` and ``event12`` several in one pass,
 ``start12`` makes sums of the first twelve, ``add`` takes any number; ``tick`` adds all spikes and
 writes the layer's value.  Of a large layer, all of them work on a tile, some words of every column
 (``packing.tile_words``); where there are many spikes, ``block`` takes one tile of some columns
@@ -292,7 +292,9 @@ def add_columns(
         _add_by_vectors(layer, table, pairs)
     if not spare:
         _event(layer, table, pairs)
-    passes = tuple(rows for rows in PASSES if spare or rows <= weight.shape[1])
+    passes = tuple(rows for rows in (*PASSES, 2) if rows <= weight.shape[1])
+    if spare:
+        passes = PASSES
     if PASSES[0] in passes:
         _events(layer, table, pairs, PASSES[0], index, "start")
     for rows in passes:

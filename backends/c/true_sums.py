@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from snnc.backends.c import names
@@ -19,28 +20,28 @@ def add_read(layer: Layer, pairs: PairRows, y: Buffer, out: int, scaled: str) ->
     first, op = min(pairs.words, out), layer.node.op
     assert isinstance(op, IntLinear | IntConv), "layers with pairs"
     least, most = raw_bounds(op, layer.plan.operands(layer.node)[0].bounds)
-    y, low = replace(y, name="y"), f"{lo}[j] + 65280u * {hi}[j]"
-    parts = ((0, first, low), (first, out - first, f"{hi}[j]"))
-    if pairs.tile:
-        parts = ((0, pairs.tile, low), (pairs.words, pairs.tile, f"{hi}[j]"))
+    y, low, high = replace(y, name="y"), f"{lo}[j] - 256 * {hi}[j]", f"{hi}[j]"
+    loops = [(first, [(0, low)]), (out - first, [(first, high)])]
+    if pairs.tile or out == 2 * first:
+        loops = [(pairs.tile or first, [(0, low), (pairs.words, high)])]
     parameters = f"{y.ctype} *restrict y, uint32_t count" + (", size_t tile" if pairs.tile else "")
     with w.block(f"SNN_ROWS void {layer.id('read')}({parameters})"):
-        w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less, all moved to 0.. */")
-        w(f"const uint32_t base = 32768u + {65536 - pairs.offset}u * (count % 65536u);")
-        for start, size, text in parts:
-            if not size:
-                continue
-            with w.loop("j", size):
-                at = f"j + {start}u" if start else "j"
-                at += " + tile" if pairs.tile else ""
-                value = f"((int32_t)(uint16_t)({text} + (uint16_t)base) - 32768)"
-                if pairs.most:
-                    w(f"{y.name}[{at}] += {value};")
-                    continue
-                # of any distinct spikes; intervals cannot follow sums modulo 65536 (proof.py)
-                w(f"const int32_t sum = {value};")
-                w(f"/*@ admit certified: {least} <= sum <= {most}; */")
-                w(store(y, at, scaled.format("sum", at=at), "int32_t"))
+        w(f"/* modulo 65536: {pairs.offset} less per spike, 256 times hi less */")
+        w(f"const uint32_t base = {65536 - pairs.offset}u * (count % 65536u);")
+        for size, sums in loops:
+            with w.loop("j", size) if size else nullcontext():
+                for start, text in sums if size else []:
+                    at = f"j + {start}u" if start else "j"
+                    at += " + tile" if pairs.tile else ""
+                    value = f"SNN_SIGNED({text} + (uint16_t)base)"
+                    if pairs.most:
+                        w(f"{y.name}[{at}] += {value};")
+                        continue
+                    # of any distinct spikes; intervals cannot follow sums modulo 65536 (proof.py)
+                    name = "high" if start else "low"
+                    w(f"const int32_t {name} = {value};")
+                    w(f"/*@ admit certified: {least} <= {name} <= {most}; */")
+                    w(store(y, at, scaled.format(name, at=at), "int32_t"))
 
 
 def scaling(layer: Layer, op: IntLinear | IntConv) -> str:

@@ -30,6 +30,13 @@
 #define SNN_EACH
 #endif
 
+/* A word of 16 bits as the number with a sign that is equal to it modulo 65536. */
+#if defined(__GNUC__)
+#define SNN_SIGNED(word) ((int16_t)(uint16_t)(word))
+#else
+#define SNN_SIGNED(word) ((int32_t)((uint16_t)(word) ^ 32768u) - 32768)
+#endif
+
 /* (x * factor + more) / 2**shift, which fits 32 bits; so does (2**shift - 1) * factor + more.
  * Where vectors have no 32-bit product but one of 64 bits, that is cheaper than two halves. */
 static inline uint32_t snn_product(uint32_t x, uint32_t factor, uint32_t more, int shift) {
