@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from snnc.backends.c.words import Bounds, fits
 
+#: The highest bit of a word, and what is added to numbers with a sign.
+SIGN = 32768
+
 
 class NoLanesError(Exception):
     """The kernel has values of more than 32 bits, or an operation that lanes lack."""
@@ -52,3 +55,31 @@ def is_short(bounds: Bounds) -> bool:
 def is_only_short(x: Lane) -> bool:
     """Whether a value is one word, but not one with a sign."""
     return not x.high and x.bounds[0] < -32768
+
+
+def carry(rounding: str, low: str, negative: str) -> str:
+    """What the rounding adds to the high half, of which ``low`` is the rest."""
+    if rounding == "half_up" or (rounding == "half_away" and not negative):
+        return f" + ({low} >> 15)"
+    if rounding == "half_away":  # a half of a negative number goes down
+        return f" + ({low} > (uint16_t)({SIGN - 1}u + {negative}))"
+    if rounding == "trunc" and negative:
+        return f" + ({negative} & ({low} != 0u))"
+    return ""
+
+
+def over(word: str, factor: str) -> str:
+    """The high half of a product of words."""
+    return f"(uint16_t)(((uint32_t){word} * {factor}) >> 16)"
+
+
+def lifted(text: str, lift: int) -> str:
+    """An expression of a word and a constant, modulo 2**16.
+
+    >>> lifted("h", 32767 - 5), lifted("h", -1), lifted("h", 65536)
+    ('h + 32762', 'h - 1', 'h')
+    """
+    lift = (lift + SIGN) % (2 * SIGN) - SIGN
+    if lift == 0:
+        return text
+    return f"{text} + {lift}" if lift > 0 else f"{text} - {-lift}"

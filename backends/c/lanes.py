@@ -22,23 +22,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import permutations
 
 from snnc.backends.c import names
 from snnc.backends.c.kernel import live_lines, proven
 from snnc.backends.c.lane import (
+    SIGN,
     Lane,
     NoLanesError,
+    carry,
     constant,
     is_negative,
     is_only_short,
     is_short,
+    lifted,
+    over,
 )
+from snnc.backends.c.lane_sums import Raised, joined
 from snnc.backends.c.words import Bounds, computed, fits
 from snnc.kernel import Kernel, Line
 
-_SIGN = 32768
 #: Lift of sums: that of a difference, which is 1 more, then has its sign in the highest bit.
-_SUM = _SIGN - 1
+_SUM = SIGN - 1
 _NAME = re.compile(r"\bw\d+_\w+")
 
 
@@ -60,6 +65,11 @@ class Lanes:
 
     def __post_init__(self) -> None:
         self._count = 0
+        self._sum = _SUM
+        self._shifted_inputs: dict[str, Raised] = {}
+        self._sums: dict[str, tuple[Lane, Raised]] = {}
+        self._uses: Counter[str] = Counter()
+        self._below: dict[str, tuple[Lane, Lane]] = {}
 
     def translate(self) -> None:
         """Translate all live lines.
@@ -70,7 +80,11 @@ class Lanes:
         lines = live_lines(self.kernel)
         uses = Counter([*self.kernel.outputs, *(s.next for s in self.kernel.states)])
         uses.update(a for line in lines for a in line.args)
+        self._uses = uses
         products: dict[str, Line] = {}
+        compared = [line.args[1] for line in lines if line.fn in ("ge", "lt")]
+        if compared and all(a in self.env and self.env[a].low.isdigit() for a in compared):
+            self._sum = SIGN  # nothing is added to compare with a number (``_borrowed``)
         for line in lines:
             if line.fn == "mul" and uses[line.name] == 1:
                 products[line.name] = line
@@ -100,30 +114,30 @@ class Lanes:
         """
         if ctype == "int64_t" or computed(bounds) != "int32_t":
             raise NoLanesError
-        low = self._word(text, name)
+        low = self.word(text, name)
         high = ""
         if ctype == "int32_t" and not (fits(bounds, "int16_t") or is_short(bounds)):
-            high = self._word(f"(uint32_t){text} >> 16", f"{name}_h")
+            high = self.word(f"(uint32_t){text} >> 16", f"{name}_h")
         elif ctype == "uint16_t" and not fits(bounds, "int16_t"):
             high = "0"
         self.env[name] = Lane(low, high, bounds)
 
     def load_words(self, name: str, low: str, high: str, bounds: Bounds) -> None:
         """Take the words of a state as the value of ``name``; ``high`` is empty if it has one."""
-        first = self._word(low, name)
-        second = self._word(high, f"{name}_h") if high else ""
-        self.env[name] = Lane(first, second, bounds, _SIGN if high else 0)
+        first = self.word(low, name)
+        second = self.word(high, f"{name}_h") if high else ""
+        self.env[name] = Lane(first, second, bounds, SIGN if high else 0)
 
     def high(self, x: Lane) -> str:
         """The high word of a translated value as states have it, with 2**15 added."""
         if x.high:
-            return _lifted(x.high, _SIGN - x.lift)
+            return lifted(x.high, SIGN - x.lift)
         if x.bounds[0] >= 0:
-            return f"{_SIGN}u"
+            return f"{SIGN}u"
         sign = f"({x.low} != 0)" if is_only_short(x) else f"({x.low} >> 15)"
-        return f"(uint16_t)({_SIGN} - {sign})"
+        return f"(uint16_t)({SIGN} - {sign})"
 
-    def _word(self, text: str, note: str) -> str:
+    def word(self, text: str, note: str) -> str:
         """A new variable."""
         self._count += 1
         name = f"w{self._count}_{names.slug(note)}"
@@ -138,18 +152,22 @@ class Lanes:
             raise NoLanesError
         match line.fn:
             case "add":
-                return self._added(args[0], args[1], bounds, note)
+                return self._sum_of(line, args, bounds)
             case "sub":
                 return self._difference(args[0], args[1], bounds, note)
             case "neg":
                 return self._difference(constant(0), args[0], bounds, note)
             case "shl":
-                return self._raised(args[0], line.shift, bounds, note)
+                if not args[0].high:
+                    self._shifted_inputs[note] = Raised(args[0], line.shift)
+                return self.raised(args[0], line.shift, bounds, note)
             case "copy":
                 return args[0]
             case "select":
                 term = self._term(line.args[1], line.args[2])
                 if term and args[0].bounds[0] >= 0 and args[0].bounds[1] <= 1:
+                    if self._below.get(args[0].low) == (args[2], constant(-term.bounds[0])):
+                        return self._reset(args[0], args[2], term, bounds, note)
                     return self._added(args[2], self._masked(args[0], term, note), bounds, note)
                 return self._chosen(args[0], args[1], args[2], bounds, note)
             case "ge" | "lt":
@@ -159,11 +177,38 @@ class Lanes:
             case "and" | "or" | "not" if all(a.bounds[0] >= 0 and a.bounds[1] <= 1 for a in args):
                 sign = {"and": "&", "or": "|", "not": "^"}[line.fn]
                 text = f"{args[0].low} {sign} {args[1].low if len(args) > 1 else '1u'}"
-                return Lane(self._word(text, note), "", (0, 1))
+                return Lane(self.word(text, note), "", (0, 1))
             case "maximum" | "minimum":
                 first = self._compared(args[0], args[1], line.fn == "maximum", note)
                 return self._chosen(first, args[0], args[1], bounds, note)
         raise NoLanesError
+
+    def _sum_of(self, line: Line, args: list[Lane], bounds: Bounds) -> Lane:
+        """A sum; two narrow inputs that are added to a wide value are added to each other first."""
+        for (name, _), (other, value) in permutations(zip(line.args, args, strict=True)):
+            term = self._shifted_inputs.get(name)
+            if term is None or not value.high:
+                continue
+            if other in self._sums:
+                value, first = self._sums[other]
+                joint = joined(self, first, term, line.name)
+                if joint is not None:
+                    return self._added(value, joint, bounds, line.name)
+            if self._uses[line.name] == 1:
+                self._sums[line.name] = value, term
+        return self._added(args[0], args[1], bounds, line.name)
+
+    def _reset(self, spike: Lane, x: Lane, less: Lane, bounds: Bounds, note: str) -> Lane:
+        """``x`` less the number it was compared with, where it is not below that number."""
+        mask = self.word(f"0 - {spike.low}", f"{note}_m")
+        low = self.word(f"{x.low} + {self.word(f'{less.low} & {mask}', f'{note}_k')}", note)
+        if fits(bounds, "int16_t"):
+            return Lane(low, "", bounds)
+        number = -less.bounds[0]
+        high = f"{x.high} - (({x.low} <= {number % 65536 - 1}) ? {spike.low} : 0)"
+        if number >> 16:
+            high += f" - ({number >> 16} & {mask})"
+        return Lane(low, self.word(high, f"{note}_h"), bounds, x.lift)
 
     def _term(self, total: str, name: str) -> Lane | None:
         """What was added to ``name`` for ``total``, if that sum is of no other use."""
@@ -175,26 +220,26 @@ class Lanes:
 
     def _masked(self, which: Lane, x: Lane, note: str) -> Lane:
         """``x`` where ``which`` is 1, else 0: cheaper than a choice of two sums."""
-        mask = self._word(f"0 - {which.low}", f"{note}_m")
-        low = self._word(f"{x.low} & {mask}", f"{note}_k")
-        high = self._word(f"{self._plain(x, note)} & {mask}", f"{note}_kh") if x.high else ""
+        mask = self.word(f"0 - {which.low}", f"{note}_m")
+        low = self.word(f"{x.low} & {mask}", f"{note}_k")
+        high = self.word(f"{self._plain(x, note)} & {mask}", f"{note}_kh") if x.high else ""
         return Lane(low, high, (min(0, x.bounds[0]), max(0, x.bounds[1])))
 
     def _plain(self, x: Lane, note: str) -> str:
         """The high word of a value itself, also of one that needs none."""
         if x.high:
-            return self._word(_lifted(x.high, -x.lift), f"{note}_p") if x.lift else x.high
+            return self.word(lifted(x.high, -x.lift), f"{note}_p") if x.lift else x.high
         if x.bounds[0] >= 0:
             return "0"
         if x.low[0].isdigit():
             return "65535"
         sign = f"({x.low} != 0)" if is_short(x.bounds) else f"({x.low} >> 15)"
-        return self._word(f"0 - {sign}", f"{note}_sign")
+        return self.word(f"0 - {sign}", f"{note}_sign")
 
     def _added(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
         if a.low[0].isdigit() or (b.high and not a.high):
             a, b = b, a
-        low = self._word(f"{a.low} + {b.low}", note)
+        low = self.word(f"{a.low} + {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         high, lift = self._terms((a, b), note) if not is_negative(b) else self._terms((a,), note)
@@ -205,7 +250,7 @@ class Lanes:
         return self._lane(low, high, lift, bounds, note)
 
     def _difference(self, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
-        low = self._word(f"{a.low} - {b.low}", note)
+        low = self.word(f"{a.low} - {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         high, lift = self._borrowed(a, b, note)
@@ -219,12 +264,16 @@ class Lanes:
     def _borrowed(self, a: Lane, b: Lane, note: str) -> tuple[str, int]:
         """The high word of ``a - b`` and its lift."""
         left, right = a.high or self._plain(a, note), b.high or self._plain(b, note)
-        text = left if right == "0" else f"{left} - {right}"
-        return f"{text} + ({a.low} >= {b.low})", a.lift - b.lift + 1
+        text, lift = left if right == "0" else f"{left} - {right}", a.lift - b.lift
+        if b.low == "0":
+            return text, lift
+        if b.low.isdigit():  # one comparison; vectors have two for the other way around
+            return f"{text} - ({a.low} <= {int(b.low) - 1})", lift
+        return f"{text} + ({a.low} >= {b.low})", lift + 1
 
     def _lane(self, low: str, high: str, lift: int, bounds: Bounds, note: str) -> Lane:
         """A value of two words, with the lift of sums."""
-        return Lane(low, self._word(_lifted(high, _SUM - lift), f"{note}_h"), bounds, _SUM)
+        return Lane(low, self.word(lifted(high, self._sum - lift), f"{note}_h"), bounds, self._sum)
 
     def _compared(self, a: Lane, b: Lane, at_least: bool, note: str) -> Lane:
         """``a >= b`` or ``a < b``: by the sign of the difference."""
@@ -232,33 +281,37 @@ class Lanes:
         if not fits(bounds, "int32_t"):
             raise NoLanesError
         if fits(bounds, "int16_t"):
-            sign = f"({self._word(f'{a.low} - {b.low}', f'{note}_d')} >> 15)"
+            sign = f"({self.word(f'{a.low} - {b.low}', f'{note}_d')} >> 15)"
             text = f"{sign} ^ 1u" if at_least else sign
         else:
             high, lift = self._borrowed(a, b, note)
-            text = f"{self._word(_lifted(high, _SIGN - lift), f'{note}_d')} >> 15"
+            text = f"{self.word(lifted(high, SIGN - lift), f'{note}_d')} >> 15"
             text = text if at_least else f"({text}) ^ 1u"
-        return Lane(self._word(text, note), "", (0, 1))
+            found = self.word(text, note)
+            if at_least and b.low.isdigit() and b.low != "0":
+                self._below[found] = a, b
+            return Lane(found, "", (0, 1))
+        return Lane(self.word(text, note), "", (0, 1))
 
     def _chosen(self, which: Lane, a: Lane, b: Lane, bounds: Bounds, note: str) -> Lane:
         if which.high:
             raise NoLanesError
-        low = self._word(f"({which.low} != 0u) ? {a.low} : {b.low}", note)
+        low = self.word(f"({which.low} != 0u) ? {a.low} : {b.low}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         if a.lift == b.lift and a.high and b.high:
-            high = self._word(f"({which.low} != 0u) ? {a.high} : {b.high}", f"{note}_h")
+            high = self.word(f"({which.low} != 0u) ? {a.high} : {b.high}", f"{note}_h")
             return Lane(low, high, bounds, a.lift)
         high = f"({which.low} != 0u) ? {self._plain(a, note)} : {self._plain(b, note)}"
-        return Lane(low, self._word(high, f"{note}_h"), bounds)
+        return Lane(low, self.word(high, f"{note}_h"), bounds)
 
-    def _raised(self, x: Lane, shift: int, bounds: Bounds, note: str) -> Lane:
+    def raised(self, x: Lane, shift: int, bounds: Bounds, note: str) -> Lane:
         """``x * 2**shift``."""
         if shift == 0:
             return x
         if shift > 15 or is_only_short(x):
             raise NoLanesError
-        low = self._word(f"(uint32_t){x.low} << {shift}", note)
+        low = self.word(f"(uint32_t){x.low} << {shift}", note)
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         if x.high:
@@ -266,9 +319,9 @@ class Lanes:
             text = f"((uint32_t){high} << {shift}) | ({x.low} >> {16 - shift})"
         elif x.bounds[0] >= 0:
             text = f"{x.low} >> {16 - shift}"
-        else:  # of x + 2**15, which is not negative
-            text = f"(({x.low} ^ {_SIGN}) >> {16 - shift}) - {1 << (shift - 1)}"
-        return Lane(low, self._word(text, f"{note}_h"), bounds)
+        else:
+            text = f"SNN_FLOOR({x.low}, {16 - shift})"
+        return Lane(low, self.word(text, f"{note}_h"), bounds)
 
     def _shifted(self, line: Line, product: Line | None) -> Lane:
         """A rounding right shift, of a product or of a value."""
@@ -285,43 +338,45 @@ class Lanes:
         if is_only_short(x):
             raise NoLanesError
         even = factor[0].isdigit() and int(factor.rstrip("u")) % 2 == 0
-        if x.lift == _SIGN and even:
+        if x.lift == SIGN and even:
             return self._lifted_product(x, factor, few, line)
         top = self._plain(x, note) if x.high else x.low
-        negative = "" if x.bounds[0] >= 0 else self._word(f"{top} >> 15", f"{note}_n")
+        negative = "" if x.bounds[0] >= 0 else self.word(f"{top} >> 15", f"{note}_n")
         # The low half comes from another number that is equal modulo 65536: gcc would unpack the
         # whole product for both halves otherwise.
-        low = self._word(f"{x.low} * {few}", f"{note}_l")
-        over = _over(x.low, factor) + _carry(line.rounding, low, negative)
+        low = self.word(f"{x.low} * {few}", f"{note}_l")
+        rounded = over(x.low, factor) + carry(line.rounding, low, negative)
         if not x.high:  # the word of a negative number is 65536 more
-            text = over
+            text = rounded
             if negative:
                 text += f" - (uint16_t)(({negative} != 0u) ? {factor} : 0u)"
-            return Lane(self._word(text, note), "", bounds)
-        rest = self._word(over, f"{note}_r")
-        total = self._word(f"{self._word(f'{top} * {few}', f'{note}_q')} + {rest}", note)
+            return Lane(self.word(text, note), "", bounds)
+        rest = self.word(rounded, f"{note}_r")
+        total = self.word(f"{self.word(f'{top} * {few}', f'{note}_q')} + {rest}", note)
         if fits(bounds, "int16_t"):
             return Lane(total, "", bounds)
-        text = f"{_over(top, factor)} + 1 - ({total} >= {rest})"
+        text = f"{over(top, factor)} + 1 - ({total} >= {rest})"
         if negative:
             text += f" - (uint16_t)(({negative} != 0u) ? {factor} : 0u)"
-        return Lane(total, self._word(text, f"{note}_h"), bounds)
+        return Lane(total, self.word(text, f"{note}_h"), bounds)
 
     def _lifted_product(self, x: Lane, factor: str, few: str, line: Line) -> Lane:
         """A shifted product of a value with 2**31 added: 2**15 A more, which is A / 2 words."""
         note, bounds = line.name, proven(line)
-        low = self._word(f"{x.low} * {few}", f"{note}_l")
+        low = self.word(f"{x.low} * {few}", f"{note}_l")
         if line.rounding == "half_away" and x.bounds[0] < 0:
-            # a half of a negative number goes down; low is even, as A is
-            carry = f" + ((({low} >> 1) + {_SIGN // 2 - 1} + ({x.high} >> 15)) >> 15)"
+            # a half of a negative number goes down; a mean of two is an operation of vectors
+            half = self.word(f"({x.high} >> 15) + {SIGN - 2}", f"{note}_m")
+            mean = self.word(f"({low} + {half} + 1) >> 1", f"{note}_c")
+            up = f" + ({mean} >> 15)"
         else:
             negative = "" if x.bounds[0] >= 0 else f"(1 - ({x.high} >> 15))"
-            carry = _carry(line.rounding, low, negative)
-        rest = self._word(_over(x.low, factor) + carry, f"{note}_r")
-        total = self._word(f"{self._word(f'{x.high} * {few}', f'{note}_q')} + {rest}", note)
+            up = carry(line.rounding, low, negative)
+        rest = self.word(over(x.low, factor) + up, f"{note}_r")
+        total = self.word(f"{self.word(f'{x.high} * {few}', f'{note}_q')} + {rest}", note)
         if fits(bounds, "int16_t"):
             return Lane(total, "", bounds)
-        high = self._word(f"{_over(x.high, factor)} - ({total} >= {rest})", f"{note}_h")
+        high = self.word(f"{over(x.high, factor)} - ({total} >= {rest})", f"{note}_h")
         return Lane(total, high, bounds, int(factor.rstrip("u")) // 2 - 1)
 
     def _factor(self, product: Line, shift: int) -> tuple[Lane, str, str]:
@@ -337,37 +392,9 @@ class Lanes:
             if lo == hi:
                 scaled = lo << (16 - shift)
                 # neither product wraps around
-                few = f"{scaled}u" if scaled < _SIGN else f"({scaled - 65536})"
+                few = f"{scaled}u" if scaled < SIGN else f"({scaled - 65536})"
                 return self.env[other], f"{scaled}u", few
             text = self.factors[name]
-            factor = self._word(f"(uint32_t){text} << {16 - shift}", name)
+            factor = self.word(f"(uint32_t){text} << {16 - shift}", name)
             return self.env[other], factor, f"(uint32_t){factor}"
         raise NoLanesError
-
-
-def _carry(rounding: str, low: str, negative: str) -> str:
-    """What the rounding adds to the high half, of which ``low`` is the rest."""
-    if rounding == "half_up" or (rounding == "half_away" and not negative):
-        return f" + ({low} >> 15)"
-    if rounding == "half_away":  # a half of a negative number goes down
-        return f" + ({low} > (uint16_t)({_SIGN - 1}u + {negative}))"
-    if rounding == "trunc" and negative:
-        return f" + ({negative} & ({low} != 0u))"
-    return ""
-
-
-def _over(word: str, factor: str) -> str:
-    """The high half of a product of words."""
-    return f"(uint16_t)(((uint32_t){word} * {factor}) >> 16)"
-
-
-def _lifted(text: str, lift: int) -> str:
-    """An expression of a word and a constant, modulo 2**16.
-
-    >>> _lifted("h", 32767 - 5), _lifted("h", -1), _lifted("h", 65536)
-    ('h + 32762', 'h - 1', 'h')
-    """
-    lift = (lift + _SIGN) % (2 * _SIGN) - _SIGN
-    if lift == 0:
-        return text
-    return f"{text} + {lift}" if lift > 0 else f"{text} - {-lift}"

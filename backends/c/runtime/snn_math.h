@@ -30,11 +30,14 @@
 #define SNN_EACH
 #endif
 
-/* A word of 16 bits as the number with a sign that is equal to it modulo 65536. */
+/* A word of 16 bits as the number with a sign that is equal to it modulo 65536, and that divided by
+ * 2**shift, toward minus infinity. Compilers of this kind have both as single operations. */
 #if defined(__GNUC__)
 #define SNN_SIGNED(word) ((int16_t)(uint16_t)(word))
+#define SNN_FLOOR(word, shift) (SNN_SIGNED(word) >> (shift))
 #else
 #define SNN_SIGNED(word) ((int32_t)((uint16_t)(word) ^ 32768u) - 32768)
+#define SNN_FLOOR(word, shift) ((int32_t)(((word) ^ 32768u) >> (shift)) - (32768 >> (shift)))
 #endif
 
 /* (x * factor + more) / 2**shift, which fits 32 bits; so does (2**shift - 1) * factor + more.
