@@ -126,6 +126,52 @@ def test_raw_sums(tmp_path: Path, top: int, shift: int, with_bias: bool) -> None
     assert "#if SNN_LANES\nstatic void" in (tmp_path / "snn.c").read_text()
 
 
+@pytest.mark.parametrize(
+    ("tops", "shifts", "theta", "kind"),
+    [
+        ((20, 30), (5, 3), 9_000, "_z "),  # four times one sum and the other fit a word
+        ((90, 60), (4, 3), 31_728, "_zh "),  # half of twice one sum and the other does
+        ((60, 90), (3, 4), 65_536, "_zh "),
+        ((30, 127), (8, 6), 200_001, "_zh "),
+        ((120, 60), (3, 3), 70_000, "_t_h "),  # no such sum
+        ((120, 120), (6, 3), 1, "_t_h "),
+    ],
+)
+def test_sums_of_two_layers(
+    tmp_path: Path, tops: tuple[int, int], shifts: tuple[int, int], theta: int, kind: str
+) -> None:
+    """Shifted sums meet before the membrane where words allow; resets of one number for all."""
+    rng = np.random.default_rng(theta)
+    graph, fan_in = Graph("two", 5), 256
+    graph.add("x", IntInput((fan_in,), Clock.STEP, 0, 1, 1.0))
+    for i, (top, shift) in enumerate(zip(tops, shifts, strict=True)):
+        w = rng.integers(-top, top + 1, (SIZE, fan_in))
+        w[:4] = np.array([top, -top, top * (-1) ** i, -top * (-1) ** i])[:, None]
+        graph.add(f"fc{i}", IntLinear(Param(w.astype(np.int8)), None, shift), "x")
+    body = (
+        Line("m", "mul", ("a", "v")),
+        Line("d", "rsh", ("m",), 16, "half_away"),
+        Line("t", "add", ("d", "i")),
+        Line("u", "add", ("j", "t")),
+        Line("s", "ge", ("u", "theta")),
+        Line("r", "add", ("u", "k")),
+        Line("w", "select", ("s", "r", "u")),
+    )
+    consts = (
+        Const("a", Param(np.array(58982))),
+        Const("theta", Param(np.array(theta))),
+        Const("k", Param(np.array(-theta))),
+    )
+    kernel = Kernel(("i", "j"), (State("v", "w", Param(np.array(0))),), consts, body, ("s",))
+    graph.add("n", IntNeuron(kernel, (SIZE,)), "fc0", "fc1")
+    graph.add("stack", IntTimeStack(), "n")
+    graph.add("out", IntOutput(ONE), "stack")
+    x = (rng.random((4, 20, fan_in)) < 0.3).astype(np.int64)
+    x[0], x[1, ::2] = 1, 1
+    assert_same(proven(graph), tmp_path, x)
+    assert kind in (tmp_path / "snn.c").read_text()
+
+
 @pytest.mark.parametrize("most", [900, 40_000, 65_535, 200_000])
 def test_thresholds_per_channel(tmp_path: Path, most: int) -> None:
     """Constants of short rows repeat; what is subtracted is a word of 16 bits if it can be."""
