@@ -31,8 +31,9 @@
 #endif
 
 /* A word of 16 bits as the number with a sign that is equal to it modulo 65536, and that divided by
- * 2**shift, toward minus infinity. Compilers of this kind have both as single operations. */
-#if defined(__GNUC__)
+ * 2**shift, toward minus infinity. gcc and clang say what a conversion and a shift of negative
+ * numbers do, and have both as single operations; the other form says it in numbers alone. */
+#if defined(__GNUC__) && !defined(__FRAMAC__)
 #define SNN_SIGNED(word) ((int16_t)(uint16_t)(word))
 #define SNN_FLOOR(word, shift) (SNN_SIGNED(word) >> (shift))
 #else
