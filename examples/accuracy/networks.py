@@ -71,6 +71,8 @@ def _transformer(sizes: list[int], steps: int) -> Callable[[], nn.Module]:
 
 
 _STEPPED: dict[str, Any] = {"time_axis": 1}
+#: For few samples.
+_LONG: dict[str, Any] = {"epochs": 60, "batch": 25}
 
 #: Those of the table, by name.
 NETWORKS: dict[str, Net] = {
@@ -93,20 +95,23 @@ NETWORKS: dict[str, Net] = {
         lambda: SteadyASN(ASN, [12, 64, 64], 9, 29, mean=True),
         data.japanese_vowels,
         {"epochs": 40, "lr": 1e-2},
-        options=_STEPPED,
+        _LONG,
+        _STEPPED,
     ),
     "NASN": Net(
         "JapaneseVowels",
         lambda: SteadyASN(NormalizedASN, [12, 64, 64], 9, 29),
         data.japanese_vowels,
         {"epochs": 40, "lr": 1e-2},
-        options=_STEPPED,
+        _LONG,
+        _STEPPED,
     ),
     "spiking transformer": Net(
         "digits",
         _transformer([8, 32], 4),
         partial(data.digits, datasets.digits_large),
         {"epochs": 20, "lr": 1e-2},
+        {"epochs": 40},
     ),
 }
 
