@@ -88,7 +88,8 @@ NETWORKS: dict[str, Net] = {
         lambda: RecurrentALIF(12, 64, 9, 29),
         data.japanese_vowels,
         {"epochs": 80, "lr": 4e-3},
-        options=_STEPPED,
+        _LONG,
+        _STEPPED,
     ),
     "ASN": Net(
         "JapaneseVowels",
