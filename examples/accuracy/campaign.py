@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,9 @@ CALIBRATION = 256
 COMPARED = 1000
 #: Test samples that are classified together.
 BATCH = 1000
-#: Files of passes, and the folder, that decide which integers come out: if their code changes, what
-#: was measured with it is measured again.
-CHOOSING = ("choose_codes", "correct_codes", "gptq", "row_scale", "output_error", "calibration")
-TUNING = "finetuning"
+#: Folders that decide which integers come out: if their code changes, what was measured with it is
+#: measured again.
+CHOOSING, TUNING = "passes", "finetuning"
 
 Plan = tuple[int, str]
 
@@ -122,25 +122,26 @@ def _key(plan: Plan, entry: Net, weights: Path) -> str:
     found = hashlib.sha256(weights.read_bytes())
     bits, method = plan
     found.update(f"{__version__} {bits} {method} {CALIBRATION} {COMPARED}".encode())
-    package = Path(snnc.__file__).parent
-    sources = [package / "passes" / f"{name}.py" for name in CHOOSING]
+    found.update(_code(CHOOSING).encode())
     if method == "finetune":
         found.update(repr(sorted(entry.tune.items())).encode())
-        sources += sorted((package / TUNING).glob("*.py"))
-    for source in sources:
-        found.update(_code(source).encode())
+        found.update(_code(TUNING).encode())
     return found.hexdigest()
 
 
-def _code(source: Path) -> str:
-    """A file without what does not run: comments and docstrings."""
-    tree = ast.parse(source.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                del node.body[0]
-    return ast.dump(tree)
+@lru_cache
+def _code(folder: str) -> str:
+    """The files of a folder of snnc without what does not run: comments and docstrings."""
+    trees = []
+    for source in sorted((Path(snnc.__file__).parent / folder).glob("*.py")):
+        tree = ast.parse(source.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = node.body[0] if node.body else None
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    del node.body[0]
+        trees.append(ast.dump(tree))
+    return "\n".join(trees)
 
 
 def _kept(file: Path, key: str) -> Result | None:
