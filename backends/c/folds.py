@@ -64,10 +64,17 @@ def added(pairs: PairRows, size: int, words: list[str], is_start: bool) -> list[
 
 
 def _part(pairs: PairRows, words: list[str], k: int) -> str:
-    """The sum of one of the words that share each of these; no byte overflows."""
+    """The sum of one of the words that share each of these; no byte overflows.
+
+    The last is taken without a mask: what is above it are the high bytes of the others, which are
+    known by then, times 2 to the width of a byte's part and so on.
+    """
     mask, shift = (0x0F0F, 4) if pairs.fold == 2 else (0x0303, 2)
-    shifted = [f"({w} >> {shift * k})" if k else w for w in words]
-    return " + ".join(f"({x} & {mask}u)" for x in shifted)
+    if k < pairs.fold - 1:
+        return " + ".join(f"(({w} >> {shift * k}) & {mask}u)" if k else f"({w} & {mask}u)"
+                          for w in words)  # fmt: skip
+    above = (f"((x{n} >> 8) << {shift * (n + 1)})" for n in range(k))
+    return " + ".join(f"({w} >> {shift * k})" for w in words) + f" - {' - '.join(above)}"
 
 
 def _sums(low: str, at: str, is_start: bool, high: str = "") -> list[str]:

@@ -10,8 +10,7 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -291,14 +290,14 @@ def add_columns(
     if vectors:
         _add_by_vectors(layer, table, pairs)
     if not spare:
-        _event(layer, table, pairs)
+        _pass(layer, pairs, "event", "uint32_t id", ["id"])
     passes = tuple(rows for rows in (*PASSES, 2) if rows <= weight.shape[1])
     if spare:
         passes = PASSES
-    if PASSES[0] in passes:
-        _events(layer, table, pairs, PASSES[0], index, "start")
-    for rows in passes:
-        _events(layer, table, pairs, rows, index)
+    starts = [("start", rows) for rows in passes if rows == PASSES[0]]
+    for part, rows in [*starts, *(("event", rows) for rows in passes)]:
+        ids = [f"ids[{k}]" for k in range(rows)]
+        _pass(layer, pairs, f"{part}{rows}", f"const {index} *ids", ids)
     _add(layer, table, pairs, (index, passes, spare == 0))
     if vectors:
         layer.code("#endif")
@@ -330,45 +329,21 @@ def _add_by_vectors(layer: Layer, table: Table, pairs: PairRows) -> None:
     w("#else")
 
 
-def _event(layer: Layer, table: Table, pairs: PairRows) -> None:
-    with _pass(layer, table, pairs, "event", "uint32_t id") as (size, column):
-        layer.code(f"const uint16_t *SNN_APART w0 = {column.format('id')};")
-        _each(layer, pairs, size, ["w0[j]"])
+def _pass(layer: Layer, pairs: PairRows, part: str, which: str, ids: list[str]) -> None:
+    """A function that adds the columns ``ids`` to the sums, or if it is a ``start``, begins them.
 
-
-def _events(
-    layer: Layer, table: Table, pairs: PairRows, rows: int, index: str, part: str = "event"
-) -> None:
-    """``event`` adds columns to the sums, ``start`` makes sums of them."""
-    with _pass(layer, table, pairs, f"{part}{rows}", f"const {index} *ids") as (size, column):
-        for k in range(rows):
-            layer.code(f"const uint16_t *SNN_APART w{k} = {column.format(f'ids[{k}]')};")
-        _each(layer, pairs, size, [f"w{k}[j]" for k in range(rows)], part == "start")
-
-
-@contextmanager
-def _pass(
-    layer: Layer, table: Table, pairs: PairRows, part: str, which: str
-) -> Iterator[tuple[int, str]]:
-    """A function over some columns: yields its words, and where a column starts.
-
-    The table comes as an argument, so that gcc does not know it (``SNN_PASS``).
+    gcc must not know the table, which is why it comes as an argument (``SNN_PASS``).
     """
-    size = pairs.words // pairs.fold
-    sums = "uint16_t *SNN_APART lo, uint16_t *SNN_APART hi"
-    with layer.code.block(f"SNN_PASS void {layer.id(part)}({sums}, const uint16_t *w, {which})"):
-        yield pairs.tile or size, f"w + (size_t){{}} * {size}u"
-
-
-def _each(
-    layer: Layer, pairs: PairRows, size: int, words: list[str], is_start: bool = False
-) -> None:
-    """The loop over the words of a column; each stored word is read once."""
-    w = layer.code
-    w("SNN_EACH")
-    with w.loop("j", size):
-        w(*(f"const uint16_t v{k} = {word};" for k, word in enumerate(words)))
-        w(*added(pairs, size, [f"v{k}" for k in range(len(words))], is_start))
+    w, size = layer.code, pairs.words // pairs.fold
+    sums = "uint16_t *SNN_APART lo, uint16_t *SNN_APART hi, const uint16_t *w"
+    with w.block(f"SNN_PASS void {layer.id(part)}({sums}, {which})"):
+        for k, column in enumerate(ids):
+            w(f"const uint16_t *SNN_APART w{k} = w + (size_t){column} * {size}u;")
+        w("SNN_EACH")
+        with w.loop("j", pairs.tile or size):
+            w(*(f"const uint16_t v{k} = w{k}[j];" for k in range(len(ids))))
+            words = [f"v{k}" for k in range(len(ids))]
+            w(*added(pairs, size, words, part.startswith("start")))
 
 
 def _add(

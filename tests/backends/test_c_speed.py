@@ -48,14 +48,17 @@ def per_operation(folder: Path, level: str, top: int, sizes: tuple[int, ...], st
 @pytest.mark.parametrize(
     ("level", "top", "most"),
     [
-        pytest.param("-O2", 7, 0.34, marks=pytest.mark.slow),
-        ("-O2", 63, 0.5),
-        ("-O3", 63, 0.5),
-        pytest.param("-O2", 127, 0.62, marks=pytest.mark.slow),
+        pytest.param("-O2", 7, 0.43, marks=pytest.mark.slow),
+        ("-O2", 63, 0.45),
+        ("-O3", 63, 0.45),
+        pytest.param("-O2", 127, 0.56, marks=pytest.mark.slow),
     ],
 )
 def test_loops_are_vectorised(tmp_path: Path, level: str, top: int, most: float) -> None:
-    """Limits are 7 % above what gcc 12 gives; neurons weigh more than in a larger network."""
+    """Limits are 7 % above what gcc 12 gives; neurons weigh more than in a larger network.
+
+    Weights up to 7 have 4 bits of memory, which have to be taken apart.
+    """
     assert per_operation(tmp_path, level, top, (512, 512, 512, 10), 4) <= most
 
 
