@@ -49,11 +49,15 @@ _EXPONENTS = (*range(-4, 0), *range(1, 9), Fraction(1, 2), Fraction(-1, 2))
 
 @dataclass(frozen=True)
 class AbsoluteKernel:
-    """The integer kernel, the unit of each output, and constants that rounding changes visibly."""
+    """The integer kernel, the unit of each output, and constants that rounding changes visibly.
+
+    ``fractions`` are the fractional bits of each state.
+    """
 
     kernel: Kernel
     units: list[Expr]
     losses: list[str]
+    fractions: dict[str, int]
 
 
 def fraction_bits(kernel: Kernel, profile: Profile) -> int:
@@ -131,7 +135,12 @@ class _Lowering(FixedWriter):
     def result(self) -> AbsoluteKernel:
         """The kernel."""
         kernel, units = self.w.kernel(self._state, self._output)
-        return AbsoluteKernel(live(kernel), units, self.losses)
+        fractions = {}
+        for state in self.w.real.states:
+            own = self.values[state.name]
+            assert isinstance(own, Fixed), "states are values"
+            fractions[state.name] = own.bits
+        return AbsoluteKernel(live(kernel), units, self.losses, fractions)
 
     def _state(self, state: State) -> State:
         own = self.values[state.name]

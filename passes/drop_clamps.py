@@ -141,12 +141,11 @@ def _idle(
 def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
     """Warn of the named points at which a value may saturate."""
     for line in kernel.body:
-        ends = [f"{e:+d}" for e in (line.lo, line.hi) if e is not None and abs(e) in LIMITS]
+        ends = [e for e in (line.lo, line.hi) if e is not None and abs(e) in LIMITS]
         if line.name.endswith("kept") and ends:
-            state = next(
-                (f"state {s.name}" for s in kernel.states if s.next == line.name), "a value"
-            )
-            _warn(ctx, node, state, f"it saturates at {' and '.join(ends)} integer steps")
+            state = next((s.name for s in kernel.states if s.next == line.name), None)
+            unit = ctx.layers.get(node.name, {}).get(f"unit.{state}" if state else "unit")
+            _warn(ctx, node, f"state {state}" if state else "a value", _saturates(ends, unit))
         elif line.name.rstrip("0123456789").endswith(LEAST):
             value = line.name.rpartition(LEAST)[0]
             why = "outside the domain of the function it is taken as the nearest step inside"
@@ -155,6 +154,17 @@ def _report(node: Node, kernel: Kernel, ctx: Context) -> None:
             value = line.name.removesuffix("_top")
             why = "beyond exp(10) its integers stay at that value"
             _warn(ctx, node, f"the exponential {value}", why)
+
+
+def _saturates(ends: list[int], unit: object) -> str:
+    """Where, in real numbers if the unit of the integers is known."""
+    steps = " and ".join(f"{e:+,d}" for e in ends)
+    if not isinstance(unit, float):
+        return f"it saturates at {steps} integer steps"
+    if unit == 1:
+        return f"it counts in whole numbers and saturates at {steps}"
+    real = " and ".join(f"{e * unit:+g}" for e in ends)
+    return f"it saturates at {real}, which are {steps} integer steps"
 
 
 def _outside(node: Node, kernel: Kernel, arriving: Bounds) -> list[Diagnostic]:

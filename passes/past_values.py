@@ -90,5 +90,6 @@ def finish(low: Lowered) -> None:
         )
         op = IntNeuron(Kernel(("x",), (), consts, body, ("kept",)), shape)
         name = past.value.src
+        low.ctx.note(name, unit=float(floats(past.unit)))
         low.out.replace(Node(name, op, low.out[name].types, node.loc))
         low.out.connect(Edge(v.value.src, name, 0, v.value.out, v.value.delay, v.value.init))

@@ -111,7 +111,8 @@ def _lower_absolute(low: Lowered, node: Node, x: list[QValue], why: str) -> None
     low.add(node, IntNeuron(lowered.kernel, op.shape), *inputs)
     for i, output_unit in enumerate(lowered.units):
         low.values[node.name, i] = QValue(Value(node.name, i), output_unit)
-    low.ctx.note(node.name, fraction_bits=bits, formula=op.kernel.text)
+    units = {f"unit.{state}": 2.0**-f for state, f in lowered.fractions.items()}
+    low.ctx.note(node.name, fraction_bits=bits, formula=op.kernel.text, **units)
 
 
 def _report(low: Lowered, node: Node, losses: list[str]) -> None:

@@ -193,6 +193,14 @@ def write_file(path: Path, content: bytes) -> None:
         raise cannot_write(path, e) from e
 
 
+def check_place(path: Path) -> None:
+    """Raise CompileError E432 if no file can appear at ``path``: before what takes long."""
+    if path.is_dir():
+        raise cannot_write(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    if not path.parent.is_dir():
+        raise cannot_write(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
 def check_replaceable(target: Path, force: bool) -> None:
     """Raise CompileError E430 or E431 unless an artifact may appear at ``target``."""
     if not os.path.lexists(target):

@@ -55,10 +55,17 @@ def parse_budget(text: str) -> Budget:
     """
     found = _TEXT.fullmatch(text)
     if found is None or found[2] not in UNITS or not float(found[1]):
-        help_ = f"write a number and one of {', '.join(UNITS)}, such as 64KiB"
+        help_ = f"write a number above 0 and one of {', '.join(UNITS)}, such as 64KiB"
+        if found is not None and (near := _unit(found[2])) is not None:
+            help_ = f"did you mean {found[1]}{near}?"
         raise fail("E340", f"--budget {text!r} is no size and no number of operations", help=help_)
     kind, size = UNITS[found[2]]
     return Budget(kind, float(found[1]) * size, text.strip())
+
+
+def _unit(text: str) -> str | None:
+    """The unit that is written with other capitals, if it is one."""
+    return next((u for u in UNITS if u not in (text, "B") and u.lower() == text.lower()), None)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.data import Data
-from snnc.diagnostics import fail
+from snnc.data import Data, check_labels
+from snnc.diagnostics import fail, stop_on_errors
 from snnc.frontends.ranges import observed
 from snnc.generated_data import samples_of
 from snnc.graph import Graph
 from snnc.manifest import InputEntry
-from snnc.ops import Input
+from snnc.ops import Input, Output
 from snnc.passes.calibration import Calibration
 
 
@@ -34,10 +34,18 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
     )
     data, name, digest = samples_of(path, entries)
     check_samples(data, name)
+    stop_on_errors(check_labels(data.labels, class_count(graph)))
     for node, op in nodes:
         lo, hi, step = observed(data.dense[node.name])
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
     return Calibration(data.dense, labels=data.labels, source=(name, digest))
+
+
+def class_count(graph: Graph) -> int | None:
+    """How many classes the first output tells apart; None if it is no vector."""
+    first = next((n for n in graph if isinstance(n.op, Output)), None)
+    shape = () if first is None else first.type.shape
+    return shape[0] if len(shape) == 1 else None
 
 
 def check_samples(data: Data, name: str) -> None:

@@ -213,6 +213,6 @@ def number(value: float | None, digits: int = 2, percent: bool = False) -> str:
     if value is None:
         return ""
     if not percent:
-        return f"{value:.{digits}f}"
+        return f"{value:z.{digits}f}"
     most = 100.0 if value >= 1 else 100 - 10.0**-digits
-    return f"{min(100 * value, most):.{digits}f} %"
+    return f"{min(100 * value, most):z.{digits}f} %"

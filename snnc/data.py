@@ -78,6 +78,8 @@ def load_data(
             that are not numbers, E423 for wrong labels, E426 for events that do not fit.
     """
     found = _read(path)
+    if not found:
+        raise fail("E420", f"{path.name} holds no arrays", help=_HOWTO)
     if is_event_file(found):
         return _event_data(path, found, inputs, classes, binning or Binning())
     if binning not in (None, Binning()):
@@ -97,7 +99,7 @@ def load_data(
     labels = found.get("y")
     if arrays and not problems:
         problems += _check_lengths(arrays, inputs, labels)
-        problems += _check_labels(labels, classes)
+        problems += check_labels(labels, classes)
     if problems:
         raise CompileError(problems)
     return Data(arrays, labels)
@@ -113,7 +115,7 @@ def _event_data(
     events, labels, late = read_events(path.name, found, inputs, binning)
     if problems := _check_lengths({inputs[0].name: events}, inputs, labels):
         raise CompileError(problems)
-    if problems := _check_labels(labels, classes):
+    if problems := check_labels(labels, classes):
         raise CompileError(problems)
     said = []
     if late:
@@ -134,7 +136,7 @@ def as_data(
         raise fail("E421", text)
     labels = None if y is None else np.asarray(y)
     problems = [d for entry in inputs for d in check_array(arrays[entry.name], entry)]
-    problems = problems or _check_lengths(arrays, inputs, labels) + _check_labels(labels, None)
+    problems = problems or _check_lengths(arrays, inputs, labels) + check_labels(labels, None)
     if problems:
         raise CompileError(problems)
     return Data(arrays, labels)
@@ -196,7 +198,8 @@ def _check_lengths(
     return []
 
 
-def _check_labels(labels: Array | None, classes: int | None) -> list[Diagnostic]:
+def check_labels(labels: Array | None, classes: int | None) -> list[Diagnostic]:
+    """What is wrong with labels; of how many ``classes`` they are may be unknown."""
     if labels is None or labels.size == 0:
         return []
     if labels.dtype.kind not in "iuf":

@@ -36,6 +36,8 @@ from snnc.quantization import USUAL, Plan
 from snnc.storage import stored_graph
 from snnc.version import __version__
 
+Warn = Callable[[Diagnostic], None]
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -46,9 +48,15 @@ class Compiled:
 
 
 def compile_model(
-    model: Path, out: Path, options: Options, report: Report = lambda *_: None
+    model: Path,
+    out: Path,
+    options: Options,
+    report: Report = lambda *_: None,
+    warn: Warn = lambda _: None,
 ) -> Compiled:
     """Compile a model file to an artifact folder, which appears whole or not at all.
+
+    ``warn`` is told what few bits lose, before anything is written.
 
     Raises:
         CompileError: With every problem that was found; nothing is written then.
@@ -60,7 +68,7 @@ def compile_model(
             from snnc.mixed_precision import within  # it lowers, too: avoid the cycle
 
             prepared = within(prepared, parse_budget(options.budget), report)
-        return write(prepared, folder, report)
+        return write(prepared, folder, report, warn=warn)
 
 
 def write(
@@ -68,16 +76,18 @@ def write(
     folder: AtomicFolder,
     report: Report,
     check: Callable[[Graph], None] = lambda _: None,
+    warn: Warn = lambda _: None,
 ) -> Compiled:
     """Lower a prepared model, emit its targets and publish the artifact.
 
-    ``check`` sees the program before anything is written.
+    ``check`` sees the program, and ``warn`` what its bits lose, before anything is written.
     """
     graph, ctx, options, plan = prepared.graph, prepared.ctx, prepared.options, prepared.plan
     program, fakequant = lower(graph, options, ctx, report, plan)
     check(program)
     for diagnostic in losses(program, prepared):
         ctx.emit(diagnostic)
+        warn(diagnostic)
     graphs = {MODEL: graph, PROGRAM: program} | ({FAKEQUANT: fakequant} if fakequant else {})
     files: dict[str, Content] = {f"{PROGRAM}/program.txt": f"{program}\n"}
     for name, stored in graphs.items():

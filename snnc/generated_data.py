@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snnc.data import Data, as_data, load_data
-from snnc.diagnostics import fail
+from snnc.data import Data, as_data, check_array, load_data
+from snnc.diagnostics import fail, stop_on_errors
 from snnc.manifest import InputEntry
 from snnc.own_code import call, is_source
 
@@ -33,6 +34,9 @@ def samples_of(path: Path, inputs: tuple[InputEntry, ...]) -> tuple[Data, str, s
         CompileError: As ``load_data``; E112 if the user's code fails, E345 if it gives something
             else every time.
     """
+    if path.suffix == ".py":
+        hint = f"name a function in it: {path}:FUNCTION"
+        raise fail("E112", f"{path.name} is code, and not data", help=hint)
     if not is_source(str(path)):
         data = load_data(path, inputs)
         return data, path.name, hashlib.sha256(path.read_bytes()).hexdigest()
@@ -55,16 +59,56 @@ def _taken(made: Any, inputs: tuple[InputEntry, ...]) -> dict[str, Array]:
     if not isinstance(made, Iterable) or isinstance(made, Mapping | np.ndarray):
         raise fail("E112", f"the function gives {type(made).__name__}, no batches", help=_CONTRACT)
     parts: dict[str, list[Array]] = {}
-    count = 0
-    for batch in made:
-        for name, array in _named(batch, inputs).items():
+    count = empty = 0
+    for number, batch in enumerate(made, 1):
+        arrays = _named(batch, inputs)
+        _check(number, arrays, parts, inputs)
+        found = len(next(iter(arrays.values())))
+        if not found and (empty := empty + 1) > MOST:
+            raise fail(
+                "E421", f"the function yields {MOST:,} batches of no samples", help=_CONTRACT
+            )
+        for name, array in arrays.items():
             parts.setdefault(name, []).append(array[: MOST - count])
-        count = sum(map(len, next(iter(parts.values()), [])))
+        count += found
         if count >= MOST:
             break
     if not parts:
         raise fail("E421", "the function yields no samples", help=_CONTRACT)
     return {name: np.concatenate(arrays) for name, arrays in sorted(parts.items())}
+
+
+def _check(
+    number: int,
+    arrays: Mapping[str, Array],
+    before: Mapping[str, list[Array]],
+    inputs: tuple[InputEntry, ...],
+) -> None:
+    """Refuse a batch (E421, E422) that fits neither the network nor the batches before it."""
+    where = f"batch {number} of the generator"
+    entries = {entry.name: entry for entry in inputs}
+    found = [
+        replace(d, message=f"{where}: {d.message}")
+        for name, array in arrays.items()
+        if name in entries
+        for d in check_array(array, entries[name])
+    ]
+    stop_on_errors(found)
+    if not arrays:
+        raise fail("E421", f"{where} holds nothing", help=_CONTRACT)
+    if before and arrays.keys() != before.keys():
+        texts = [" and ".join(sorted(names)) for names in (arrays, before)]
+        text = f"{where} holds {texts[0]}, those before it {texts[1]}"
+        raise fail("E421", text, help="yield the same arrays in every batch")
+    lengths = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        text = f"{where} holds different numbers of samples: {told}"
+        raise fail("E421", text, help="yield one label per sample")
+    for name, parts in before.items():
+        if arrays[name].shape[1:] != parts[0].shape[1:]:
+            text = f"{where}: {name} is {arrays[name].shape}, in those before it {parts[0].shape}"
+            raise fail("E421", text, help="yield batches of one shape, but for their samples")
 
 
 def _named(batch: Any, inputs: tuple[InputEntry, ...]) -> dict[str, Array]:

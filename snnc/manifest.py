@@ -152,6 +152,13 @@ class Manifest(Record, frozen=True, omit_defaults=True):
     choices: dict[str, LayerChoiceEntry] = {}
 
     @property
+    def weight_bits(self) -> str:
+        """Bits of all weights, as an adjective: ``8-bit``, ``2- to 8-bit``."""
+        found = sorted({x.weight_bits for x in self.layers if x.weights and x.weight_bits})
+        low, high = (found[0], found[-1]) if found else (self.bits, self.bits)
+        return f"{high}-bit" if low == high else f"{low}- to {high}-bit"
+
+    @property
     def tree(self) -> str:
         """Hash over the whole artifact: that of its manifest, which hashes all else."""
         return hashlib.sha256(dump_manifest(self)).hexdigest()

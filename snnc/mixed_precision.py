@@ -73,7 +73,7 @@ def within(prepared: Prepared, budget: Budget, report: Report) -> Prepared:
         layers[name] = Layer({b: w.cost[name] for b, w in widths.items()}, alone)
         told = ", ".join(f"{b}: {e:.2g}" for b, e in sorted(alone.items()))
         report("sensitivity", f"{name}  {told}", 0.0)
-    return _fitted(prepared, budget, layers, widths, data)
+    return _fitted(prepared, budget, layers, widths, data, report)
 
 
 def _fitted(
@@ -82,6 +82,7 @@ def _fitted(
     layers: Mapping[str, Layer],
     widths: Mapping[int, _Width],
     data: Calibration,
+    report: Report,
 ) -> Prepared:
     # what no layer's bits change: states, thresholds, layers whose bits the user has named
     fixed = max(w.total - sum(w.cost[n] for n in layers) for w in widths.values())
@@ -96,6 +97,7 @@ def _fitted(
         fit = replace(prepared, plan=plan)
         total = _lowered(fit, prepared.options.bits, budget, data).total
         if total <= budget.limit:
+            report("budget", f"{total:,.0f} of {budget.limit:,.0f} {budget.kind}", 0.0)
             return replace(fit, ctx=_context(prepared, data))
         if chosen == least:
             break

@@ -114,12 +114,14 @@ def _as_earlier(options: Options, earlier: Artifact, loaded: Loaded) -> Options:
     if CHOICES not in made.files:
         text = f"the artifact of --reuse needed no calibration data: method {made.method!r}"
         raise fail("E333", text, help="compile with the same options; nothing else is needed")
-    wanted = {"method": options.method, "bits": options.bits, "calibration": options.calibration}
-    for name, value in wanted.items():
+    for name in ("method", "bits", "input_bits", "calibration"):
+        value = getattr(options, name)
         if value not in (getattr(Options, name), getattr(made, name)):
-            text = f"--{name} is {value}, but --reuse takes over what the artifact has"
-            raise fail("E333", text, help=f"leave --{name} out")
-    return replace(options, method=made.method, bits=made.bits)
+            flag = f"--{name.replace('_', '-')}"
+            text = f"{flag} is {value}, but --reuse takes over what the artifact has"
+            raise fail("E333", text, help=f"leave {flag} out")
+    options = replace(options, method=made.method, bits=made.bits, input_bits=made.input_bits)
+    return replace(options, max_steps=options.max_steps or made.max_steps or None)
 
 
 def _reused(earlier: Artifact, graph: Graph) -> KeptChoices:

@@ -36,6 +36,8 @@ TRAINED = "finetune"
 KEPT = "kept"
 #: Those that need calibration data.
 CALIBRATED = ("gptq", "auto")
+#: What the command line chooses for all layers, and a user may look for in the file.
+FOR_ALL = ("method", "bits", "profile", "budget")
 #: Most guard bits that may be asked for.
 MOST_GUARD = 24
 
@@ -88,7 +90,7 @@ class Plan:
         if self.method in (*METHODS, TRAINED):
             return []
         text = f"--method is {self.method!r}, possible are {', '.join(METHODS)}"
-        return [error("E330", text, help=_nearest(self.method, METHODS))]
+        return [error("E330", text, help=_meant(self.method, METHODS))]
 
     def check_names(self, layers: Iterable[str], neurons: Iterable[str]) -> list[Diagnostic]:
         """What is wrong with the names of layers, given those with weights and the neurons."""
@@ -98,8 +100,9 @@ class Plan:
             if name not in layers | neurons:
                 text = f"{self.file} names the layer {name!r}, which the network does not have"
                 known = f"layers with weights: {', '.join(sorted(layers))}"
-                hint = _nearest(name, layers | neurons)
-                found.append(error("E331", text, None, known, help=hint))
+                more = f"neurons: {', '.join(sorted(neurons))}"
+                hint = _meant(name, layers | neurons) or "snnc inspect prints the names of layers"
+                found.append(error("E331", text, None, known, more, help=hint))
             elif name not in layers and (choice.method or choice.bits):
                 text = f"{self.file} gives {name} a method or bits, but it is a neuron"
                 found.append(error("E331", text, help="give them to the layer that feeds it"))
@@ -116,6 +119,9 @@ def read_plan(path: Path, method: str) -> Plan:
     Raises:
         CompileError: E331 if the file cannot be read or says something unknown.
     """
+    if not path.exists():
+        hint = "--config is a TOML file with choices by layer"
+        raise fail("E331", f"{path} does not exist", help=hint)
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
@@ -153,9 +159,9 @@ def _wrong(file: str, name: str, table: dict[str, Any]) -> list[Diagnostic]:
         return [error("E331", text, help="use --profile for the whole network")]
     found = _unknown(file, table, ("method", "bits", "guard"), f" of layer {name}")
     method = table.get("method", "mse")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         text = f"method of layer {name} in {file} is {method!r}, possible are {', '.join(METHODS)}"
-        found.append(error("E330", text, help=_nearest(str(method), METHODS)))
+        found.append(error("E330", text, help=_meant(str(method), METHODS)))
     limits = {"bits": ("E320", 2, 16), "guard": ("E331", 0, MOST_GUARD)}
     for key, limit in limits.items():
         found += _outside(file, key, f" of layer {name}", table.get(key), limit)
@@ -175,14 +181,18 @@ def _outside(
 def _unknown(
     file: str, table: dict[str, Any], known: tuple[str, ...], where: str
 ) -> list[Diagnostic]:
-    return [
-        error("E331", f"{file} has an unknown key {key!r}{where}", help=_nearest(key, known))
-        for key in table
-        if key not in known
-    ]
+    found = []
+    for key in table:
+        if key not in known:
+            keys = f"keys are {', '.join(known)}"
+            if not where and key in FOR_ALL:
+                keys = f"--{key} chooses for the whole network; {keys}"
+            text = f"{file} has an unknown key {key!r}{where}"
+            found.append(error("E331", text, help=_meant(key, known) or keys))
+    return found
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, or all of them."""
+def _meant(name: str, known: Iterable[str]) -> str:
+    """A question whether a known name was meant; empty if none is near."""
     near = difflib.get_close_matches(name, sorted(known), 1, 0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,6 @@ from snnc.measure import FloatRunner, IntegerRunner, measure
 from snnc.operations import count, packed
 from snnc.ops import Neuron
 from snnc.options import Options
-from snnc.own_code import file_of
 from snnc.passes.base import Context
 from snnc.passes.calibration import Calibration
 from snnc.passes.choose_codes import weighted_names
@@ -245,19 +244,20 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
-def question(model: Path, options: Options, data: Path, samples: int) -> Question:
-    """What the points depend on."""
+def question(
+    model: Path, options: Options, data: Path, samples: int, seen: Calibration | None
+) -> Question:
+    """What the points depend on; ``seen`` are the calibration data."""
     kept = asdict(replace(options, calibration=None, bits=8, method="mse", dump_ir=None))
     code = None if options.module is None else Path(options.module.rpartition(":")[0])
     for name, path in (("config", options.config), ("module", code)):
         kept[name] = "" if path is None or not path.is_file() else _digest(path)
     chosen = json.dumps(kept, sort_keys=True, default=str)
-    known = options.calibration
     return Question(
         __version__,
         _digest(model),
         _digest(data),
-        "" if known is None else _digest(file_of(known)),
+        "" if seen is None else seen.source[1],
         samples,
         hashlib.sha256(chosen.encode()).hexdigest(),
     )
@@ -316,15 +316,30 @@ def start_folder(folder: Path, asked: Question) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             if path.read_bytes() != wanted:
-                text = f"{folder} holds points of another model, data, options or version"
+                text = f"{folder} holds points of another {_other(path, asked)}"
                 raise fail("E440", text, help="give another folder with -o, or remove this one")
             return
         if any(folder.iterdir()):
             text = f"{folder} holds other files, and no {QUESTION}"
             raise fail("E440", text, help="give another folder with -o")
     except OSError as e:
-        raise fail("E432", f"{folder} cannot be used: {e.strerror}") from e
+        hint = "-o names a folder for the points"
+        raise fail("E432", f"{folder} cannot be used: {e.strerror}", help=hint) from e
     write_file(path, wanted)
+
+
+def _other(path: Path, asked: Question) -> str:
+    """What a folder's points were measured with that is not as asked."""
+    try:
+        there = msgspec.json.decode(path.read_bytes(), type=Question)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return "question, or of a file that is damaged"
+    names = {"snnc": "version of snnc", "samples": "number of samples", "options": "set of options"}
+    return " and ".join(
+        names.get(f.name, f.name)
+        for f in fields(Question)
+        if getattr(there, f.name) != getattr(asked, f.name)
+    )
 
 
 def _read_point(path: Path, bits: int, method: str) -> tuple[Point, float | None] | None:

@@ -48,7 +48,7 @@ def inspect_command(
 def _artifact(console: Console, folder: Path) -> None:
     artifact = Artifact.open(folder)
     m = artifact.manifest
-    console.say(f"{visible(str(folder))}: {visible(m.name)}, {m.bits}-bit weights, {m.profile}")
+    console.say(f"{visible(str(folder))}: {visible(m.name)}, {m.weight_bits} weights, {m.profile}")
     console.say(f"  source   {visible(m.source.file)} (sha256 {m.source.sha256[:12]}…)")
     console.say(f"  targets  {', '.join(m.targets)}")
     limit = f"at most {m.max_steps:,}" if m.max_steps else "any number of"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from snnc.artifact import Artifact
-from snnc.atomic import write_file
+from snnc.atomic import check_place, write_file
 from snnc.backends import load_backend
 from snnc.calibrate import check_samples
 from snnc.commands.options import binning_of, common, event_options, names, pass_console
@@ -57,6 +57,8 @@ def report_command(
 
     artifact = Artifact.open(folder)
     manifest = artifact.manifest
+    out = out or folder.with_name(f"{folder.name}.html")
+    check_place(out)
     loaded = None
     if data is not None:
         shape = manifest.outputs[0].shape
@@ -86,7 +88,6 @@ def report_command(
     note("")
     if page.report is not None:
         console.report(*page.report.diagnostics)
-    out = out or folder.with_name(f"{folder.name}.html")
     content = render(page).encode("utf-8", "backslashreplace")
     write_file(out, content)
     console.say(f"  written  {visible(str(out))}  ({len(content) / 1000:,.0f} kB)")

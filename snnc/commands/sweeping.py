@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from snnc.atomic import write_file
-from snnc.calibrate import check_samples
+from snnc.calibrate import check_samples, class_count
 from snnc.commands.options import (
     binning_of,
     common,
@@ -20,9 +20,9 @@ from snnc.commands.options import (
 from snnc.commands.tables import Row
 from snnc.console import Console, number, visible
 from snnc.data import load_data
-from snnc.diagnostics import CompileError, warning
+from snnc.diagnostics import CompileError, fail, warning
 from snnc.manifest import InputEntry
-from snnc.ops import Input, Output
+from snnc.ops import Input
 from snnc.options import Options
 from snnc.sweep import Point, Sweep, Sweeper, parse_bits, parse_methods, question, sweep
 from snnc.types import Clock
@@ -77,23 +77,28 @@ def sweep_command(
     if method.strip() == "all" and not known:
         console.note("  without --calibration: max, percentile and mse only")
     sweeper = Sweeper(model, options)
-    loaded = load_data(data, _inputs(sweeper), _classes(sweeper), binning_of(dt, bins, sensor))
+    loaded = load_data(
+        data, _inputs(sweeper), class_count(sweeper.graph), binning_of(dt, bins, sensor)
+    )
     loaded = loaded.first(samples)
     check_samples(loaded, data.name)
     console.report(*loaded.diagnostics)
     folder = out or Path(f"{model.stem or 'model'}.sweep")
-    asked = question(model, options, data, len(loaded))
+    asked = question(model, options, data, len(loaded), sweeper.seen)
     before = [time.perf_counter()]
 
     def report(point: Point, was_there: bool) -> None:
         now = time.perf_counter()
         text = "was there" if was_there else _short(point)
-        console.stage(f"{point.bits} bits {point.method}", text, now - before[0])
+        console.stage(f"{point.bits} {point.method}", text, now - before[0])
         before[0] = now
 
-    found = sweep(
-        folder, sweeper, asked, choices, loaded, _steps(sweeper, loaded.part(0, 1).dense), report
-    )
+    steps = _steps(sweeper, loaded.part(0, 1).dense)
+    try:
+        found = sweep(folder, sweeper, asked, choices, loaded, steps, report)
+    except KeyboardInterrupt as e:
+        kept = f"points so far are in {folder}"
+        raise fail("E009", f"stopped; {kept}", help="the same command goes on from there") from e
     console.note("")
     console.table(*_rows(found))
     if found.accuracy is not None:
@@ -117,12 +122,6 @@ def _inputs(sweeper: Sweeper) -> tuple[InputEntry, ...]:
         for n in sweeper.graph
         if isinstance(n.op, Input)
     )
-
-
-def _classes(sweeper: Sweeper) -> int | None:
-    first = next(n for n in sweeper.graph if isinstance(n.op, Output))
-    shape = first.type.shape
-    return shape[0] if len(shape) == 1 else None
 
 
 def _steps(sweeper: Sweeper, arrays: dict[str, Any]) -> int:

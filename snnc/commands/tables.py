@@ -89,7 +89,7 @@ def contribution_rows(found: Contributions) -> Rows:
         rows.append(
             (
                 name,
-                "" if removed is None else f"{100 * removed:.1f} %",
+                "" if removed is None else f"{100 * removed:z.1f} %",
                 number(measured.error, 3, percent=True),
                 number(measured.labels, 2, percent=True),
                 *(number(f1, percent=True) for f1 in (scores if each else ())),
@@ -111,7 +111,7 @@ def alternative_rows(found: Alternatives) -> Rows:
     rows: list[Row] = [
         (
             name,
-            "" if recovered is None else f"{100 * recovered:.1f} %",
+            "" if recovered is None else f"{100 * recovered:z.1f} %",
             number(measured.error, 3, percent=True),
             number(measured.f1, 2, percent=True),
             number(measured.accuracy, 2, percent=True),
@@ -135,7 +135,7 @@ def output_rows(report: Report) -> Rows:
 def _drift(drift: Drift | None) -> Row:
     if drift is None:
         return "", ""
-    worst = "" if drift.worst is None else f", most in {drift.worst}"
+    worst = "" if drift.worst is None else f", most in sample {drift.worst}"
     return number(drift.error, 3, percent=True), f"{drift.samples}{worst}"
 
 

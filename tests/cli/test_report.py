@@ -35,6 +35,16 @@ EVIL = [
 ]
 
 
+def test_a_page_that_cannot_be_written_costs_no_time(
+    snnc: Snnc, artifact: Path, data: Path, tmp_path: Path
+) -> None:
+    for place in (tmp_path, tmp_path / "none" / "page.html"):
+        result = snnc("report", artifact, "--data", data, "-o", place)
+        assert result.code == 9
+        assert "SNNC-E432" in result.err
+        assert "verify" not in result.err
+
+
 class Page(HTMLParser):
     """Tags, attributes and text of a page; every tag must be closed by its own end."""
 

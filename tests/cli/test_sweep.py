@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from snnc.cli import run
@@ -40,7 +41,9 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Sweeper, "point", stopping)
-        assert snnc("sweep", *common, "-o", tmp_path / "parts").code != 0
+        stopped = snnc("sweep", *common[:-1], "-o", tmp_path / "parts")
+    assert stopped.code == 130
+    assert f"points so far are in {tmp_path / 'parts'}" in stopped.err
     assert len(content(tmp_path / "parts")) == 1 + 1
     again = snnc("sweep", *common, "-o", tmp_path / "parts")
     assert again.document["resumed"] == 1
@@ -87,6 +90,7 @@ def test_a_folder_of_something_else_is_refused(
     other = snnc(*args, "--data", training)
     assert other.code == 9
     assert "SNNC-E440" in other.err
+    assert "points of another data and number of samples" in other.err
     point = folder / "4-max.json"
     point.write_text(point.read_text()[:-9])
     assert "is damaged" in snnc(*args, "--data", data).err
@@ -132,6 +136,19 @@ def test_choices_by_layer_hold_and_belong_to_the_question(
     refused = snnc(*common, "-o", tmp_path / "c")
     assert "error[SNNC-E331]" in refused.err
     assert not (tmp_path / "c").exists()
+
+
+def test_a_generator_belongs_to_the_question_by_what_it_gives(
+    snnc: Snnc, model: Path, data: Path, tmp_path: Path
+) -> None:
+    code, x = tmp_path / "train.py", tmp_path / "x.npy"
+    code.write_text(f"import numpy as np\ndef f():\n    yield np.load({str(x)!r})\n")
+    args = ("sweep", model, "--data", data, "--bits", "4", "--method", "gptq", "-o", tmp_path / "s")
+    for scale, exit_code in ((1.0, 0), (1.0, 0), (0.5, 9)):
+        np.save(x, scale * np.random.default_rng(0).random((40, 16, 12)))
+        result = snnc(*args, "--calibration", f"{code}:f")
+        assert result.code == exit_code, result.err
+    assert "points of another calibration" in result.err
 
 
 def test_the_front_rises_with_cost() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import snnc
-from snnc.budget import Layer, least_loss
+from snnc.budget import Layer, least_loss, parse_budget
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.operations import packed
@@ -81,6 +81,7 @@ def test_operations_are_met_and_bits_of_the_user_stay(tmp_path: Path) -> None:
         ({"budget": "64"}, "E340"),
         ({"budget": "64 GiB"}, "E340"),
         ({"budget": "0kB"}, "E340"),
+        ({"budget": "64kib"}, "E340"),
         ({"budget": "64KiB"}, "E332"),
         ({"budget": "64KiB", "reuse": "x"}, "E333"),
     ],
@@ -90,6 +91,12 @@ def test_budgets_that_mean_nothing(tmp_path: Path, options: dict[str, str], code
         snnc.compile(model_file(tmp_path, mlp()), tmp_path / "net", **options)  # type: ignore[arg-type]
     assert e.value.diagnostics[0].code == code
     assert not (tmp_path / "net").exists()
+
+
+def test_units_with_other_capitals_are_recognized() -> None:
+    for text, meant in (("64kib", "64KiB"), ("2mbitops", "2Mbitops"), ("3MIB", "3MiB")):
+        with pytest.raises(CompileError, match=f"did you mean {meant}"):
+            parse_budget(text)
 
 
 def test_a_table_of_rows_takes_the_methods_that_need_no_inputs(tmp_path: Path) -> None:

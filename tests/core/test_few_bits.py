@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import snnc
+from snnc.diagnostics import Diagnostic
+from snnc.driver import compile_model
+from snnc.options import Options
 from tests.models import model_file
 from tests.realgraphs import mlp
 
@@ -33,6 +36,17 @@ def test_ternary_weights_say_what_they_lose(tmp_path: Path) -> None:
     again = snnc.compile(model, tmp_path / "c", reuse=tmp_path / "b")
     assert again.manifest.tree == made.manifest.tree
     assert not warnings(snnc.finetune(model, tmp_path / "d", (x, y), bits=2, epochs=1))
+
+
+def test_it_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    model, seen = model_file(tmp_path, mlp()), []
+
+    def warn(diagnostic: Diagnostic) -> None:
+        seen.append((diagnostic.code, [p for p in tmp_path.rglob("*") if p.is_file()]))
+
+    made = compile_model(model, tmp_path / "net", Options(bits=2), warn=warn)
+    assert seen == [("W342", [model])]
+    assert [d.code for d in made.diagnostics].count("W342") == 1
 
 
 @pytest.mark.parametrize("bits", [3, 8])

@@ -41,6 +41,31 @@ def wrong():
 def nothing():
     yield from ()
 
+def shapes():
+    yield np.zeros((10, 16, 12))
+    yield np.zeros((10, 15, 12))
+
+def alone():
+    yield from np.zeros((10, 16, 12))
+
+def number():
+    yield 3.0
+
+def labels():
+    yield np.zeros((10, 16, 12)), np.zeros(9, int)
+    yield np.zeros((10, 16, 12)), np.zeros(11, int)
+
+def sometimes():
+    yield np.zeros((10, 16, 12)), np.zeros(10, int)
+    yield np.zeros((10, 16, 12))
+
+def empty():
+    while True:
+        yield np.zeros((0, 16, 12))
+
+def unknown():
+    yield np.zeros((10, 16, 12)), np.full(10, 5)
+
 def array():
     return np.zeros((10, 16, 12))
 """
@@ -84,6 +109,13 @@ def test_labels_and_endless_generators(tmp_path: Path, code: Path) -> None:
         ("broken", "E112", "no more files"),
         ("wrong", "E421", "must have the shape"),
         ("nothing", "E421", "no samples"),
+        ("shapes", "E421", r"batch 2 .*: x is \(10, 15, 12\), in those before it \(10, 16, 12\)"),
+        ("alone", "E421", r"batch 1 .* must have the shape \(N, T, 12\), got \(16, 12\)"),
+        ("number", "E421", r"batch 1 .* got \(\)"),
+        ("labels", "E421", "batch 1 .* different numbers of samples: 10 of x, 9 of y"),
+        ("sometimes", "E421", "batch 2 of the generator holds x, those before it x and y"),
+        ("empty", "E421", "4,096 batches of no samples"),
+        ("unknown", "E423", "labels y are 5 to 5 for 5 outputs"),
         ("array", "E112", "gives ndarray"),
         ("absent", "E112", "defines no function 'absent'"),
     ],
@@ -94,5 +126,7 @@ def test_what_is_no_generator_of_samples(
     with pytest.raises(CompileError, match=says) as e:
         snnc.compile(model_file(tmp_path, mlp()), tmp_path / "a", calibration=f"{code}:{name}")
     assert e.value.diagnostics[0].code == error
+    with pytest.raises(CompileError, match="is code, and not data"):
+        snnc.compile(model_file(tmp_path, mlp()), tmp_path / "a", calibration=code)
     with pytest.raises(CompileError, match="no such file"):
         snnc.compile(model_file(tmp_path, mlp()), tmp_path / "a", calibration="none.py:f")

@@ -69,6 +69,13 @@ def test_a_state_without_a_bound_saturates_and_is_reported() -> None:
     (state,) = op.kernel.states
     assert state.hi == SATURATION
     assert [d.code for d in ctx.diagnostics] == ["W312"]
+    bits = ctx.layers["n0"]["fraction_bits"]
+    assert isinstance(bits, int)
+    real = f"{SATURATION * 2.0**-bits:+g}"
+    assert f"saturates at {real}, which are +67,108,864 integer steps" in str(ctx.diagnostics[0])
+    ctx = Context()
+    lowered(kernel("s = x >= 1.0\nn' = maximum(n - 1.0, 0.0) + 2.0 * s"), ctx)
+    assert "it counts in whole numbers and saturates at +67,108,864" in str(ctx.diagnostics[0])
     ctx = Context()
     lowered(KERNELS["refractory timer"], ctx)
     assert not ctx.diagnostics, "its membrane is bounded"
