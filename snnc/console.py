@@ -209,10 +209,12 @@ def number(value: float | None, digits: int = 2, percent: bool = False) -> str:
 
     >>> number(0.95, percent=True), number(0.999999, percent=True), number(1.0, percent=True)
     ('95.00 %', '99.99 %', '100.00 %')
+    >>> number(1.3, percent=True), number(-1e-9, percent=True)  # an error may be more than all
+    ('130.00 %', '0.00 %')
     """
     if value is None:
         return ""
     if not percent:
         return f"{value:z.{digits}f}"
-    most = 100.0 if value >= 1 else 100 - 10.0**-digits
-    return f"{min(100 * value, most):z.{digits}f} %"
+    shown = 100 * value if value >= 1 else min(100 * value, 100 - 10.0**-digits)
+    return f"{shown:z.{digits}f} %"

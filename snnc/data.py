@@ -79,7 +79,7 @@ def load_data(
     """
     found = _read(path)
     if not found:
-        raise fail("E420", f"{path.name} holds no arrays", help=_HOWTO)
+        raise fail("E421", f"{path.name} holds no arrays", help=_HOWTO)
     if is_event_file(found):
         return _event_data(path, found, inputs, classes, binning or Binning())
     if binning not in (None, Binning()):
