@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from snnc.backends.numpy.simulator import Simulator
 from snnc.budget import Budget, Layer, least_loss
-from snnc.diagnostics import CompileError, Diagnostic, error, fail
+from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
 from snnc.driver import lower
 from snnc.encode import encode_input
 from snnc.graph import Graph
@@ -23,7 +23,7 @@ from snnc.layers import input_table
 from snnc.operations import count, packed
 from snnc.options import Report
 from snnc.passes.base import Context
-from snnc.passes.calibration import Calibration
+from snnc.passes.calibration import FEW_SAMPLES, Calibration
 from snnc.passes.choose_codes import weighted_names
 from snnc.passes.output_error import OutputErrors
 from snnc.preparing import Prepared
@@ -98,11 +98,20 @@ def _fitted(
         total = _lowered(fit, prepared.options.bits, budget, data).total
         if total <= budget.limit:
             report("budget", f"{total:,.0f} of {budget.limit:,.0f} {budget.kind}", 0.0)
-            return replace(fit, ctx=_context(prepared, data))
+            ctx = _context(prepared, data)
+            if not plan.calibrated and data.given < FEW_SAMPLES:  # else choosing codes says so
+                ctx.emit(_few(data.given))
+            return replace(fit, ctx=ctx)
         if chosen == least:
             break
         limit -= total - budget.limit
     raise CompileError([_unmet(budget, layers, total)])
+
+
+def _few(given: int) -> Diagnostic:
+    told = f"{given} calibration sample{'' if given == 1 else 's'}"
+    text = f"bits are chosen with {told}, {FEW_SAMPLES} and more are usual"
+    return warning("W332", text, help="bits may suit these samples more than the task: give more")
 
 
 def _unmet(budget: Budget, layers: Mapping[str, Layer], best: float) -> Diagnostic:

@@ -93,6 +93,21 @@ def test_budgets_that_mean_nothing(tmp_path: Path, options: dict[str, str], code
     assert not (tmp_path / "net").exists()
 
 
+def test_few_samples_are_said(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (5, 16, 12)) / 255
+    np.save(tmp_path / "x.npy", x)
+    options = {"budget": "1MiB", "calibration": tmp_path / "x.npy"}
+    for method in ("mse", "gptq"):
+        made = snnc.compile(
+            model_file(tmp_path, mlp()),
+            tmp_path / method,
+            method=method,
+            **options,  # type: ignore[arg-type]
+        )
+        (said,) = [w for w in made.manifest.warnings if "W332" in w]
+        assert "5 calibration samples" in said
+
+
 def test_units_with_other_capitals_are_recognized() -> None:
     for text, meant in (("64kib", "64KiB"), ("2mbitops", "2Mbitops"), ("3MIB", "3MiB")):
         with pytest.raises(CompileError, match=f"did you mean {meant}"):
