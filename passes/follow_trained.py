@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from snnc import ops
 from snnc.diagnostics import fail
-from snnc.graph import Graph
+from snnc.graph import Graph, Node
 from snnc.params import Param
 from snnc.passes.base import Context, Pass
 from snnc.passes.weight_rows import Weighted
@@ -39,16 +40,28 @@ class FollowTrained(Pass):
 
 
 def constants(graph: Graph) -> dict[str, Array]:
-    """Constants with several real elements, by ``real/node/field`` or ``real/node/kernel.name``.
+    """What the model may have learned, by ``real/node/field`` or ``real/node/kernel.name``.
 
-    Numbers that all elements share are of the neuron's equation, or follow from row scales.
+    Those are arrays, and single numbers that are parameters of it; numbers in its code are of the
+    neuron's equation.
     """
     found = {}
     for node in graph:
         for name, param in _params(node.op):
-            if param.data.dtype.kind == "f" and param.data.size > 1:
+            if param.data.dtype.kind != "f" or not np.isfinite(param.data).all():
+                continue
+            if param.data.size > 1 or (param.data.size and _is_named(node, name)):
                 found[f"{PREFIX}{node.name}/{name}"] = param.data
     return found
+
+
+def _is_named(node: Node, field: str) -> bool:
+    """Whether a number has a name in the user's model, such as ``lif1.beta``."""
+    origin = node.name
+    if isinstance(node.op, ops.Neuron):
+        consts = {f"kernel.{c.name}": c.origin for c in node.op.kernel.consts}
+        origin = consts[field]
+    return origin[:1].isalpha()
 
 
 def set_constants(graph: Graph, arrays: Mapping[str, Array]) -> None:
@@ -60,10 +73,10 @@ def set_constants(graph: Graph, arrays: Mapping[str, Array]) -> None:
     for key, array in arrays.items():
         name, field = key.removeprefix(PREFIX).rsplit("/", 1)
         old = dict(_params(graph[name].op)).get(field) if name in graph else None
-        if old is None or old.shape != array.shape:
+        if old is None or old.data.size != array.size:
             text = f"the artifact of --reuse has a constant {field} of {name}, the model has none"
             raise fail("E333", text, help="give the same model and the same --config")
-        fresh = Param(array.astype(old.data.dtype))
+        fresh = Param(array.reshape(old.shape).astype(old.data.dtype))
         node = graph[name]
         graph.replace(replace(node, op=_with(node.op, field, fresh)))
 

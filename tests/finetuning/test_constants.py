@@ -10,20 +10,20 @@ import pytest
 import torch
 
 import snnc
-from snnc.diagnostics import CompileError, fail
+from snnc.diagnostics import CompileError, Loc, fail
 from snnc.finetuning import forms as module
 from snnc.finetuning.constants import KEPT_SHARE, Source
 from snnc.finetuning.forms import Forms, check_words
 from snnc.finetuning.slopes import slopes
-from snnc.graph import Graph
+from snnc.graph import Edge, Graph
 from snnc.intops import IntLayerNorm, IntNeuron, IntRescale
-from snnc.ops import Input, LayerNorm, Linear, Output, TimeLast, TimeMean
+from snnc.ops import Constant, Input, LayerNorm, Linear, Output, Pointwise, TimeLast, TimeMean
 from snnc.options import Options
 from snnc.params import Param
 from snnc.preparing import prepare
 from snnc.types import TensorType
 from tests.models import model_file
-from tests.realgraphs import lif, mlp, noise, param
+from tests.realgraphs import counted, lif, mlp, noise, param, pointwise
 
 SAMPLES = np.random.default_rng(0).integers(0, 2, (40, 16, 6)).astype(np.float64)
 TARGETS = np.arange(40) % 4
@@ -75,6 +75,32 @@ def test_the_words_between_two_lowerings_are_those_of_the_next(tmp_path: Path) -
     assert (a - b).abs().max() < 0.05
     for key, latent in again.constants.latents.items():
         assert torch.equal(latent, latents[key])
+
+
+def test_single_numbers_with_names_are_trained_and_those_of_the_code_are_not(
+    tmp_path: Path,
+) -> None:
+    g = Graph("named", 16)
+    g.add("x", Input(TensorType((6,)), 0.0, 1.0, 1.0))
+    g.add("fc", Linear(param(noise(np.random.default_rng(0), 8, 6))), "x")
+    for name, value in (("beta", 0.8), ("1.0", 1.0)):
+        g.add(name, Constant(param(value)))
+    g.declare("kept", Pointwise("mul"), (TensorType((8,)),), Loc("lif", "net.py", 3))
+    g.connect(Edge("beta", "kept", 1))
+    v = pointwise(g, "lif.v", "add", "kept", "fc")
+    s = pointwise(g, "lif.s", "ge", v, "1.0")
+    g.connect(Edge(pointwise(g, "lif.reset", "sub", v, s), "kept", 0, delay=1))
+    found = forms(tmp_path, counted(g, s))
+    network = found.network(16)
+    (name,) = (n for n in network.constants.latents if n.startswith("real/"))
+    with torch.no_grad():
+        network.constants.latents[name] -= 0.3
+    moved = network({"x": torch.tensor(SAMPLES)}, 16)[0]["out"]
+    again = found.renewed(network, 16)
+    assert torch.equal(again({"x": torch.tensor(SAMPLES)}, 16)[0]["out"], moved)
+    arrays = found.with_integers(again).ctx.reused
+    assert arrays is not None
+    assert arrays.arrays[name] == pytest.approx(0.5)
 
 
 def test_sums_over_any_number_of_steps_may_be_wider_than_those_of_the_data(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ def samples(graph: str, count: int = 40) -> npt.NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "epochs", "rate"),
-    [("mlp", "c", 8, 0.01), ("recurrent", "c", 8, 0.1), ("conv", "numpy", 3, 0.01)],
+    ("name", "target", "epochs", "batch", "rate"),
+    [("mlp", "c", 8, 8, 0.01), ("recurrent", "c", 12, 4, 0.05), ("conv", "numpy", 3, 8, 0.01)],
 )
 def test_ternary_weights_learn_and_every_word_is_that_of_the_program(
-    tmp_path: Path, name: str, target: str, epochs: int, rate: float
+    tmp_path: Path, name: str, target: str, epochs: int, batch: int, rate: float
 ) -> None:
     graph = {"mlp": mlp, "recurrent": recurrent, "conv": residual_conv}[name]()
     model, x = model_file(tmp_path, graph), samples(name)
@@ -36,7 +36,14 @@ def test_ternary_weights_learn_and_every_word_is_that_of_the_program(
         model, tmp_path / "a", bits=2, method="gptq", calibration=tmp_path / "x.npz"
     )
     tuned = snnc.finetune(
-        model, tmp_path / "b", (x, None), bits=2, target=target, epochs=epochs, batch=8, rate=rate
+        model,
+        tmp_path / "b",
+        (x, None),
+        bits=2,
+        target=target,
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
     )
     assert tuned.manifest.method == "finetune"
     assert tuned.manifest.calibration is not None
