@@ -17,7 +17,11 @@ def rsh(x: Array, shift: int, rounding: str) -> Array:
         return x
     half = 1 << (shift - 1)
     if rounding == "half_away":  # of a negative x, the half is rounded down: one less
-        return np.asarray((x + (x >> 63) + half) >> shift)
+        y = np.asarray(x >> 63)
+        y += x
+        y += half
+        y >>= shift
+        return y
     if rounding == "trunc":
         return np.where(x >= 0, x >> shift, -((-x) >> shift))
     if rounding == "floor":
@@ -45,6 +49,51 @@ def isqrt(x: Array) -> Array:
     return np.asarray(root + ((root + 1) * (root + 1) <= x))
 
 
+def whole(x: Array) -> npt.NDArray[np.int64]:
+    """Integers that are kept in a smaller type, or as flags, as int64."""
+    return x.astype(np.int64, copy=False)
+
+
+def select(condition: Array, a: Array, b: Array) -> Array:
+    """``a`` where the condition is not 0, else ``b``, in a time that no condition changes.
+
+    Flags choose between numbers by ``b + flag * (a - b)``, modulo ``2**64``.
+    """
+    condition = np.asarray(condition)
+    if condition.dtype != np.bool_:
+        condition = condition != 0
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    if not a.dtype == b.dtype == np.int64 or shape != np.broadcast_shapes(shape, condition.shape):
+        return np.where(condition, a, b)
+    y = np.asarray(a - b)
+    y *= condition
+    y += b
+    return y
+
+
+#: Predicates, which give flags.
+PREDICATES: dict[str, Callable[..., Any]] = {
+    "ge": np.greater_equal,
+    "gt": np.greater,
+    "le": np.less_equal,
+    "lt": np.less,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+}
+#: Functions that do no arithmetic: they take flags as they are.
+_CHOICES: dict[str, Callable[..., Any]] = {
+    "select": select,
+    "copy": lambda a: a,
+}
+
+
+def _number(predicate: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: np.asarray(predicate(*args)).astype(np.int64)
+
+
 #: The functions of integer kernels; predicates give 0 or 1.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -53,17 +102,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "neg": np.negative,
     "maximum": np.maximum,
     "minimum": np.minimum,
-    "ge": lambda a, b: (a >= b).astype(np.int64),
-    "gt": lambda a, b: (a > b).astype(np.int64),
-    "le": lambda a, b: (a <= b).astype(np.int64),
-    "lt": lambda a, b: (a < b).astype(np.int64),
-    "eq": lambda a, b: (a == b).astype(np.int64),
-    "ne": lambda a, b: (a != b).astype(np.int64),
-    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.int64),
-    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.int64),
-    "not": lambda a: (a == 0).astype(np.int64),
-    "select": lambda c, a, b: np.where(c != 0, a, b),
-    "copy": lambda a: a,
+    **{name: _number(f) for name, f in PREDICATES.items()},
+    **_CHOICES,
     "div": rdiv,
     "isqrt": isqrt,
     "lookup": lambda i, table: table[i],
@@ -76,8 +116,13 @@ SHIFTS: dict[str, Callable[[Array, int, str], Array]] = {
 }
 
 
-def evaluate(line: dict[str, Any], args: list[Array]) -> Array:
-    """The value of one line of a kernel."""
-    if shift := SHIFTS.get(line["fn"]):
-        return shift(args[0], line["shift"], line["rounding"])
-    return np.asarray(FUNCTIONS[line["fn"]](*args))
+def function(line: dict[str, Any]) -> Callable[..., Any]:
+    """The function of one line of a kernel; values are int64, or flags, which mean the same."""
+    fn: str = line["fn"]
+    if plain := PREDICATES.get(fn) or _CHOICES.get(fn):
+        return plain
+    if shift := SHIFTS.get(fn):
+        count, rounding = line["shift"], line["rounding"]
+        return lambda x: shift(whole(x), count, rounding)
+    other = FUNCTIONS[fn]
+    return lambda *args: other(*map(whole, args))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnc.backends.numpy.arithmetic import evaluate
+from snnc.backends.numpy.arithmetic import function, whole
 from snnc.backends.numpy.attention import ATTENTION
-from snnc.backends.numpy.layers import LAYERS
+from snnc.backends.numpy.layers import LAYERS, PRODUCTS
 from snnc.backends.numpy.norms import NORMS
 from snnc.backends.numpy.program import Array, Operator, Record
 from snnc.backends.numpy.reductions import REDUCTIONS
@@ -18,8 +19,22 @@ from snnc.backends.numpy.tensors import TENSORS
 if TYPE_CHECKING:
     from snnc.backends.numpy.simulator import Simulator
 
+#: Name of a value, what computes it, of which arguments, and what is not needed behind it.
+Line = tuple[str, Callable[..., Any], list[str], list[str]]
+
 #: Operators without state, by name.
 OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **ATTENTION, **TENSORS, **REDUCTIONS}
+
+
+class Values(dict[tuple[str, int], Array]):
+    """Values by node and output, in int64 for those who read them."""
+
+    def __getitem__(self, key: tuple[str, int]) -> Array:
+        return whole(super().__getitem__(key))
+
+    def kept(self, key: tuple[str, int]) -> Array:
+        """A value in the type that it was given in."""
+        return super().__getitem__(key)
 
 
 class Run:
@@ -33,7 +48,7 @@ class Run:
 
     def __init__(self, sim: Simulator, batch: int, steps: int, wanted: set[str]) -> None:
         self.sim, self.batch, self.steps = sim, batch, steps
-        self.values: dict[tuple[str, int], Array] = {}
+        self.values = Values()
         self.state: dict[str, Array] = {}
         self.records: dict[str, list[Array]] = {name: [] for name in sorted(wanted)}
         self._block: dict[tuple[str, int], list[Array]] = {}  # of the steps that are worked on
@@ -48,6 +63,7 @@ class Run:
                     key = (e["src"], e["out"])
                     self._longest[key] = max(e["delay"] + further, self._longest.get(key, 0))
         self._consts: dict[str, dict[str, Array]] = {}
+        self._lines: dict[str, list[Line]] = {}
         self._start()
 
     def phase(self, clock: str, inputs: dict[str, Array]) -> None:
@@ -81,7 +97,7 @@ class Run:
             else:
                 self._give((name, 0), self._collected(node, now))
         elif op == "IntInput":
-            self._give((name, 0), inputs[name][i].astype(np.int64))
+            self._give((name, 0), inputs[name][i].astype(np.int64, copy=False))
         elif op == "IntNeuron":
             self._neuron(node, i)
         elif op in AT_STEP:
@@ -93,8 +109,9 @@ class Run:
 
     def _together(self, node: Record, count: int) -> None:
         """All steps of the block at once, as if they were samples."""
-        operands = [self._operands(node, i) for i in range(count)]
-        joined = [x[0] if count == 1 else np.concatenate(x) for x in zip(*operands, strict=True)]
+        operands = zip(*(self._operands(node, i) for i in range(count)), strict=True)
+        kind = self.sim.exact[node["name"]].dtype if node["op"] in PRODUCTS else None
+        joined = [_joined(x, kind) for x in operands]
         y = OPERATORS[node["op"]](self.sim, node, joined)
         for part in y.reshape(count, self.batch, *y.shape[1:]):
             self._give((node["name"], 0), part)
@@ -106,7 +123,8 @@ class Run:
     def _operands(self, node: Record, i: int) -> list[Array]:
         if _waits(node):
             return [self._columns(node, i)]
-        return [self._operand(e, i) for e in node["inputs"]]
+        found = [self._operand(e, i) for e in node["inputs"]]
+        return found if node["op"] in PRODUCTS else [whole(x) for x in found]
 
     def latest(self) -> dict[str, Array]:
         """What the sequences got in the last step, which are then forgotten; for streams."""
@@ -125,6 +143,7 @@ class Run:
             shape = (self.batch, *node["attributes"]["shape"])
             self._consts[name] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
             self._consts[name] |= {c["name"]: self.sim.const(c) for c in kernel["tables"]}
+            self._lines[name] = _lines(kernel)
             for s in kernel["states"]:
                 init = self.sim.param(s["init"])
                 self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
@@ -136,7 +155,7 @@ class Run:
         block = self._block.get(key)
         past: list[Array] = self._history.get(key, [])
         if not delay:
-            return self.values[key] if block is None else block[i]
+            return self.values.kept(key) if block is None else block[i]
         if block is not None and i >= delay:
             return block[i - delay]
         if len(past) >= delay - i:
@@ -164,13 +183,15 @@ class Run:
             x = self._operand(edge, i)  # of fewer axes: aligned right, behind the batch
             env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
         env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
-        for line in kernel["body"]:
-            env[line["name"]] = evaluate(line, [env[a] for a in line["args"]])
+        for result, compute, args, unneeded in self._lines[name]:
+            env[result] = compute(*[env[a] for a in args])
+            for used in unneeded:
+                del env[used]
         noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
         for number, out in enumerate(kernel["outputs"]):
             self._give((name, number), np.broadcast_to(env[out], shape))
             if out not in noted:
-                self._note(f"{name}.{out}", self.values[name, number])
+                self._note(f"{name}.{out}", self.values.kept((name, number)))
                 noted.add(out)
         for s in kernel["states"]:
             self.state[f"{name}.{s['name']}"] = np.broadcast_to(env[s["next"]], shape)
@@ -179,7 +200,7 @@ class Run:
 
     def _note(self, word: str, value: Array) -> None:
         if word in self.records:
-            self.records[word].append(value)
+            self.records[word].append(whole(value))
 
     def _clock_of_operand(self, node: Record) -> str:
         found: str = self.sim.clock[node["inputs"][0]["src"]]
@@ -190,7 +211,7 @@ class Run:
         name, op = node["name"], node["op"]
         key = f"{name}.acc"
         late = now < node["attributes"].get("start", 0)
-        x = self._operand(node["inputs"][0], i)
+        x = whole(self._operand(node["inputs"][0], i))
         if op == "IntTimeStack" or op in SEQUENCES:
             if not late:
                 self._stacks.setdefault(name, []).append(x)
@@ -221,6 +242,24 @@ class Run:
         total = self.state.get(f"{name}.acc", self._zeros(node))
         done = self._done.get(self._clock_of_operand(node), 0)
         return COLLECTORS[op](node, total, done)
+
+
+def _lines(kernel: Record) -> list[Line]:
+    """The lines of a kernel; memory of what no later line needs is free for its results."""
+    left = {*kernel["outputs"], *(s["next"] for s in kernel["states"])}
+    found: list[Line] = []
+    for line in reversed(kernel["body"]):
+        names = {line["name"], *line["args"]}
+        found.append((line["name"], function(line), line["args"], sorted(names - left)))
+        left |= names
+    return found[::-1]
+
+
+def _joined(parts: Sequence[Array], kind: np.dtype[Any] | None) -> Array:
+    """Values of several steps one behind the other, in the type ``kind`` if there is one."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, dtype=kind, casting="unsafe" if kind else "same_kind")
 
 
 def _waits(node: Record) -> bool:

@@ -11,24 +11,25 @@ from snnc.backends.numpy.windows import convolution, transposed, windows
 def _finish(acc: Array, node: Record, program: Program, behind: int) -> Array:
     """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
     a = node["attributes"]
-    y: Array = acc.astype(np.int64)
-    y <<= a["shift"]
+    y: Array = acc.astype(program.sums.get(node["name"], np.int64))
+    if a["shift"]:
+        y <<= a["shift"]
     if a["bias"] is not None:
-        y += program.param(a["bias"]).reshape(-1, *[1] * behind)
+        y += program.param(a["bias"]).astype(y.dtype).reshape(-1, *[1] * behind)
     return y
 
 
 def linear(program: Program, node: Record, operands: list[Array]) -> Array:
     """``((weight @ x) << shift) + bias``."""
     w = program.exact[node["name"]]
-    return _finish(operands[0].astype(w.dtype) @ w.T, node, program, 0)
+    return _finish(operands[0].astype(w.dtype, copy=False) @ w.T, node, program, 0)
 
 
 def conv(program: Program, node: Record, operands: list[Array]) -> Array:
     """``(conv(x, weight) << shift) + bias``, cross-correlation as in torch."""
     w, a = program.exact[node["name"]], node["attributes"]
     geometry = (a[k] for k in ("stride", "padding", "dilation", "groups"))
-    acc = convolution(operands[0].astype(w.dtype), w, *geometry)
+    acc = convolution(operands[0].astype(w.dtype, copy=False), w, *geometry)
     return _finish(acc, node, program, w.ndim - 2)
 
 
@@ -36,7 +37,7 @@ def conv_transpose(program: Program, node: Record, operands: list[Array]) -> Arr
     """``(transposed_conv(x, weight) << shift) + bias``."""
     w, a = program.exact[node["name"]], node["attributes"]
     geometry = (a[k] for k in ("stride", "padding", "extra", "dilation", "groups"))
-    acc = transposed(operands[0].astype(w.dtype), w, *geometry)
+    acc = transposed(operands[0].astype(w.dtype, copy=False), w, *geometry)
     return _finish(acc, node, program, w.ndim - 2)
 
 
@@ -63,6 +64,9 @@ def embedding(program: Program, node: Record, operands: list[Array]) -> Array:
     """Row ``x`` of the table."""
     return program.exact[node["name"]][operands[0]]
 
+
+#: Layers whose operand may come in any type: they convert it to that of their weights.
+PRODUCTS = ("IntLinear", "IntDelayLinear", "IntConv", "IntConvTranspose")
 
 #: The layers, by name.
 LAYERS: dict[str, Operator] = {

@@ -17,6 +17,8 @@ class Program(Protocol):
 
     #: The weights of a node, in the cheapest type in which products with them are exact.
     exact: dict[str, Array]
+    #: The type of a node's sums, if one smaller than int64 holds them on their way, too.
+    sums: dict[str, type[np.int32]]
 
     def param(self, value: Any) -> npt.NDArray[np.int64]:
         """The int64 array of a stored parameter."""

@@ -5,8 +5,10 @@ are copied into every artifact: what runs there is what every other backend is c
 reads the integer program that ``snnc`` writes (``graph.json`` and ``tensors.safetensors``) and
 knows nothing else of ``snnc``.
 
-Values are int64 arrays with the batch first.  Matrix products run in floating point where the
-proven ranges make that exact (below 2**24 in float32, 2**53 in float64), else in int64.
+Values are arrays with the batch first, of int64 or what holds no less: flags, and int32 for sums
+whose proven range it holds.  All arithmetic but these sums is that of int64.  Matrix products run
+in floating point where the proven ranges make that exact (below 2**24 in float32, 2**53 in
+float64), else in int64.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ class Simulator:
             for n in self.nodes
             if n["op"] == "IntOutput" and ops[n["inputs"][0]["src"]] == "IntTimeStack"
         ]
+        self.sums: dict[str, type[np.int32]] = {}
         self.exact: dict[str, Array] = {
             n["name"]: self._weights(n) for n in self.nodes if "weight" in n["attributes"]
         }
@@ -226,7 +229,8 @@ class Simulator:
 
     def _weights(self, node: Record) -> Array:
         """The weight in the cheapest type in which ``weight @ x`` is exact."""
-        w = self.param(node["attributes"]["weight"])
+        a = node["attributes"]
+        w = self.param(a["weight"])
         (edge,) = node["inputs"]
         t = self.types[edge["src"]][edge["out"]]["dtype"]
         if node["op"] == "IntEmbedding" or t.get("lo") is None:
@@ -234,4 +238,8 @@ class Simulator:
         init = 0 if edge["init"] is None else int(np.abs(self.param(edge["init"])).max(initial=0))
         largest = max(abs(t["lo"]), abs(t["hi"]), init)
         bound = max(1, int(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0))) * largest
+        if "shift" in a:
+            bias = 0 if a["bias"] is None else int(np.abs(self.param(a["bias"])).max(initial=0))
+            if (bound << a["shift"]) + bias < 1 << 31:
+                self.sums[node["name"]] = np.int32
         return w.astype(np.float32 if bound < 1 << 24 else np.float64) if bound < 1 << 53 else w
