@@ -25,7 +25,7 @@ from snnc.profile import DEFAULT, LOIHI, PROFILES
 from snnc.quantization import USUAL, LayerChoice, Plan, read_plan
 
 #: Warnings that follow from calibration data, which --reuse does without.
-OF_DATA = ("W332", "W339", "W342")
+OF_DATA = ("W332", "W339", "W342", "W344")
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ def finetune_model(
             in real numbers.
         targets: (N, …) in place of ``y``, for ``loss``.
         schedule: How to train.
-        loss: Of real outputs and targets; if None, the difference from the outputs in real
-            numbers, and the cross entropy of labels.
-        checkpoint: File to continue from, written after every epoch and removed at the end.
+        loss: Of real outputs and targets; if None, how far the first output's scores are from those
+            in real numbers and from the labels, or without labels all outputs from real ones.
+        checkpoint: File to continue from, written up to 25 times and removed at the end.
         report: Called after every stage and epoch.
 
     Raises:
@@ -104,6 +104,10 @@ def finetune_model(
             text = f"no epoch has a smaller loss than the start, {before:.4g}"
             why = "the integers are those that training started from"
             trained.ctx.emit(warning("W339", text, None, why, help="lower the rate, or give more"))
+        if training.frozen:
+            text = "scales and constants of neurons stopped being trained before the end"
+            why = "the model could not be lowered with what they had become; weights went on"
+            trained.ctx.emit(warning("W344", text, None, why, help="lower the rate"))
         digest = hashlib.sha256(data.read_bytes()).hexdigest()
         entry = CalibrationEntry(data.name, digest, len(samples))
         some = {name: x[:COMPARED] for name, x in inputs.items()}
@@ -149,8 +153,9 @@ def finetune(
         batch: Samples per step.
         rate: Most that a step changes a weight by, relative to the weights of its layer.
         seed: Of the order of samples.
-        loss: Of real outputs by name, and the second array of ``data``; if None, the difference
-            from the outputs in real numbers, and the cross entropy of labels.
+        loss: Of real outputs by name, and the second array of ``data``; if None, how far the first
+            output's scores are from those in real numbers and from the labels, or without labels
+            all outputs from real ones.
         checkpoint: File to continue from after an interruption.
         input_bits: Of an input whose values show no grid.
         encode: Encoders.

@@ -84,6 +84,8 @@ class Training:
         renew: Gives the network of the program with the present numbers, and its loss.
         checkpoint: File that is written after renewals, and read if it is there.
         key: What must be the same for a checkpoint to be continued.
+        frozen: Whether constants of the model are no longer trained, since the model could not be
+            lowered with what became of them.
     """
 
     network: TrainableNetwork
@@ -94,13 +96,13 @@ class Training:
     renew: Callable[[TrainableNetwork], tuple[TrainableNetwork, Loss]]
     checkpoint: Path | None = None
     key: str = ""
+    frozen: bool = False
     _done: int = 0
     _steps: int = 0
     _moments: dict[str, Tensor] = field(default_factory=dict)
     _best: dict[str, Tensor] = field(default_factory=dict)
     _lowered: dict[str, Tensor] = field(default_factory=dict)
     _least: float = math.inf
-    _frozen: bool = False
 
     def run(self, report: Callable[[Epoch], None]) -> tuple[float, float]:
         """Train, from the checkpoint on if there is one.
@@ -131,7 +133,7 @@ class Training:
             report(Epoch(self._done, epochs, loss, time.perf_counter() - start))
         self._put(self._best)
         self._renew()
-        return before, self._mean()
+        return before, self._least
 
     def _renew(self) -> None:
         """Lower the model with the present numbers.
@@ -142,9 +144,9 @@ class Training:
         try:
             self.network, self.loss = self.renew(old)
         except CompileError:
-            if self._frozen:
+            if self.frozen:
                 raise
-            self._frozen = True
+            self.frozen = True
             with torch.no_grad():
                 for name, x in old.constants.latents.items():
                     x.copy_(self._lowered[name])
@@ -203,7 +205,7 @@ class Training:
         correction = math.sqrt(1 - b**self._steps) / (1 - a**self._steps)
         for name, latent in latents.items():
             gradient, x = gradients[name], latent.value
-            if gradient is None or (self._frozen and name in self.network.constants.latents):
+            if gradient is None or (self.frozen and name in self.network.constants.latents):
                 continue
             m, v = self._moments[f"m.{name}"], self._moments[f"v.{name}"]
             m.mul_(a).add_(gradient, alpha=1 - a)
@@ -222,7 +224,7 @@ class Training:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        numbers = {"done": self._done, "steps": self._steps, "frozen": int(self._frozen)}
+        numbers = {"done": self._done, "steps": self._steps, "frozen": int(self.frozen)}
         told = numbers | {"key": self.key, "least": self._least}
         meta = {"snnc.finetuning": json.dumps(told)}
         part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
@@ -258,5 +260,5 @@ class Training:
         self._best = {n: arrays[f"b.{n}"] for n in self._best}
         self._moments = {n: arrays[n] for n in self._moments}
         self._done, self._steps, self._least = done, steps, least
-        self._frozen = bool(frozen)
+        self.frozen = bool(frozen)
         return True

@@ -170,6 +170,9 @@ def test_constants_that_cannot_be_lowered_go_back(
     model = model_file(tmp_path, learned())
     tuned = snnc.finetune(model, tmp_path / "a", (SAMPLES, TARGETS), bits=3, epochs=3, batch=20)
     assert tuned.verify(SAMPLES).exact
+    assert any("stopped being trained" in w for w in tuned.manifest.warnings)
+    again = snnc.compile(model, tmp_path / "b", reuse=tmp_path / "a")
+    assert again.manifest == tuned.manifest
     start = {name: x for name, x in seen[1].items() if name.endswith("peak")}
     assert all((x == 0).all() for x in start.values())
     assert all((seen[0][name] != 0).any() for name in start)
