@@ -104,7 +104,7 @@ NETWORKS: dict[str, Net] = {
         lambda: SteadyASN(NormalizedASN, [12, 64, 64], 9, 29),
         data.japanese_vowels,
         {"epochs": 40, "lr": 1e-2},
-        _LONG,
+        _LONG | {"epochs": 100},
         _STEPPED,
     ),
     "spiking transformer": Net(
