@@ -65,5 +65,8 @@ def _batch(network: IntegerNetwork, steps: int) -> int:
 
 
 def _narrow(x: npt.NDArray[Any], kind: torch.dtype) -> npt.NDArray[Any]:
-    """A copy in the type in which the network keeps this input."""
+    """In the type in which the network keeps this input, as torch takes it."""
+    ready = x.dtype == _KINDS[kind] and x.flags.c_contiguous and x.flags.writeable
+    if ready and kind != torch.int64:  # in which it might be given out again
+        return x
     return np.array(x, _KINDS[kind], order="C")

@@ -20,6 +20,13 @@ MERGES: dict[str, Merge] = {
     "IntTimeMax": torch.maximum,
     "IntTimeLast": lambda kept, x: x,
 }
+#: The same of all steps at once.
+WHOLE: dict[str, Callable[[Tensor], Tensor]] = {
+    "IntTimeSum": lambda x: x.sum(0, dtype=torch.int64),
+    "IntTimeMean": lambda x: x.sum(0, dtype=torch.int64),
+    "IntTimeMax": lambda x: x.amax(0).long(),
+    "IntTimeLast": lambda x: x[-1].long(),
+}
 
 
 class Collector(Operator):
@@ -27,7 +34,7 @@ class Collector(Operator):
 
     def __init__(self, program: Program, node: Record) -> None:
         super().__init__(program, node)
-        self.merge = MERGES[node["op"]]
+        self.merge, self.whole = MERGES[node["op"]], WHOLE[node["op"]]
         self.start: int = node["attributes"].get("start", 0)
         self.mean = node["op"] == "IntTimeMean"
         self.shift: int = node["attributes"].get("shift", 0)

@@ -19,8 +19,10 @@ def main(argv: list[str] | None = None) -> int:
 
     parser = arrays.parser("Run a network on integers, in torch.")
     parser.add_argument("--device", default="cpu", help="where torch runs it: cpu, cuda, cuda:1")
+    no = "leave neurons to torch where a C compiler is found"
+    parser.add_argument("--no-compiler", action="store_true", help=no)
     options = parser.parse_args(argv)
-    network = IntegerNetwork.load(FOLDER).to(options.device)
+    network = IntegerNetwork.load(FOLDER, not options.no_compiler).to(options.device)
     program = network.program
     return int(arrays.run_files(options, program.inputs, program.words(), partial(run, network)))
 

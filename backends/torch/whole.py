@@ -18,8 +18,9 @@ from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.phases import Key, Part, Run
 from snnc.backends.torch.program import Program, Record
 
-#: Sums that are computed at a time: as many as the caches of a processor hold.
-CACHED = 1 << 20
+#: Sums that are computed at a time: 16 MiB, whose memory is used again and again.  Larger pieces
+#: are given back to the system, and come anew page by page.
+CHUNK = 1 << 22
 
 
 def is_straight(program: Program) -> bool:
@@ -72,7 +73,12 @@ def _at_once(run: Run, part: Part, steps: int) -> None:
         run.values[name, 0] = torch.stack([y.expand(shape) for y in found]) if found else empty
     elif isinstance(module, Collector | Sequence | Stack):
         assert not own, "a value of the first loop comes from no earlier loop"
-        collect(run, node, module, steps)
+        if isinstance(module, Collector) and f"{name}.acc" not in run.records:
+            late = sequence(run, node["inputs"][0], steps)[module.start :]
+            if len(late):
+                run.kept[name] = module.whole(late)
+        else:
+            collect(run, node, module, steps)
     else:
         run.values[name, 0] = run.sequences[name]
 
@@ -181,7 +187,7 @@ def _compiled(
     edges = node["inputs"]
     late = {i: run.deferred.pop(e["src"]) for i, e in enumerate(edges) if e["src"] in run.deferred}
     known = {i: sequence(run, e, steps) for i, e in enumerate(edges) if i not in late}
-    size = max(1, CACHED // (run.batch * native.size)) if late else steps
+    size = max(1, CHUNK // (run.batch * native.size)) if late else steps
     states = native.neuron.start(run.batch)
     room = None
     for t in range(0, steps, size):

@@ -140,6 +140,11 @@ def test_ties_of_shifted_products(rounding: str) -> None:
         np.testing.assert_array_equal(got[name], a, name)
 
 
+def test_few_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnc.backends.torch.whole.CHUNK", 200)
+    assert_equal(convolutions(), steps=9)
+
+
 def test_threads_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "ELEMENTS", 1)
     before = torch.get_num_threads()
