@@ -74,9 +74,9 @@ def _at_once(run: Run, part: Part, steps: int) -> None:
     elif isinstance(module, Collector | Sequence | Stack):
         assert not own, "a value of the first loop comes from no earlier loop"
         if isinstance(module, Collector) and f"{name}.acc" not in run.records:
-            late = sequence(run, node["inputs"][0], steps)[module.start :]
-            if len(late):
-                run.kept[name] = module.whole(late)
+            taken = sequence(run, node["inputs"][0], steps)[module.start :]
+            if len(taken):
+                run.kept[name] = module.whole(taken)
         else:
             collect(run, node, module, steps)
     else:
