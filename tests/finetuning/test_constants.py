@@ -130,7 +130,7 @@ def test_trained_constants_ship_and_are_followed(tmp_path: Path) -> None:
     plain = snnc.compile(
         model, tmp_path / "a", bits=2, method="gptq", calibration=tmp_path / "x.npz"
     )
-    tuned = snnc.finetune(model, tmp_path / "b", data, bits=2, target="c", epochs=8, batch=8)
+    tuned = snnc.finetune(model, tmp_path / "b", data, bits=2, target="c", epochs=3, batch=10)
     for kind in (IntNeuron, IntLayerNorm):
         old, new = (_constants(artifact.graph(), kind) for artifact in (plain, tuned))
         assert len(old) == len(new)
