@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from examples.accuracy.campaign import PLANS, Plan, Result, results
+from examples.accuracy.campaign import PLANS, Result, results
 from examples.accuracy.networks import LARGE, NETWORKS
 
 #: The largest loss of accuracy that is claimed, the mean over all networks: by bits and method.
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         sys.stderr.flush()
     for group in _groups(names):
-        sys.stdout.write(table(group, found, plans) + "\n\n")
+        sys.stdout.write(table(group, found, options.seeds) + "\n\n")
     judged = list(goals(names, found))
     for text, fine in judged:
         sys.stdout.write(f"{'ok  ' if fine else 'MISS'} {text}\n")
@@ -69,24 +69,25 @@ def _groups(names: list[str]) -> Iterator[list[str]]:
         yield [n for n in names if (LARGE[n].source if n in LARGE else "") == source]
 
 
-def table(names: list[str], found: list[Result], plans: Iterable[Plan] = PLANS) -> str:
+def table(names: list[str], found: list[Result], seeds: int) -> str:
     """Change of accuracy in points, the worst training in brackets, and F1: one row by choice.
 
-    What fewer trainings were measured of than the most says so, such as ``n=1``.
+    What fewer trainings than ``seeds`` were measured of says so, such as ``n=1``; choices that
+    nothing was measured of are left out.
     """
-    most = max((r.seed + 1 for r in found if r.network in names), default=0)
     head = ["bits", "method", *names]
     lines = [head, ["---"] * len(head)]
-    for bits, method in plans:
-        row = [str(bits), method]
+    for bits, method in PLANS:
+        row = []
         for name in names:
             own = _of(found, name, bits, method)
             change = [r.accuracy - r.real for r in own]
             f1 = [r.f1 for r in own if r.f1 is not None]
             text = f"{np.mean(change):+.2f} ({min(change):+.1f})" if own else ""
             text += f" F1 {np.mean(f1):.1f}" if f1 else ""
-            row.append(text + (f" n={len(own)}" if 0 < len(own) < most else ""))
-        lines.append(row)
+            row.append(text + (f" n={len(own)}" if 0 < len(own) < seeds else ""))
+        if any(row):
+            lines.append([str(bits), method, *row])
     lines.insert(2, ["float", "", *(_real(found, n) for n in names)])
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 

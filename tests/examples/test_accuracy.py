@@ -64,7 +64,7 @@ def test_goals_are_judged_by_means_and_the_worst() -> None:
     assert [text[:13] for text in missed] == ["8 bits, auto:"] * 2
     behind = [r if r.method != "auto" else result(r.bits, "auto", 0.3) for r in fine]
     assert sum(not ok for _, ok in goals(["LIF MLP"], behind)) == 5
-    assert "| 8 | mse | -0.05 (-0.0) F1 90.0 |" in table(["LIF MLP"], fine)
+    assert "| 8 | mse | -0.05 (-0.0) F1 90.0 |" in table(["LIF MLP"], fine, 1)
 
 
 def test_goals_and_tables_say_of_how_much_they_are() -> None:
@@ -73,4 +73,7 @@ def test_goals_and_tables_say_of_how_much_they_are() -> None:
     lines = [text for text, _ in goals(["LIF MLP", "ASN"], some)]
     assert lines[0] == "8 bits, auto: mean loss +0.05 points, at most 0.1 (1 of 2 networks)"
     assert len(lines) == 3
-    assert "| 8 | auto | -0.05 (-0.0) F1 90.0 n=1 |  |" in table(["LIF MLP", "ASN"], some)
+    text = table(["LIF MLP", "ASN"], some, 2)
+    assert "| 8 | auto | -0.05 (-0.0) F1 90.0 n=1 |  |" in text
+    assert "n=2" not in text
+    assert "| 4 |" not in text
