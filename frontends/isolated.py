@@ -16,16 +16,19 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import snnc
 from snnc.container import LoadedModel
 from snnc.diagnostics import CompileError, Diagnostic, Loc, Severity, fail, stop_on_errors
-from snnc.storage import dump_graph, load_graph
+from snnc.storage import load_graph, stored_graph
+from snnc.tensor_file import read
 
 _MIB = 1 << 20
 
@@ -93,10 +96,11 @@ def read_isolated(
                 "cpu": limits.cpu,
                 "files": limits.files,
             }
-            answer = _ask(stream, json.dumps(job), path.name, limits)
+            with tempfile.TemporaryFile() as answer:  # large weights stay there
+                _ask(stream, json.dumps(job), path.name, limits, answer)
+                return _decoded(answer, path.name)
     except OSError as e:
         raise fail("E101", f"cannot read {path}: {e.strerror}") from e
-    return _decoded(answer, path.name)
 
 
 def _search_path() -> list[str]:
@@ -111,7 +115,7 @@ def _environment() -> dict[str, str]:
     return {**kept, **threads, "HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE"}
 
 
-def _ask(stream: BinaryIO, job: str, name: str, limits: Limits) -> bytes:
+def _ask(stream: BinaryIO, job: str, name: str, limits: Limits, answer: BinaryIO) -> None:
     """Start the child and collect its answer; it has ended when this returns."""
     deadline = time.monotonic() + limits.wall
     process = subprocess.Popen(
@@ -122,7 +126,6 @@ def _ask(stream: BinaryIO, job: str, name: str, limits: Limits) -> bytes:
         env=_environment(),
     )
     assert process.stdout is not None, "a pipe was asked for"
-    chunks: list[bytes] = []
     size = 0
     try:
         while True:
@@ -132,7 +135,7 @@ def _ask(stream: BinaryIO, job: str, name: str, limits: Limits) -> bytes:
             chunk = os.read(process.stdout.fileno(), _MIB)
             if not chunk:
                 break
-            chunks.append(chunk)
+            answer.write(chunk)
             size += len(chunk)
             if size > limits.answer:
                 raise _died(name, f"it holds more than {limits.answer // _MIB} MiB of graph")
@@ -146,7 +149,7 @@ def _ask(stream: BinaryIO, job: str, name: str, limits: Limits) -> bytes:
         process.stdout.close()
     if code:
         raise _died(name, _reason(code, limits))
-    return b"".join(chunks)
+    answer.flush()
 
 
 def _reason(code: int, limits: Limits) -> str:
@@ -165,25 +168,27 @@ def _died(name: str, why: str) -> CompileError:
 # ---- the answer: one line of JSON, then the two parts of the graph
 
 
-def _decoded(answer: bytes, name: str) -> LoadedModel:
+def _decoded(answer: BinaryIO, name: str) -> LoadedModel:
+    answer.seek(0)
     try:
-        head, _, rest = answer.partition(b"\n")
-        header = json.loads(head)
+        header = json.loads(answer.readline())
         if "crash" in header:
             raise _died(name, str(header["crash"]))
         found = [_diagnostic(d) for d in header["diagnostics"]]
         stop_on_errors(found)
-        size, meta = int(header["size"]), dict(header["meta"])
+        meta, text = dict(header["meta"]), answer.read(int(header["size"]))
+        start = answer.tell()
+        tensors = read(answer, start, answer.seek(0, os.SEEK_END) - start)
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise _died(name, f"the reader's answer is damaged ({type(e).__name__})") from e
-    return LoadedModel(load_graph(rest[:size], rest[size:]), meta, found)
+    return LoadedModel(load_graph(text, tensors), meta, found)
 
 
-def _encoded(model: LoadedModel) -> bytes:
-    text, blob = dump_graph(model.graph)
+def _encoded(model: LoadedModel) -> Iterable[bytes | memoryview]:
+    text, tensors = stored_graph(model.graph)
     found = [_record(d) for d in model.diagnostics]
     header = {"diagnostics": found, "meta": model.meta, "size": len(text)}
-    return json.dumps(header).encode() + b"\n" + text + blob
+    return chain([json.dumps(header).encode() + b"\n" + text], tensors)
 
 
 def _record(d: Diagnostic) -> dict[str, Any]:
@@ -216,20 +221,20 @@ def child(job: Mapping[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing but the answer goes to the parent
     try:
         module, _, function = job["reader"].partition(":")
-        read = getattr(importlib.import_module(module), function)
+        reader = getattr(importlib.import_module(module), function)
         with open(0, "rb", closefd=False) as stream:
             data = stream.read()
-        answer = _encoded(read(data, job["name"], job["options"]))
+        answer = _encoded(reader(data, job["name"], job["options"]))
     except CompileError as e:
         found = [_record(d) for d in e.diagnostics]
-        answer = json.dumps({"diagnostics": found}).encode()
+        answer = [json.dumps({"diagnostics": found}).encode()]
     except MemoryError:
         why = f"it needs more than {job['memory'] // _MIB} MiB of memory"
-        answer = json.dumps({"crash": why}).encode()
+        answer = [json.dumps({"crash": why}).encode()]
     except Exception as e:  # damage that the reader did not foresee; the parent names it
-        answer = json.dumps({"crash": f"{type(e).__name__}: {e}"[:500]}).encode()
+        answer = [json.dumps({"crash": f"{type(e).__name__}: {e}"[:500]}).encode()]
     with os.fdopen(out, "wb") as pipe:
-        pipe.write(answer)
+        pipe.writelines(answer)
 
 
 def _limit(job: Mapping[str, Any]) -> None:
