@@ -70,12 +70,13 @@ def emit_input(layer: Layer) -> None:
     with w.block(f"static int {layer.id('outside')}(const {y.ctype} *x)"):
         if bits:
             w(f"{y.ctype} outside = 0u;")
-            whole = y.size // VECTOR * VECTOR  # gcc -O2 has vectors for loops of such numbers
-            if whole:
-                with w.loop("i", whole):
-                    w(f"outside = ({y.ctype})(outside | x[i]);")
+            # gcc -O2 has vectors for loops of whole ones; the last may look at elements again
+            whole = y.size // VECTOR * VECTOR
+            loops = [(0, whole)] if whole else []
             if whole < y.size:
-                with w.block(f"for (size_t i = {whole}u; i < {y.size}u; i++)"):
+                loops.append((max(0, y.size - VECTOR), y.size))
+            for start, end in loops:
+                with w.block(f"for (size_t i = {start}u; i < {end}u; i++)"):
                     w(f"outside = ({y.ctype})(outside | x[i]);")
             w(f"return (outside & {bits}u) != 0u;")
         elif tests:
