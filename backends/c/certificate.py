@@ -10,17 +10,21 @@ import json
 
 from snnc.backends.c.buffers import bounds_of
 from snnc.backends.c.network import Network
-from snnc.backends.c.sums import raw_bounds
-from snnc.backends.c.words import hull
-from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear
+from snnc.backends.c.sums import matmul_bounds, raw_bounds
+from snnc.backends.c.views import read_view
+from snnc.backends.c.words import hull, stored
+from snnc.graph import Node
+from snnc.intops import IntConv, IntConvTranspose, IntDelayLinear, IntLinear, IntMatmul
 
 FORMAT = "snnc.bounds/1"
 
 
 def bounds_json(net: Network) -> str:
-    """Return ``bounds.json``: layers with weights, their input, sums and words."""
-    layers = []
+    """Return ``bounds.json``: layers with weights, their input, sums and words; and products."""
+    layers, products = [], []
     for node in net.plan.nodes:
+        if isinstance(node.op, IntMatmul) and net.plan.chained(node) is None:
+            products.append(_product(net, node))
         if not isinstance(node.op, IntLinear | IntDelayLinear | IntConv | IntConvTranspose):
             continue
         (edge,) = net.graph.in_edges(node.name)
@@ -39,4 +43,15 @@ def bounds_json(net: Network) -> str:
                 "value_word": net.plan.value(node.name).ctype,
             }
         )
-    return json.dumps({"format": FORMAT, "layers": layers}, indent=1) + "\n"
+    document = {"format": FORMAT, "layers": layers, "products": products}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _product(net: Network, node: Node) -> dict[str, object]:
+    """The sums of products of elements of two computed matrices."""
+    edges = net.graph.in_edges(node.name)
+    left, right = (read_view(net.plan, e).buffer.bounds for e in edges)
+    terms = net.graph[edges[0].src].types[edges[0].out].shape[-1]
+    sums = matmul_bounds(left, right, terms)
+    found: dict[str, object] = {"name": node.name, "factors": [list(left), list(right)]}
+    return found | {"sums": list(sums), "sum_word": stored(sums)}

@@ -33,7 +33,7 @@ def emit_product(layer: Layer) -> None:
     )
     product = _product(layer, "mul", layer.node, a, b, sums)
     target = _target(layer, product)
-    product = replace(product, to_row=target.row)
+    product = replace(product, to_row=target.row, certified=True)
     product.write(layer)
     w, count = layer.code, prod(layer.node.type.shape[:-2])
     with w.block(f"static void {layer.tick}(void)"):
@@ -80,6 +80,7 @@ class _Product:
         right_row: Elements from a row of it to the next one.
         bounds: Of the sums.
         to_row: Elements from a row of the result to the next one; 0 if there is nothing between.
+        certified: Whether the certificate of sums has the bounds.
     """
 
     name: str
@@ -89,6 +90,7 @@ class _Product:
     right_row: int
     bounds: Bounds
     to_row: int = 0
+    certified: bool = False
 
     @property
     def word(self) -> str:
@@ -150,7 +152,14 @@ def _spreader(layer: Layer, name: str, product: _Product) -> None:
     with w.block(f"SNN_ROWS void {name}({types})"), w.block("for (; ids != end; ids++)"):
         w(f"{word} *restrict to = sums + (size_t)ids[0] * {product.to_row or columns}u;")
         with w.loop("j", columns):
-            w(f"to[j] = ({word})(to[j] + row[j]);")
+            if not product.certified:
+                w(f"to[j] = ({word})(to[j] + row[j]);")
+                return
+            least, most = product.bounds
+            # a column lists a row once for each of its spikes; intervals do not know that
+            w(f"const {computed(product.bounds)} sum = to[j] + row[j];")
+            w(f"/*@ admit certified: {least} <= sum <= {most}; */")
+            w(f"to[j] = ({word})sum;")
 
 
 def _product(layer: Layer, name: str, node: Node, a: View, b: View, sums: Bounds) -> _Product:

@@ -8,7 +8,8 @@ that there is no overflow, no access outside an array and nothing else that C le
 
 Layers that add columns of a list of spikes (``pairs``) compute modulo powers of two, which
 intervals cannot follow: their harness takes any list, even with repeated spikes, and asserts
-memory safety alone; the range of their sums is for the certificate (``certificate``).
+memory safety alone; the range of their sums is for the certificate (``certificate``), and so is
+that of products which list the columns of their left matrix.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,6 +219,31 @@ def test_a_wrong_certificate_is_refused(tmp_path: Path, key: str, change, text: 
         check_certificate(proof, tmp_path / "program")
     assert caught.value.diagnostics[0].code == "E414"
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "text"),
+    [
+        ("factors", lambda x: [[0, 0], x[1]], "a factor is not"),
+        ("sums", lambda x: [x[0], x[1] - 1], "sums lie in"),
+        ("sum_word", lambda x: "int8_t", "does not fit int8_t"),
+    ],
+)
+def test_a_wrong_certificate_of_a_product_is_refused(
+    tmp_path: Path, key: str, change: Callable[[Any], object], text: str
+) -> None:
+    g = Graph("product", 8)
+    g.add("x", IntInput((64, 6), Clock.STEP, 0, 3, 1.0))
+    g.add("turned", IntTranspose((1, 0)), "x")
+    g.add("keys", IntMatmul(), "turned", "x")
+    g.add("lif", IntNeuron(leaky(5), (6, 6)), "keys")
+    proof = certified(counted(g, "lif"), tmp_path)
+    document = json.loads((proof / "bounds.json").read_text())
+    (product,) = document["products"]
+    product[key] = change(product[key])
+    (proof / "bounds.json").write_text(json.dumps(document))
+    with pytest.raises(CompileError, match=text):
+        check_certificate(proof, tmp_path / "program")
 
 
 def test_no_frama_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@
 PROGRAM is the folder with graph.json and tensors.safetensors. For every layer with weights: the
 certified input contains what its producer is declared to give; no partial sum of distinct inputs,
 in any order, leaves the certified interval; that interval fits the word of sums, and the declared
-range that of the value (if it is raw, its readers apply shift and bias). Python's integers do not
-overflow.
+range that of the value (if it is raw, its readers apply shift and bias). The same for products of
+two computed matrices, whose elements are sums of as many terms as the left one has columns.
+Python's integers do not overflow.
 """
 
 from __future__ import annotations
@@ -79,12 +80,30 @@ def check(
         yield f"its range does not fit {layer['value_word']}"
 
 
+def check_product(
+    product: dict[str, Any], node: dict[str, Any], nodes: dict[str, dict[str, Any]]
+) -> Iterator[str]:
+    """Yield what is wrong with a product of two computed matrices."""
+    types = [nodes[e["src"]]["types"][e["out"]] for e in node["inputs"]]
+    for kind, certified in zip(types, product["factors"], strict=True):
+        if not inside((kind["dtype"]["lo"], kind["dtype"]["hi"]), certified):
+            yield "a factor is not within the certified interval"
+    (a, b), (c, d) = product["factors"]
+    ends, terms = (a * c, a * d, b * c, b * d, 0), types[0]["shape"][-1]
+    sums = terms * min(ends), terms * max(ends)
+    if not inside(sums, product["sums"]):
+        yield f"sums lie in {list(sums)}, certified is {product['sums']}"
+    if not inside(product["sums"], WORDS[product["sum_word"]]):
+        yield f"{product['sums']} does not fit {product['sum_word']}"
+
+
 def main(program: str, certificate: str) -> int:
     """Print what is wrong; the value is the exit code."""
     graph = json.loads(pathlib.Path(program, "graph.json").read_text(encoding="utf-8"))
     tensors = Tensors(pathlib.Path(program, "tensors.safetensors"))
     nodes = {n["name"]: n for n in graph["nodes"]}
-    layers = json.loads(pathlib.Path(certificate).read_text(encoding="utf-8"))["layers"]
+    document = json.loads(pathlib.Path(certificate).read_text(encoding="utf-8"))
+    layers, products = document["layers"], document["products"]
     weighted = [n["name"] for n in graph["nodes"] if "weight" in n["attributes"]]
     known = [layer["name"] for layer in layers]
     wrong = [f"{name}: is not in the certificate" for name in weighted if name not in known]
@@ -92,7 +111,10 @@ def main(program: str, certificate: str) -> int:
         node = nodes[layer["name"]]
         producer = nodes[node["inputs"][0]["src"]]
         wrong += [f"{layer['name']}: {text}" for text in check(layer, node, producer, tensors)]
-    sys.stdout.write(("\n".join(wrong) or f"{len(layers)} layers certified") + "\n")
+    for product in products:
+        found = check_product(product, nodes[product["name"]], nodes)
+        wrong += [f"{product['name']}: {text}" for text in found]
+    sys.stdout.write(("\n".join(wrong) or f"{len(layers) + len(products)} layers certified") + "\n")
     return 1 if wrong else 0
 
 
