@@ -84,7 +84,7 @@ PREDICATES: dict[str, Callable[..., Any]] = {
     "not": np.logical_not,
 }
 #: Functions that do no arithmetic: they take flags as they are.
-_CHOICES: dict[str, Callable[..., Any]] = {
+CHOICES: dict[str, Callable[..., Any]] = {
     "select": select,
     "copy": lambda a: a,
 }
@@ -103,7 +103,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "maximum": np.maximum,
     "minimum": np.minimum,
     **{name: _number(f) for name, f in PREDICATES.items()},
-    **_CHOICES,
+    **CHOICES,
     "div": rdiv,
     "isqrt": isqrt,
     "lookup": lambda i, table: table[i],
@@ -119,7 +119,7 @@ SHIFTS: dict[str, Callable[[Array, int, str], Array]] = {
 def function(line: dict[str, Any]) -> Callable[..., Any]:
     """The function of one line of a kernel; values are int64, or flags, which mean the same."""
     fn: str = line["fn"]
-    if plain := PREDICATES.get(fn) or _CHOICES.get(fn):
+    if plain := PREDICATES.get(fn) or CHOICES.get(fn):
         return plain
     if shift := SHIFTS.get(fn):
         count, rounding = line["shift"], line["rounding"]

@@ -18,9 +18,9 @@ from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.phases import Key, Part, Run
 from snnc.backends.torch.program import Program, Record
 
-#: Sums that are computed at a time: 16 MiB, whose memory is used again and again.  Larger pieces
-#: are given back to the system, and come anew page by page.
-CHUNK = 1 << 22
+#: Sums that are computed at a time: 8 MiB, whose memory is used again and again.  Larger pieces
+#: leave the cache, and are given back to the system and come anew page by page.
+CHUNK = 1 << 21
 
 
 def is_straight(program: Program) -> bool:

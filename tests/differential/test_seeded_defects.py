@@ -71,9 +71,10 @@ def _shows(seed: int) -> bool:
 
 
 def off_by_one(value: Array) -> Array:
-    """The same but for the last element."""
+    """The same but for the last element; of flags, the other one."""
     wrong = np.array(value)
-    wrong.reshape(-1)[-1] += 1
+    last = wrong.reshape(-1)[-1:]
+    last[:] = ~last if wrong.dtype == np.bool_ else last + 1
     return wrong
 
 
@@ -109,7 +110,8 @@ def test_what_the_simulator_collects(name: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_function_of_the_simulator(fn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = with_function(fn)
     assert_equal_before(seeds)
-    for functions in (arithmetic.FUNCTIONS, arithmetic.SHIFTS):
+    tables = arithmetic.PREDICATES, arithmetic.CHOICES, arithmetic.FUNCTIONS, arithmetic.SHIFTS
+    for functions in tables:
         if fn in functions:
             right: Callable[..., Any] = functions[fn]
             monkeypatch.setitem(
