@@ -37,7 +37,7 @@ from snnc.passes.fixed_values import (
     power,
 )
 from snnc.passes.function_tables import interpolated
-from snnc.passes.kernel_units import floor_log2, lost, with_small
+from snnc.passes.kernel_units import lost
 from snnc.passes.kernel_writer import Ints, live
 from snnc.profile import Profile
 
@@ -58,34 +58,6 @@ class AbsoluteKernel:
     units: list[Expr]
     losses: list[str]
     fractions: dict[str, int]
-
-
-def fraction_bits(kernel: Kernel, profile: Profile) -> int:
-    """``F``, so that the median of the constants compared with is at least ``2**16`` steps.
-
-    Up to 8 bits more are spent so that the smallest constant is at least ``2**4`` steps.
-    """
-    consts = {c.name: c.values.data for c in kernel.consts}
-    found = [
-        np.abs(consts[a]).reshape(-1).astype(np.float64)
-        for line in kernel.body
-        if line.fn in MIRRORED
-        for a in line.args
-        if a in consts
-    ]
-    values = np.concatenate(found) if found else np.zeros(0)
-    values = np.sort(values[values > 0])
-    wanted = profile.threshold_bits + 2
-    if len(values):
-        wanted = max(8, wanted - floor_log2(float(values[(len(values) - 1) // 2])))
-    small = [
-        np.abs(consts[a]).reshape(-1).astype(np.float64)
-        for line in kernel.body
-        if line.fn in ("add", "sub", "mul", "where")
-        for a in line.args
-        if a in consts
-    ]
-    return min(with_small(wanted, small), profile.max_guard)
 
 
 def absolute_kernel(

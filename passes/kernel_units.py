@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.exact import ONE, ZERO, Expr, apply, floats, leaf, signs
+from snnc.kernel import MIRRORED, Kernel
 from snnc.passes.kernel_form import Analysis, Compare, leaves
 from snnc.profile import Profile
 
@@ -65,6 +66,34 @@ def guard_bits(analysis: Analysis, unit: Expr, profile: Profile) -> int:
     else:
         wanted = 8 if _has_decay(analysis) else 0
     small = [np.abs(floats(c / unit)).reshape(-1) for c in _added(analysis)]
+    return min(with_small(wanted, small), profile.max_guard)
+
+
+def fraction_bits(kernel: Kernel, profile: Profile) -> int:
+    """``F``, so that the median of the constants compared with is at least ``2**16`` steps.
+
+    Up to 8 bits more are spent so that the smallest constant is at least ``2**4`` steps.
+    """
+    consts = {c.name: c.values.data for c in kernel.consts}
+    found = [
+        np.abs(consts[a]).reshape(-1).astype(np.float64)
+        for line in kernel.body
+        if line.fn in MIRRORED
+        for a in line.args
+        if a in consts
+    ]
+    values = np.concatenate(found) if found else np.zeros(0)
+    values = np.sort(values[values > 0])
+    wanted = profile.threshold_bits + 2
+    if len(values):
+        wanted = max(8, wanted - floor_log2(float(values[(len(values) - 1) // 2])))
+    small = [
+        np.abs(consts[a]).reshape(-1).astype(np.float64)
+        for line in kernel.body
+        if line.fn in ("add", "sub", "mul", "where")
+        for a in line.args
+        if a in consts
+    ]
     return min(with_small(wanted, small), profile.max_guard)
 
 

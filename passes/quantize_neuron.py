@@ -20,14 +20,21 @@ from snnc.exact_functions import ConstantError
 from snnc.graph import Node, Value
 from snnc.intops import IntNeuron
 from snnc.kernel import Kernel
-from snnc.passes.absolute_kernel import absolute_kernel, fraction_bits
+from snnc.passes.absolute_kernel import absolute_kernel
 from snnc.passes.check_kernel import disagreement
 from snnc.passes.counters import counts
 from snnc.passes.early_ranges import largest
 from snnc.passes.fake_kernel import fake_kernel
 from snnc.passes.fixed_values import NoIntegerFormError
 from snnc.passes.kernel_form import Analysis, NotScaleFreeError, analyse, names_in
-from snnc.passes.kernel_units import exact_bits, gains, guard_bits, thresholds, unit_free
+from snnc.passes.kernel_units import (
+    exact_bits,
+    fraction_bits,
+    gains,
+    guard_bits,
+    thresholds,
+    unit_free,
+)
 from snnc.passes.lower_kernel import lower_kernel
 from snnc.passes.parts import Part
 from snnc.passes.quantize_weights import place
