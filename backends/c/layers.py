@@ -69,6 +69,9 @@ def emit_input(layer: Layer) -> None:
     bits = limits[1] - op.hi if op.lo == 0 and y.ctype[0] == "u" and op.hi & (op.hi + 1) == 0 else 0
     with w.block(f"static int {layer.id('outside')}(const {y.ctype} *x)"):
         if bits:
+            own = y.ctype == "uint8_t" and layer.plan.machine.is_host
+            if own:
+                w("#ifdef SNN_OWN_OUTSIDE", f"return snn_outside(x, {y.size}u, {bits}u);", "#else")
             w(f"{y.ctype} outside = 0u;")
             # gcc -O2 has vectors for loops of whole ones; the last may look at elements again
             whole = y.size // VECTOR * VECTOR
@@ -78,7 +81,7 @@ def emit_input(layer: Layer) -> None:
             for start, end in loops:
                 with w.block(f"for (size_t i = {start}u; i < {end}u; i++)"):
                     w(f"outside = ({y.ctype})(outside | x[i]);")
-            w(f"return (outside & {bits}u) != 0u;")
+            w(f"return (outside & {bits}u) != 0u;", *(["#endif"] if own else []))
         elif tests:
             w("int outside = 0;")
             with w.loop("i", y.size):

@@ -119,6 +119,18 @@ SNN_INLINE void snn_wide(const int16_t *w, size_t out, const uint16_t *ids, uint
     }
 }
 
+#define SNN_OWN_OUTSIDE 1
+
+/* Whether one of x[0..n-1] has one of these bits. */
+static inline int snn_outside(const uint8_t *x, size_t n, unsigned bits) {
+    const __mmask64 rest = ((__mmask64)1 << (n % 64u)) - 1u;
+    __m512i all = _mm512_maskz_loadu_epi8(rest, x + n / 64u * 64u);
+    for (size_t i = 0u; n - i >= 64u; i += 64u) {
+        all = _mm512_or_si512(all, _mm512_loadu_si512(x + i));
+    }
+    return _mm512_test_epi8_mask(all, _mm512_set1_epi8((char)bits)) != 0u;
+}
+
 #define SNN_OWN_COPY 1
 
 /* Copies n numbers, each moved, and up to 31 behind them; returns where the copy ends. */
@@ -172,6 +184,12 @@ SNN_INLINE void snn_sums_part(const uint16_t *w, size_t stride, const uint16_t *
         }
         for (; count - k >= 8u; k += 8u) {
             const uint16_t *id = ids + k;
+            if (count - k >= 16u) { /* pages take longest to find; what follows comes by itself */
+#pragma GCC unroll 8
+                for (int i = 8; i < 16; i++) {
+                    _mm_prefetch((const char *)(w + id[i] * stride), _MM_HINT_T0);
+                }
+            }
 #pragma GCC unroll 4
             for (int v = 0; v < n; v++) {
 #define SNN_COLUMN(i) snn_column(w, stride, id[i], v)
@@ -234,24 +252,36 @@ SNN_INLINE void snn_sums(const uint16_t *w, size_t stride, size_t words, const u
 
 /* Numbers of the ones in x[0..n-1], ascending; returns how many. ids has room for n. */
 static inline uint32_t snn_list_16(const uint8_t *restrict x, uint32_t n, uint16_t *restrict ids) {
-    const __m512i places = _mm512_set_epi16(
-        31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9,
-        8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i places = _mm512_set_epi8(
+        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41,
+        40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18,
+        17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     uint32_t count = 0u;
     uint32_t i = 0u;
-    for (; n - i >= 32u; i += 32u) {
-        const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
-        const __mmask32 set = _mm256_test_epi8_mask(bytes, bytes);
-        const __m512i all = _mm512_add_epi16(places, _mm512_set1_epi16((short)i));
-        /* behind the numbers of the ones, zeros; no more than were read so far */
-        _mm512_storeu_si512(ids + count, _mm512_maskz_compress_epi16(set, all));
-        count += (uint32_t)__builtin_popcount((unsigned)set);
-    }
-    for (; i < n; i++) {
-        if (x[i] != 0u) {
-            ids[count] = (uint16_t)i;
-            count++;
+    for (; n - i >= 64u; i += 64u) {
+        const __m512i bytes = _mm512_loadu_si512(x + i), all = _mm512_set1_epi16((short)i);
+        const __mmask64 set = _mm512_test_epi8_mask(bytes, bytes);
+        const __m512i ones = _mm512_maskz_compress_epi8(set, places);
+        const uint32_t some = (uint32_t)__builtin_popcountll(set);
+        /* behind the numbers of the ones, others; no more than were read so far */
+        const __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(ones));
+        _mm512_storeu_si512(ids + count, _mm512_add_epi16(low, all));
+        if (some > 32u) {
+            const __m512i high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(ones, 1));
+            _mm512_storeu_si512(ids + count + 32u, _mm512_add_epi16(high, all));
         }
+        count += some;
+    }
+    for (; i < n; i += 32u) { /* at most two halves */
+        const uint32_t rest = (n - i < 32u) ? n - i : 32u;
+        const __mmask32 known = (__mmask32)(0xFFFFFFFFu >> (32u - rest));
+        const __m256i bytes = _mm256_maskz_loadu_epi8(known, x + i);
+        const __mmask32 set = _mm256_test_epi8_mask(bytes, bytes);
+        const __m256i ones = _mm256_maskz_compress_epi8(set, _mm512_castsi512_si256(places));
+        const __m512i numbers = _mm512_add_epi16(_mm512_cvtepu8_epi16(ones),
+                                                 _mm512_set1_epi16((short)i));
+        _mm512_mask_storeu_epi16(ids + count, known, numbers);
+        count += (uint32_t)__builtin_popcount((unsigned)set);
     }
     return count;
 }

@@ -3,9 +3,9 @@
  * The results are those of the portable code, which is used where there are no such vectors, or
  * with -DSNN_SIMD=0. Each of these files defines snn_columns, the sums of columns of pairs of
  * weights (weights j in the low and j + words in the high bytes), and may define snn_sums, the same
- * as true sums, snn_wide, the sums of columns of 16-bit weights, snn_list_16 and snn_copy_16, and
- * snn_multiply, the sums of many steps at once, which is faster than columns where most inputs
- * spike.
+ * as true sums, snn_wide, the sums of columns of 16-bit weights, snn_list_16 and snn_copy_16,
+ * snn_outside, whether a byte has other bits than it may have, and snn_multiply, the sums of many
+ * steps at once, which is faster than columns where most inputs spike.
  */
 #ifndef SNN_SIMD_H
 #define SNN_SIMD_H
