@@ -19,8 +19,18 @@ _HERE = Path(__file__).parent
 SOURCES = (
     *("program", "operator", "arithmetic", "products", "network", "phases", "order", "whole"),
     *("layers", "convolution", "windows", "rescale", "tensors", "reductions", "norms"),
-    *("attention", "steps", "collectors", "neuron", "machine", "ckernel", "native"),
-    *("batches", "registry"),
+    *(
+        "attention",
+        "steps",
+        "collectors",
+        "neuron",
+        "machine",
+        "events",
+        "ckernel",
+        "native",
+        "compiled",
+    ),
+    *("compiled", "batches", "registry"),
 )
 
 

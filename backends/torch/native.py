@@ -9,36 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnc.backends.torch import machine
 from snnc.backends.torch.ckernel import Fold, Population, ctype, expressible, source
-from snnc.backends.torch.layers import DelayLinear, Linear, Weighted
+from snnc.backends.torch.events import COUNT, SLACK, Rows, packed, units_of
+from snnc.backends.torch.layers import Weighted
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.program import Program, Record
-from snnc.backends.torch.windows import Convolution, TransposedConvolution
 
-#: Updates of neurons that take tensor operations about as long as compiling takes, and what each
-#: step of a population costs besides, in updates.
-PAYS, STEP = 1 << 24, 1 << 13
 _TYPES = {torch.int8: "int8_t", torch.int32: "int32_t", torch.int64: "int64_t"}
 _TYPES |= {torch.float32: "float", torch.float64: "double"}
 _INTEGERS: dict[str, type[np.signedinteger]] = {"int32_t": np.int32, "int64_t": np.int64}
-_FOLDED = (Linear, DelayLinear, Convolution, TransposedConvolution)
+#: Spikes that are listed at a time, at most, if a sample has not more; and how many updates of
+#: neurons take as long as one with its sums, about.
+LISTED, ADDED = 1 << 19, 4
+#: Spikes per input from which a product of bytes is faster than sums of rows.
+DENSE = 0.4
+#: Numbers of inputs.
+Ports = frozenset[int]
 #: The axes of a population in the order in which its neurons lie in memory.
 Order = tuple[int, ...]
-
-
-class Layers(Protocol):
-    """What is seen of the network."""
-
-    program: Program
-    names: list[str]
-    layers: nn.ModuleList
 
 
 class NativePopulation:
@@ -49,14 +44,21 @@ class NativePopulation:
         node: The node of it.
         neuron: Its module.
         folds: Layers of which it gets the bare sums, by the number of the input.
+        rows: How those of them can be added that read spikes, by the number of the input.
     """
 
     def __init__(
-        self, program: Program, node: Record, neuron: Neuron, folds: dict[int, Weighted]
+        self,
+        program: Program,
+        node: Record,
+        neuron: Neuron,
+        folds: dict[int, Weighted],
+        rows: dict[int, Rows],
     ) -> None:
         kernel = node["attributes"]["kernel"]
-        self.neuron, self.shape, self.folds = neuron, neuron.shape, folds
+        self.neuron, self.shape, self.folds, self.rows = neuron, neuron.shape, folds, rows
         self.size = prod(self.shape)
+        self.units = units_of(self.shape[-1], [r.fan_in for r in rows.values()]) if rows else 0
         values = {c["name"]: program.const(c) for c in kernel["consts"]}
         self.scalars = {n: int(x.reshape(())) for n, x in values.items() if x.size == 1}
         self.arrays = {n: x for n, x in values.items() if n not in self.scalars}
@@ -66,11 +68,17 @@ class NativePopulation:
                 self.arrays[f"bias of {port}"] = bias
         self.tables = {t["name"]: program.constant(t).reshape(-1) for t in kernel["tables"]}
         self._placed: dict[Order, tuple[list[Tensor], list[int]]] = {}
-        self._built: dict[tuple[torch.dtype, ...], machine.Function] = {}
+        self._built: dict[tuple[tuple[torch.dtype, ...], Ports], machine.Function] = {}
+        self._packed: dict[int, Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy builds and lays out its own."""
-        return {**self.__dict__, "_placed": {}, "_built": {}}
+        return {**self.__dict__, "_placed": {}, "_built": {}, "_packed": {}}
+
+    @property
+    def own(self) -> Ports:
+        """Inputs of rows that read its own outputs of the step before."""
+        return frozenset(i for i, rows in self.rows.items() if rows.own >= 0)
 
     def possible(self) -> bool:
         """Whether C can express it."""
@@ -82,6 +90,10 @@ class NativePopulation:
             return False
         flat = all(x.ndim <= len(self.shape) for x in self.arrays.values())
         return flat and expressible(self._population([torch.int64] * len(self.neuron.inputs)))
+
+    def sparse(self, port: int, x: Tensor) -> bool:
+        """Whether few of the spikes (T, N, ...) that a layer reads are there: they are counted."""
+        return port in self.rows and spikes_of(x) <= DENSE * x.numel()
 
     def __call__(
         self, arriving: list[Tensor], states: list[Tensor]
@@ -132,28 +144,40 @@ class NativePopulation:
         states: list[Tensor],
         outputs: list[Tensor],
         kept: dict[int, Tensor],
+        added: Ports = frozenset(),
+        begun: bool = False,
     ) -> list[Tensor]:
         """Run some steps.
 
         Args:
-            order: Of all.
+            order: Of all; row by row if sums are added here.
             arriving: (T, N, ...) of every input, with steps and samples at any distance.
             states: (N, *shape) before the first of them.
             outputs: Steps of the ``room``, to be written.
             kept: The same of states.
+            added: Inputs whose sums are to be added: what arrives is what their layers read, of
+                its own outputs nothing that counts.
+            begun: Whether the outputs follow those of the step before.
 
         Returns:
             The states after the last step.
         """
         steps, batch = outputs[0].shape[:2] if outputs else (1, len(states[0]))
-        given = [_laid(self._full(x), order, 2) for x in arriving]
+        given = [
+            _rows(x) if i in added else _laid(self._full(x), order, 2)
+            for i, x in enumerate(arriving)
+        ]
         before = [_laid(x, order, 1) for x in states]
         after = [self._empty((batch,), order, k) for k in self.neuron.kept]
-        run = self._run(tuple(x.dtype for x in given))
+        run = self._run(tuple(x.dtype for x in given), added)
         strides = [n for x in given for n in x.stride()[:2]] + [x.stride(0) for x in before]
         places = machine.pointers([*given, *before, *after, *outputs])
         places += machine.pointers(kept.get(i) for i in range(len(states)))
-        self._share(run, steps, batch, strides, places + self._behind(order))
+        places += self._behind(order)
+        if added:
+            self._add(run, (steps, batch), [*strides, begun], places, added)
+        else:
+            self._share(run, steps, batch, strides, places)
         return after
 
     def _share(
@@ -166,12 +190,50 @@ class NativePopulation:
 
         machine.parallel(part, batch, steps * batch * self.size)
 
-    def _run(self, arriving: tuple[torch.dtype, ...]) -> machine.Function:
-        if arriving not in self._built:
-            self._built[arriving] = machine.build(source(self._population(list(arriving))))
-        return self._built[arriving]
+    def _add(
+        self,
+        run: machine.Function,
+        sizes: tuple[int, int],
+        strides: list[int],
+        places: list[int],
+        added: Ports,
+    ) -> None:
+        """The same where sums are added: every part of the batch lists its spikes."""
+        (steps, batch), rows = sizes, self.size // self.shape[-1]
+        longest = {i: rows * self.rows[i].fan_in * self.rows[i].repeats for i in added}
+        others = [longest[i] * steps for i in added - self.own]
+        group = max(1, LISTED // max(others, default=1))
+        tables = {i: self._table(i) for i in sorted(added)}
 
-    def _population(self, arriving: list[torch.dtype]) -> Population:
+        def part(first: int, last: int) -> None:
+            some = min(group, last - first)
+            behind: list[Tensor] = []
+            for i, table in tables.items():
+                lists = 1 if i in self.own else some * steps
+                room = torch.empty(lists * longest[i] + SLACK, dtype=torch.int16)
+                starts = torch.empty(some * steps * rows + 1, dtype=torch.int64)
+                behind += [table, room, starts]
+            at = [*places, *machine.pointers(behind)]
+            run([steps, first, last, batch, *strides[:-1], some, strides[-1]], at)
+
+        machine.parallel(part, batch, steps * batch * self.size * ADDED)
+
+    def _table(self, port: int) -> Tensor:
+        """The packed weights of an input that is added by rows."""
+        if port not in self._packed:
+            weight = self.folds[port].weight
+            self._packed[port] = packed(weight, self.rows[port].offset, self.units)
+        return self._packed[port]
+
+    def _run(
+        self, arriving: tuple[torch.dtype, ...], added: Ports = frozenset()
+    ) -> machine.Function:
+        key = arriving, added
+        if key not in self._built:
+            self._built[key] = machine.build(source(self._population(list(arriving), added)))
+        return self._built[key]
+
+    def _population(self, arriving: list[torch.dtype], added: Ports = frozenset()) -> Population:
         n = self.neuron
         bounds = dict(n.bounds)
         folds = {}
@@ -193,6 +255,9 @@ class NativePopulation:
             scalars=self.scalars,
             arrays=[(name, ctype(bounds[name])) for name in self.arrays],
             tables={name: len(x) for name, x in self.tables.items()},
+            rows={n.inputs[i]: self.rows[i] for i in sorted(added)},
+            units=self.units,
+            out=self.shape[-1] if added else 0,
         )
 
     def _full(self, x: Tensor) -> Tensor:
@@ -221,58 +286,6 @@ class NativePopulation:
         return self._placed[order][1]
 
 
-class Natives:
-    """The populations of a network that are compiled, from when that pays.
-
-    Attributes:
-        after: Updates of neurons before it pays.
-        populations: By name.
-        folded: Layers whose bare sums they take, and the population that takes them.
-    """
-
-    def __init__(self, network: Layers, after: int = PAYS) -> None:
-        self.after, self._done = after, 0
-        self.populations: dict[str, NativePopulation] = {}
-        self.folded: dict[str, str] = {}
-        modules = dict(zip(network.names, network.layers, strict=True))
-        program, readers = network.program, _readers(network.program)
-        for node in program.nodes:
-            neuron = modules[node["name"]]
-            if not isinstance(neuron, Neuron):
-                continue
-            folds = {
-                port: layer
-                for port, edge in enumerate(node["inputs"])
-                if type(layer := modules[edge["src"]]) in _FOLDED
-                and isinstance(layer, Weighted)
-                and readers[edge["src"]] == 1
-                and not edge["delay"]
-                and program.clock[edge["src"]] == program.clock[node["name"]]
-                and layer.shape == neuron.shape
-            }
-            found = NativePopulation(program, node, neuron, folds)
-            if found.possible():
-                self.populations[node["name"]] = found
-                self.folded |= {node["inputs"][port]["src"]: node["name"] for port in folds}
-
-    def pay(self, batch: int, steps: int) -> bool:
-        """Whether a run is worth it, with all that there have been."""
-        sizes = [p.size for p in self.populations.values()]
-        self._done += steps * sum(batch * size + STEP for size in sizes)
-        return (
-            min(batch, steps, len(sizes)) > 0 and self._done >= self.after and machine.available()
-        )
-
-
-def _readers(program: Program) -> dict[str, int]:
-    """How many operands each node is."""
-    count = dict.fromkeys(program.clock, 0)
-    for node in program.nodes:
-        for edge in node["inputs"]:
-            count[edge["src"]] += 1
-    return count
-
-
 def _order(x: Tensor) -> Order:
     """The order in which the elements of a sample lie, if they lie densely; else row by row."""
     shape, strides = x.shape[2:], x.stride()[2:]
@@ -284,6 +297,21 @@ def _order(x: Tensor) -> Order:
             return tuple(range(len(shape)))
         distance *= shape[i]
     return tuple(order)
+
+
+def spikes_of(x: Tensor) -> int:
+    """The sum of values from 0 to 127 (T, N, ...)."""
+    x = _rows(x)
+    found = torch.zeros(1, dtype=torch.int64)
+    sizes = [*x.shape[:2], *x.stride()[:2], prod(x.shape[2:])]
+    machine.build(COUNT)(sizes, machine.pointers([x, found]))
+    return int(found)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Spikes (T, N, ...), those of a step of a sample densely."""
+    x = x.to(torch.int8)
+    return x if x[0, 0].is_contiguous() else x.contiguous()
 
 
 def _laid(x: Tensor, order: Order, first: int) -> Tensor:

@@ -11,8 +11,8 @@ from torch import nn
 
 from snnc.backends.numpy.simulator import read_safetensors
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
+from snnc.backends.torch.compiled import Natives
 from snnc.backends.torch.layers import DelayLinear
-from snnc.backends.torch.native import Natives
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.order import components
 from snnc.backends.torch.phases import Key, Part, Run, Values
@@ -40,6 +40,7 @@ class IntegerNetwork(nn.Module):
         self.words = {n: word((lo, hi)) for n, (_, _, lo, hi) in program.inputs.items()}
         self.longest = _longest(program, dict(zip(self.names, self.layers, strict=True)))
         self.groups = _groups(self.parts.get("step", []))
+        self.loops = [[node["name"] for node, _, _ in group] for group in self.groups]
         self.natives: Natives | None = None
 
     @classmethod

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
+from snnc.backends.torch.compiled import Natives
 from snnc.backends.torch.layers import DelayLinear, Weighted
-from snnc.backends.torch.native import Natives
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.program import Program, Record

@@ -37,8 +37,17 @@ def run_whole(run: Run, steps: int) -> None:
     """Evaluate the first loop; its values are (T, N, ...) meanwhile."""
     groups = [(group, _waits(group)) for group in run.network.groups]
     folded = run.natives.folded if run.natives else {}
+    closed = {
+        i: part
+        for i, (group, waits) in enumerate(groups)
+        if waits and (part := _closed(run, group))
+    }
     free = {node["name"] for group, waits in groups if not waits for node, _, _ in group}
-    for group, waits in groups:
+    free |= {node["name"] for node, _, _ in closed.values()}
+    for i, (group, waits) in enumerate(groups):
+        if i in closed:
+            _at_once(run, closed[i], steps)
+            continue
         if waits:
             _in_turns(run, group, steps)
             continue
@@ -54,6 +63,15 @@ def _waits(group: list[Part]) -> bool:
     """Whether nodes of a group read each other or themselves."""
     names = {node["name"] for node, _, _ in group}
     return any(edge["src"] in names for node, _, _ in group for edge in node["inputs"])
+
+
+def _closed(run: Run, group: list[Part]) -> Part | None:
+    """The neuron of a group whose other layers are its own: compiled, it runs by itself."""
+    neurons = [part for part in group if isinstance(part[1], Neuron)]
+    if run.natives is None or len(neurons) != 1:
+        return None
+    native = run.natives.populations.get(neurons[0][0]["name"])
+    return neurons[0] if native and len(native.own) == len(group) - 1 else None
 
 
 def _at_once(run: Run, part: Part, steps: int) -> None:
@@ -186,7 +204,12 @@ def _compiled(
     """The same by its compiled form: a few steps at a time, whose sums are still in the cache."""
     edges = node["inputs"]
     late = {i: run.deferred.pop(e["src"]) for i, e in enumerate(edges) if e["src"] in run.deferred}
-    known = {i: sequence(run, e, steps) for i, e in enumerate(edges) if i not in late}
+    added = native.own | {i for i, (_, given) in late.items() if native.sparse(i, given[0])}
+    known = {
+        i: sequence(run, e, steps) for i, e in enumerate(edges) if i not in {*late, *native.own}
+    }
+    known |= {i: late.pop(i)[1][0] for i in added - native.own}
+    known |= dict.fromkeys(native.own, run.like.new_zeros(()).expand(steps, 1))
     size = max(1, CHUNK // (run.batch * native.size)) if late else steps
     states = native.neuron.start(run.batch)
     room = None
@@ -194,10 +217,10 @@ def _compiled(
         now = slice(t, min(t + size, steps))
         arriving = [_sums(*late[i], now) if i in late else known[i][now] for i in range(len(edges))]
         if room is None:
-            order = native.order(arriving)
+            order = native.order([] if added else arriving)
             room = native.room(order, steps, run.batch, wanted)
         outputs, kept = [y[now] for y in room[0]], {i: y[now] for i, y in room[1].items()}
-        states = native.advance(order, arriving, states, outputs, kept)
+        states = native.advance(order, arriving, states, outputs, kept, added, t > 0)
     assert room is not None, "only runs of some steps are compiled"
     return room
 

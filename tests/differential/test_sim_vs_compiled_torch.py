@@ -10,12 +10,13 @@ import torch
 
 from snnc.backends.torch import machine
 from snnc.backends.torch.batches import run
+from snnc.backends.torch.compiled import Natives
 from snnc.backends.torch.convolution import exact_on_cpu
-from snnc.backends.torch.native import Natives
 from snnc.backends.torch.network import IntegerNetwork
 from snnc.backends.torch.order import components
 from snnc.backends.torch.windows import Convolution
-from snnc.graph import Graph, Value
+from snnc.diagnostics import Loc
+from snnc.graph import Edge, Graph, Value
 from snnc.intops import (
     IntConv,
     IntInput,
@@ -26,7 +27,7 @@ from snnc.intops import (
     IntSumPool,
     IntTimeStack,
 )
-from snnc.kernel import ROUNDINGS, Const, Kernel, Line
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.passes import run_passes
 from snnc.passes.pipeline import integer_pipeline
@@ -106,6 +107,57 @@ def test_convolutions_of_bytes_are_those_of_windows(monkeypatch: pytest.MonkeyPa
     assert exact_on_cpu(), "oneDNN's convolution of bytes is gone from torch, or has changed"
     monkeypatch.setattr("snnc.backends.torch.windows.exact_on_cpu", lambda: False)
     assert_equal(graph)
+
+
+def spiking() -> Graph:
+    """Layers that read spikes: rows of tokens, counts, several tiles, sums of 17 bits, loops."""
+    b = Builder(np.random.default_rng(2), Graph("spiking", 9))
+    g = b.graph
+    x = g.add("x", IntInput((3, 70), Clock.STEP, 0, 2, 1.0)).name
+    x = g.add("f0", IntLinear(b.param((66, 70), -127, 127), b.param((66,), -9, 9), 2), x).name
+    x = g.add("n0", IntNeuron(lif(b, (3, 66)), (3, 66)), x).name
+    x = g.add("flat", IntReshape((198,)), x).name
+    g.add("f1", IntLinear(b.param((700, 198), 100, 255)), x)
+    _loop(b, "f1", "n1", IntLinear(b.param((700, 700), -90, 99), None, 1))
+    g.add("f2", IntLinear(b.param((5, 700), -128, 127)), "n1")
+    _loop(b, "f2", "n2", IntLinear(b.param((5, 5), -9, 9)), b.param((5,), 0, 1))
+    for name in ("n0", "n1", "n2"):
+        g.add(f"{name}.all", IntTimeStack(), name)
+        g.add(f"{name}.out", IntOutput(ONE), f"{name}.all")
+    return proven(g)
+
+
+def _loop(
+    b: Builder, arriving: str, name: str, layer: IntLinear, init: Param | None = None
+) -> None:
+    """Neurons that read a layer, and one of their own spikes; half of them fire now and then."""
+    size = layer.weight.shape[0]
+    theta = Const("theta", b.param((size,), 1, 30000))
+    state = State("v", init=Param(np.zeros(size, np.int8)), next="r")
+    body = [Line("m", "rsh", ("v",), 1, "floor"), Line("u", "add", ("m", "a"))]
+    body += [Line("w", "add", ("u", "b")), Line("s", "gt", ("w", "theta"))]
+    body += [Line("r", "select", ("s", "m", "w"))]
+    op = IntNeuron(Kernel(("a", "b"), (state,), (theta,), tuple(body), ("s",)), (size,))
+    g, types = b.graph, (b.graph[arriving].type,)
+    g.declare(name, op, op.infer((*types, *types)), Loc(name))
+    g.add(f"own.{name}", layer, Value(name, delay=1, init=init))
+    g.connect(Edge(arriving, name))
+    g.connect(Edge(f"own.{name}", name, 1))
+
+
+@pytest.mark.parametrize("dense", [0.0, 0.4, 9.0])
+def test_weights_of_spikes_are_added(dense: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By rows, by products, and by the one or the other, all steps at once or a few at a time."""
+    monkeypatch.setattr("snnc.backends.torch.native.DENSE", dense)
+    graph = spiking()
+    natives = assert_equal(graph, steps=9).natives
+    assert natives
+    rows = {name: {i: r.most for i, r in p.rows.items()} for name, p in natives.populations.items()}
+    assert rows == {"n0": {0: 0}, "n1": {0: 128, 1: 0}, "n2": {0: 0}}
+    assert natives.populations["n1"].own == {1}
+    monkeypatch.setattr("snnc.backends.torch.whole.CHUNK", 2000)
+    monkeypatch.setattr("snnc.backends.torch.native.LISTED", 999)
+    assert_equal(graph, 3, steps=9)
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
