@@ -31,13 +31,15 @@ def bounds_json(net: Network) -> str:
         x = hull((0, 0), bounds_of(net.graph[edge.src], edge.out))
         if edge.delay and edge.init is not None:
             x = hull(x, (int(edge.init.data.min()), int(edge.init.data.max())))
+        op = net.source_graph[node.name].op  # as stored; its sums are no smaller than the code's
+        assert isinstance(op, IntLinear | IntDelayLinear | IntConv | IntConvTranspose)
         pairs = net.plan.pairs(node) if isinstance(node.op, IntLinear) else None
         kept = pairs is not None and not pairs.most
         layers.append(
             {
                 "name": node.name,
                 "input": list(x),
-                "sums": list(raw_bounds(node.op, x)),
+                "sums": list(raw_bounds(op, x)),
                 "sum_word": "int16_t" if kept else "int64_t",
                 "is_raw": net.plan.raw_sums(node) is not None,
                 "value_word": net.plan.value(node.name).ctype,

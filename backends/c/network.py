@@ -8,6 +8,7 @@ from snnc.backends.c import names
 from snnc.backends.c.blocks import Blocks
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.calls import Calls
+from snnc.backends.c.common_factors import without_common_factors
 from snnc.backends.c.delays import shift
 from snnc.backends.c.header import header
 from snnc.backends.c.layer import Layer
@@ -49,10 +50,17 @@ class Word:
 
 
 class Network:
-    """Everything that is generated from a graph that ``check`` has accepted."""
+    """Everything that is generated from a graph that ``check`` has accepted.
+
+    Attributes:
+        source_graph: The graph as it came, which the stored program has.
+        graph: The same values, computed as the code computes them (``common_factors``).
+        words: What verification compares.
+    """
 
     def __init__(self, graph: Graph, machine: Machine = HOST) -> None:
-        self.graph = graph
+        self.source_graph = graph
+        self.graph = graph = without_common_factors(graph) if machine.is_host else graph
         self.machine = machine
         self.plan = Plan(graph, machine)
         self.tables = Tables()
