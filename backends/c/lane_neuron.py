@@ -36,7 +36,8 @@ class Population:
         shape: Of the neurons.
         operands: What it reads.
         outputs: What it writes; states lie as the first of them.
-        start: Number of the first neuron in all arrays, if constants repeat.
+        start: Number of the first neuron in all arrays, if this is a part of them.
+        is_rest: Whether these are fewer neurons than a vector has, behind those that fill some.
     """
 
     kernel: Kernel
@@ -44,6 +45,7 @@ class Population:
     operands: list[Buffer]
     outputs: list[Buffer]
     start: int | None = None
+    is_rest: bool = False
 
     @property
     def loops(self) -> Nest:
@@ -66,6 +68,29 @@ class Population:
         return f"{self.start}u + {place}" if self.start else place
 
     def parts(self) -> list[Population]:
+        """The same in loops that vectors do: whole vectors and a rest, or rows of channels."""
+        loops, half = self.loops, VECTOR // 2
+        if len(loops.loops) != 1 or loops.inner <= half or loops.inner % half == 0:
+            return self._channels()
+        if any(b.size != loops.inner for b in (*self.outputs, *self.operands)):
+            return [self]
+        whole = loops.inner // half * half
+        return [self._some(0, whole), self._some(whole, loops.inner - whole)]
+
+    def _some(self, start: int, count: int) -> Population:
+        """Some of the neurons of a population that lies in a row."""
+
+        def cut(const: Const) -> Const:
+            data = const.values.data.reshape(-1)
+            many = data.size > 1 and const.index is None
+            return replace(const, values=Param(data[start : start + count])) if many else const
+
+        kernel = replace(self.kernel, consts=tuple(map(cut, self.kernel.consts)))
+        flat = [[replace(b, shape=(count,), channels=0) for b in buffers]
+                for buffers in (self.operands, self.outputs)]  # fmt: skip
+        return Population(kernel, (count,), *flat, start, count < VECTOR // 2)
+
+    def _channels(self) -> list[Population]:
         """The same with constants repeated, where a loop over few of them would be all there is.
 
         Neurons that lie one behind the other in all arrays, with constants per channel, say, are
@@ -119,7 +144,9 @@ def _lanes(layer: Layer, population: Population) -> Lanes | None:
     if not outputs or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
         return None
     loops = population.loops
-    if loops.inner % (VECTOR // 2):  # half a vector of bytes belongs to one of 16-bit words
+    if (
+        loops.inner % (VECTOR // 2) and not population.is_rest
+    ):  # half a vector of bytes belongs to one of 16-bit words
         return None
     at = population.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})

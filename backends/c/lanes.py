@@ -205,7 +205,7 @@ class Lanes:
         if fits(bounds, "int16_t"):
             return Lane(low, "", bounds)
         number = -less.bounds[0]
-        high = f"{x.high} - (({x.low} <= {number % 65536 - 1}) ? {spike.low} : 0)"
+        high = f"{x.high} - (({x.low} <= {number % 65536 - 1}) & {spike.low})"
         if number >> 16:
             high += f" - ({number >> 16} & {mask})"
         return Lane(low, self.word(high, f"{note}_h"), bounds, x.lift)

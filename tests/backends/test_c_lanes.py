@@ -172,11 +172,10 @@ def test_sums_of_two_layers(
     assert kind in (tmp_path / "snn.c").read_text()
 
 
-@pytest.mark.parametrize("most", [900, 40_000, 65_535, 200_000])
-def test_thresholds_per_channel(tmp_path: Path, most: int) -> None:
-    """Constants of short rows repeat; what is subtracted is a word of 16 bits if it can be."""
+def thresholds(most: int, *shape: int) -> tuple[Graph, np.ndarray]:
+    """Neurons with a threshold per element of the last axis, and their input."""
     rng = np.random.default_rng(most)
-    rows, features = 15, 16
+    features = shape[-1]
     theta = rng.integers(most // 3, most + 1, features)
     theta[0] = most
     body = (
@@ -196,14 +195,30 @@ def test_thresholds_per_channel(tmp_path: Path, most: int) -> None:
         Const("k", Param(-theta)),
     )
     graph = Graph("rows", 5)
-    graph.add("x", IntInput((rows, features), Clock.STEP, -most, most, 1.0))
+    graph.add("x", IntInput(shape, Clock.STEP, -most, most, 1.0))
     state = State("v", "w", Param(np.array(-most)))
     kernel = Kernel(("x",), (state,), consts, body, ("s", "o"))
-    graph.add("n", IntNeuron(kernel, (rows, features)), "x")
+    graph.add("n", IntNeuron(kernel, shape), "x")
     for out in range(2):
         graph.add(f"stack{out}", IntTimeStack(), Value("n", out))
         graph.add(f"out{out}", IntOutput(ONE), f"stack{out}")
-    x = rng.integers(-most, most + 1, (4, 20, rows, features))
+    x = rng.integers(-most, most + 1, (4, 20, *shape))
     x[0] = rng.choice([most, -most, 0, 1], x[0].shape)
-    assert_same(proven(graph), tmp_path, x)
-    assert f"i0 < {rows * features}u" in (tmp_path / "snn.c").read_text()
+    return proven(graph), x
+
+
+@pytest.mark.parametrize("most", [900, 40_000, 65_535, 200_000])
+def test_thresholds_per_channel(tmp_path: Path, most: int) -> None:
+    """Constants of short rows repeat; what is subtracted is a word of 16 bits if it can be."""
+    graph, x = thresholds(most, 15, 16)
+    assert_same(graph, tmp_path, x)
+    assert f"i0 < {15 * 16}u" in (tmp_path / "snn.c").read_text()
+
+
+@pytest.mark.parametrize(("size", "whole"), [(10, 8), (20, 16), (31, 24)])
+def test_neurons_behind_whole_vectors(tmp_path: Path, size: int, whole: int) -> None:
+    graph, x = thresholds(70_000, size)
+    assert_same(graph, tmp_path, x)
+    text = (tmp_path / "snn.c").read_text()
+    assert f"i0 < {whole}u" in text
+    assert f"i0 < {size - whole}u" in text
