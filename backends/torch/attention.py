@@ -7,11 +7,12 @@ from torch import Tensor
 
 from snnc.backends.torch.arithmetic import rsh
 from snnc.backends.torch.operator import Function, Operator
+from snnc.backends.torch.products import EXACT, float_product
 from snnc.backends.torch.program import Program, Record, aligned, magnitude
 
 
 class Matmul(Function):
-    """``rsh(a @ b, shift, rounding)``; in float64 where that is exact."""
+    """``rsh(a @ b, shift, rounding)``; in floating words where that is exact."""
 
     def __init__(self, program: Program, node: Record) -> None:
         super().__init__(program, node)
@@ -19,14 +20,19 @@ class Matmul(Function):
         self.shift, self.rounding = a["shift"], a["rounding"]
         inner = program.types[edge["src"]][edge["out"]]["shape"][-1]
         sides = [magnitude(program.operand_bounds(node, port)) for port in (0, 1)]
-        self.exact = sides[0] * sides[1] * inner < 1 << 53 > max(sides)
+        self.bound = max(*sides, sides[0] * sides[1] * inner)
+        self.exact = next((t for t, room in EXACT.items() if self.bound < room), None)
+        small = self.bound + (1 << self.shift) < 1 << 31
+        self.summed = torch.int32 if small else torch.int64
 
     def forward(self, *operands: Tensor) -> Tensor:
         most = max(x.ndim for x in operands) - 1
         a, b = (aligned(x, most) for x in operands)
         if self.exact:
-            with torch.autocast(a.device.type, enabled=False):
-                y = (a.double() @ b.double()).long()
+            y = float_product(a.to(self.exact), b.to(self.exact))
+            if not self.shift:
+                return y.to(self.word)
+            y = y.to(self.summed)
         elif a.is_cuda:  # CUDA has no products of integers
             y = (a.long()[..., None] * b.long()[..., None, :, :]).sum(-2)
         else:

@@ -30,7 +30,7 @@ SOURCES = (
         "native",
         "compiled",
     ),
-    *("compiled", "batches", "registry"),
+    *("cmatmul", "compiled", "batches", "registry"),
 )
 
 

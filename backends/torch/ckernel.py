@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+
 from snnc.backends.torch.events import HEAD, UNIT, Rows, helpers
 from snnc.backends.torch.program import Bounds, Record, magnitude
 
@@ -15,6 +17,9 @@ from snnc.backends.torch.program import Bounds, Record, magnitude
 BLOCK = 1024
 #: Shifts from here on are not C's.
 _SHIFTS = 63
+#: C types of words.
+TYPES = {torch.int8: "int8_t", torch.int32: "int32_t", torch.int64: "int64_t"}
+TYPES |= {torch.float32: "float", torch.float64: "double"}
 _CALLS = {"add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "neg": "-{}", "copy": "{}"}
 _CALLS |= {"gt": "{} > {}", "lt": "{} < {}", "ge": "{} >= {}", "le": "{} <= {}"}
 _CALLS |= {"eq": "{} == {}", "ne": "{} != {}", "not": "{} == 0"}
@@ -335,9 +340,13 @@ def _value(p: Population, ids: dict[str, str], line: Record) -> str:
         top = f"INT64_C({1 << (n - 1)})" if n else "0"
         return f"{top} - (({top} - {values[0]}) & INT64_C({(1 << n) - 1}))"
     if fn == "rsh":
-        if not n:
-            return values[0]
-        sign = 63 if wide else 31
-        half, low = (f"({kind})INT64_C({x})" for x in (1 << (n - 1), (1 << n) - 1))
-        return _ROUNDED[line["rounding"]].format(x=values[0], n=n, half=half, top=sign, low=low)
+        return rounded(values[0], n, line["rounding"], 64 if wide else 32)
     return _CALLS[fn].format(*(f"({v})" for v in values))
+
+
+def rounded(x: str, shift: int, rounding: str, bits: int) -> str:
+    """``rsh`` of an expression of the signed type of 32 or 64 bits, which has room for it."""
+    if not shift:
+        return x
+    half, low = (f"(int{bits}_t)INT64_C({n})" for n in (1 << (shift - 1), (1 << shift) - 1))
+    return _ROUNDED[rounding].format(x=x, n=shift, half=half, top=bits - 1, low=low)

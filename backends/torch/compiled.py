@@ -7,6 +7,8 @@ from typing import Protocol
 from torch import nn
 
 from snnc.backends.torch import machine
+from snnc.backends.torch.attention import Matmul
+from snnc.backends.torch.cmatmul import NativeMatmul
 from snnc.backends.torch.events import Rows, rows_of
 from snnc.backends.torch.layers import DelayLinear, Linear, Weighted
 from snnc.backends.torch.native import NativePopulation
@@ -37,17 +39,22 @@ class Natives:
         after: Updates of neurons before it pays.
         populations: By name.
         folded: Layers whose bare sums they take, and the population that takes them.
+        products: Products of computed matrices, by name.
     """
 
     def __init__(self, network: Layers, after: int = PAYS) -> None:
         self.after, self._done = after, 0
         self.populations: dict[str, NativePopulation] = {}
         self.folded: dict[str, str] = {}
+        self.products: dict[str, NativeMatmul] = {}
         modules = dict(zip(network.names, network.layers, strict=True))
         program, readers = network.program, _readers(network.program)
         loops = {name: set(group) for group in network.loops for name in group}
         for node in program.nodes:
             neuron = modules[node["name"]]
+            if isinstance(neuron, Matmul):
+                product = NativeMatmul(program, node, neuron)
+                self.products |= {node["name"]: product} if product.possible() else {}
             if not isinstance(neuron, Neuron):
                 continue
             folds = {

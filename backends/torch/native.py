@@ -16,14 +16,12 @@ import torch
 from torch import Tensor
 
 from snnc.backends.torch import machine
-from snnc.backends.torch.ckernel import Fold, Population, ctype, expressible, source
+from snnc.backends.torch.ckernel import TYPES, Fold, Population, ctype, expressible, source
 from snnc.backends.torch.events import COUNT, SLACK, Rows, packed, units_of
 from snnc.backends.torch.layers import Weighted
 from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.program import Program, Record
 
-_TYPES = {torch.int8: "int8_t", torch.int32: "int32_t", torch.int64: "int64_t"}
-_TYPES |= {torch.float32: "float", torch.float64: "double"}
 _INTEGERS: dict[str, type[np.signedinteger]] = {"int32_t": np.int32, "int64_t": np.int64}
 #: Spikes that are listed at a time, at most, if a sample has not more; and how many updates of
 #: neurons take as long as one with its sums, about.
@@ -239,19 +237,19 @@ class NativePopulation:
         folds = {}
         for port, layer in self.folds.items():
             bias = "" if layer.bias is None else f"bias of {port}"
-            folds[n.inputs[port]] = Fold(layer.shift, bias, _TYPES[layer.summed])
+            folds[n.inputs[port]] = Fold(layer.shift, bias, TYPES[layer.summed])
         for name, x in self.arrays.items():
             bounds.setdefault(name, (int(x.min()), int(x.max())))
         return Population(
             size=self.size,
             lines=n.lines,
             bounds=bounds,
-            inputs=[(i, _TYPES[k]) for i, k in zip(n.inputs, arriving, strict=True)],
+            inputs=[(i, TYPES[k]) for i, k in zip(n.inputs, arriving, strict=True)],
             folds=folds,
             states=[
-                (s, _TYPES[k], after) for s, k, after in zip(n.states, n.kept, n.next, strict=True)
+                (s, TYPES[k], after) for s, k, after in zip(n.states, n.kept, n.next, strict=True)
             ],
-            outputs=[(o, _TYPES[w]) for o, w in zip(n.outputs, n.words, strict=True)],
+            outputs=[(o, TYPES[w]) for o, w in zip(n.outputs, n.words, strict=True)],
             scalars=self.scalars,
             arrays=[(name, ctype(bounds[name])) for name in self.arrays],
             tables={name: len(x) for name, x in self.tables.items()},

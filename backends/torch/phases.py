@@ -104,6 +104,8 @@ class Run:
 
     def function(self, name: str, module: Function) -> Callable[..., Tensor]:
         """What to call of a module: a compiled population takes the bare sums of a layer."""
+        if self.natives and name in self.natives.products:
+            return self.natives.products[name]
         if self.natives and name in self.natives.folded and isinstance(module, Weighted):
             return module.sums
         return module.forward

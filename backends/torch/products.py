@@ -47,20 +47,20 @@ def _bytes(x: Tensor, weight: Tensor) -> Tensor:
 def _matmul(x: Tensor, weight: Tensor) -> Tensor:
     if x.dtype == torch.int64 and x.is_cuda:  # CUDA has no products of integers
         return torch.stack([(x * w).sum(-1) for w in weight.T], -1)
+    return float_product(x, weight)
+
+
+def float_product(x: Tensor, y: Tensor) -> Tensor:
+    """``x @ y`` in their type, not in one that autocast or the cut of float32 to TF32 chooses."""
     with torch.autocast(x.device.type, enabled=False):
-        return _full_precision(x, weight)
-
-
-def _full_precision(x: Tensor, weight: Tensor) -> Tensor:
-    """A product whose float32 is not cut to TF32, whatever the user has chosen."""
-    chosen = torch.get_float32_matmul_precision()
-    if x.dtype != torch.float32 or chosen == "highest":
-        return x @ weight
-    torch.set_float32_matmul_precision("highest")
-    try:
-        return x @ weight
-    finally:
-        torch.set_float32_matmul_precision(chosen)
+        chosen = torch.get_float32_matmul_precision()
+        if x.dtype != torch.float32 or chosen == "highest":
+            return x @ y
+        torch.set_float32_matmul_precision("highest")
+        try:
+            return x @ y
+        finally:
+            torch.set_float32_matmul_precision(chosen)
 
 
 def _int8(device: str, rows: int, fan_in: int, out: int) -> bool:

@@ -6,18 +6,23 @@ import torch
 from torch import Tensor
 
 from snnc.backends.torch.operator import Function, Operator
-from snnc.backends.torch.program import Program, Record, aligned
+from snnc.backends.torch.program import Program, Record, aligned, magnitude, word
 from snnc.backends.torch.rescale import Rescale
 from snnc.backends.torch.windows import padded
 
 
 class Sum(Function):
-    """Sum of the operands."""
+    """Sum of the operands, in a type that holds all partial sums."""
+
+    def __init__(self, program: Program, node: Record) -> None:
+        super().__init__(program, node)
+        sides = [magnitude(program.operand_bounds(node, i)) for i in range(len(node["inputs"]))]
+        self.summed = word((-sum(sides), sum(sides)))
 
     def forward(self, *operands: Tensor) -> Tensor:
-        total = operands[0].long()
+        total = operands[0].to(self.summed)
         for x in operands[1:]:
-            total = total + x
+            total = total + x.to(self.summed)
         return total.to(self.word)
 
 
@@ -47,7 +52,7 @@ class Transpose(Function):
 
 
 class Take(Function):
-    """Elements ``index`` of one axis; also slices, whose index is a range."""
+    """Elements ``index`` of one axis; also slices, which are no copies where they run forward."""
 
     index: Tensor
 
@@ -55,15 +60,16 @@ class Take(Function):
         super().__init__(program, node)
         a, edge = node["attributes"], node["inputs"][0]
         self.axis = a["axis"] + 1
-        if "index" in a:
-            index = program.tensor(a["index"])
-        else:
-            extent = program.types[edge["src"]][edge["out"]]["shape"][a["axis"]]
-            index = torch.arange(extent)[slice(a["start"], a["stop"], a["step"])]
+        extent = program.types[edge["src"]][edge["out"]]["shape"][a["axis"]]
+        self.places = None if "index" in a else range(extent)[a["start"] : a["stop"] : a["step"]]
+        index = program.tensor(a["index"]) if "index" in a else torch.tensor(self.places)
         self.keep("index", index)
 
     def forward(self, *operands: Tensor) -> Tensor:
-        return operands[0].index_select(self.axis, self.index)
+        (x,), places = operands, self.places
+        if places is None or places.step < 0:
+            return x.index_select(self.axis, self.index)
+        return x[(slice(None),) * self.axis + (slice(places.start, places.stop, places.step),)]
 
 
 class Concat(Function):

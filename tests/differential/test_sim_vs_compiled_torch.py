@@ -21,11 +21,13 @@ from snnc.intops import (
     IntConv,
     IntInput,
     IntLinear,
+    IntMatmul,
     IntNeuron,
     IntOutput,
     IntReshape,
     IntSumPool,
     IntTimeStack,
+    IntTranspose,
 )
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
 from snnc.params import Param
@@ -158,6 +160,28 @@ def test_weights_of_spikes_are_added(dense: float, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("snnc.backends.torch.whole.CHUNK", 2000)
     monkeypatch.setattr("snnc.backends.torch.native.LISTED", 999)
     assert_equal(graph, 3, steps=9)
+
+
+@pytest.mark.parametrize("rounding", ["half_away", "trunc"])
+def test_products_of_computed_matrices(rounding: str) -> None:
+    """Of words of 16 and 32 bits, turned, with broadcast axes, and of sizes that fill no vector."""
+    b = Builder(np.random.default_rng(5), Graph("products", 4))
+    g = b.graph
+    g.add("x", IntInput((2, 7, 9), Clock.STEP, 0, 1, 1.0))
+    g.add("y", IntInput((9, 7), Clock.STEP, -90, 99, 1.0))
+    g.add("n", IntNeuron(lif(b, (2, 7, 9)), (2, 7, 9)), "x")
+    g.add("turned", IntTranspose((1, 0)), "y")
+    g.add("xy", IntMatmul(3, rounding), "x", "y")
+    g.add("xyn", IntMatmul(0, rounding), "xy", "n")
+    g.add("both", IntMatmul(5, rounding), "xy", "xyn")
+    g.add("yx", IntMatmul(1, rounding), "y", "turned")
+    g.add("wide", IntMatmul(0, rounding), "yx", "yx")
+    for name in ("xy", "xyn", "both", "yx", "wide"):
+        g.add(f"{name}.all", IntTimeStack(), name)
+        g.add(f"{name}.out", IntOutput(ONE), f"{name}.all")
+    natives = assert_equal(proven(g)).natives
+    assert natives
+    assert natives.products.keys() == {"xy", "xyn", "both", "yx"}
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
