@@ -85,10 +85,12 @@ class Population:
             many = data.size > 1 and const.index is None
             return replace(const, values=Param(data[start : start + count])) if many else const
 
+        def flat(buffers: list[Buffer]) -> list[Buffer]:
+            return [replace(b, shape=(count,), channels=0) for b in buffers]
+
         kernel = replace(self.kernel, consts=tuple(map(cut, self.kernel.consts)))
-        flat = [[replace(b, shape=(count,), channels=0) for b in buffers]
-                for buffers in (self.operands, self.outputs)]  # fmt: skip
-        return Population(kernel, (count,), *flat, start, count < VECTOR // 2)
+        arrays = flat(self.operands), flat(self.outputs)
+        return Population(kernel, (count,), *arrays, start, count < VECTOR // 2)
 
     def _channels(self) -> list[Population]:
         """The same with constants repeated, where a loop over few of them would be all there is.
