@@ -30,7 +30,7 @@ SOURCES = (
         "native",
         "compiled",
     ),
-    *("cmatmul", "compiled", "batches", "registry"),
+    *("cmatmul", "compiled", "inputs", "batches", "registry"),
 )
 
 

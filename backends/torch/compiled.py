@@ -73,13 +73,16 @@ class Natives:
                 self.populations[node["name"]] = found
                 self.folded |= {node["inputs"][port]["src"]: node["name"] for port in folds}
 
+    @property
+    def paid(self) -> bool:
+        """Whether enough has been run."""
+        return self._done >= self.after and bool(self.populations) and machine.available()
+
     def pay(self, batch: int, steps: int) -> bool:
         """Whether a run is worth it, with all that there have been."""
         sizes = [p.size for p in self.populations.values()]
         self._done += steps * sum(batch * size + STEP for size in sizes)
-        return (
-            min(batch, steps, len(sizes)) > 0 and self._done >= self.after and machine.available()
-        )
+        return min(batch, steps) > 0 and self.paid
 
 
 def _rows_of(

@@ -209,6 +209,23 @@ def test_ties_of_shifted_products(rounding: str) -> None:
         np.testing.assert_array_equal(got[name], a, name)
 
 
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint32", "int64", "uint64", ">i2"])
+def test_inputs_of_every_type(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are checked and narrowed by a compiled function where they lie as it takes them."""
+    graph = spiking()
+    found, x = compiled(graph), np.random.default_rng(0).integers(0, 3, (5, 4, 3, 70))
+    want, _ = simulator(graph).run({"x": x})
+    for given in (x.astype(kind), np.asfortranarray(x.astype(kind))):
+        np.testing.assert_array_equal(run(found, {"x": given})[0]["n0.out"], want["n0.out"])
+    for place, wrong in ((0, 3), (-1, 3), (-1, 100)):
+        given = x.astype(kind)
+        given.reshape(-1)[place] = wrong
+        with pytest.raises(ValueError, match=rf"must be in \[0, 2\], got 0\.\.{wrong}"):
+            run(found, {"x": given})
+    monkeypatch.setattr("snnc.backends.torch.batches.ELEMENTS", 20000)
+    np.testing.assert_array_equal(run(found, {"x": x})[0]["n1.out"], want["n1.out"])
+
+
 def test_few_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snnc.backends.torch.whole.CHUNK", 200)
     assert_equal(convolutions(), steps=9)
