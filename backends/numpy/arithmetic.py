@@ -1,14 +1,21 @@
-"""The functions of integer kernels on int64 arrays: what every other backend is compared with."""
+"""The functions of integer kernels: what every other backend is compared with.
+
+They are those of int64.  Where all numbers are proven to fit, int32 gives the same in less time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+#: A type of words.
+Word = type[np.int32] | type[np.int64]
+#: The least and the largest that a value can be, or None if nothing is proven.
+Reach = tuple[int, int] | None
 
 
 def rsh(x: Array, shift: int, rounding: str) -> Array:
@@ -54,18 +61,28 @@ def whole(x: Array) -> npt.NDArray[np.int64]:
     return x.astype(np.int64, copy=False)
 
 
+def word(reach: Reach) -> Word:
+    """int32 if it holds what is proven, else int64."""
+    return np.int32 if reach and -(1 << 31) <= reach[0] <= reach[1] < 1 << 31 else np.int64
+
+
+def kept(x: Array, kind: Word) -> Array:
+    """Numbers in this type; flags stay what they are."""
+    return x if x.dtype == np.bool_ else x.astype(kind, copy=False)
+
+
 def select(condition: Array, a: Array, b: Array) -> Array:
     """``a`` where the condition is not 0, else ``b``, in a time that no condition changes.
 
-    Flags choose between numbers by ``b + flag * (a - b)``, modulo ``2**64``.
+    Flags choose between numbers by ``b + flag * (a - b)``, modulo ``2**32`` or ``2**64``.
     """
     condition = np.asarray(condition)
     if condition.dtype != np.bool_:
         condition = condition != 0
-    shape = np.broadcast_shapes(a.shape, b.shape)
-    if not a.dtype == b.dtype == np.int64 or shape != np.broadcast_shapes(shape, condition.shape):
+    shape, kind = np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b)
+    if kind == np.bool_ or shape != np.broadcast_shapes(shape, condition.shape):
         return np.where(condition, a, b)
-    y = np.asarray(a - b)
+    y = np.asarray(np.subtract(a, b, dtype=kind))
     y *= condition
     y += b
     return y
@@ -116,13 +133,29 @@ SHIFTS: dict[str, Callable[[Array, int, str], Array]] = {
 }
 
 
-def function(line: dict[str, Any]) -> Callable[..., Any]:
-    """The function of one line of a kernel; values are int64, or flags, which mean the same."""
+#: Functions that make no number on the way to their result.
+DIRECT = frozenset({"add", "sub", "mul", "neg", "maximum", "minimum", "shl"})
+
+
+def function(line: dict[str, Any], operands: Sequence[Reach] = (None,)) -> Callable[..., Any]:
+    """The function of one line of a kernel: its value comes in the word of its proven range.
+
+    Args:
+        line: Of a stored kernel.
+        operands: Proven ranges of the operands; they come in any type.
+    """
     fn: str = line["fn"]
     if plain := PREDICATES.get(fn) or CHOICES.get(fn):
         return plain
+    reach = None if line.get("lo") is None else (line["lo"], line["hi"])
+    outer, inner = word(reach), word(None)
+    if fn in DIRECT and all(word(r) is np.int32 for r in (*operands, reach)):
+        inner = np.int32
+    if fn == "rsh" and (found := operands[0]):
+        half = 1 << line["shift"] >> 1  # what is added first
+        inner = word((found[0] - half, found[1] + half))
     if shift := SHIFTS.get(fn):
         count, rounding = line["shift"], line["rounding"]
-        return lambda x: shift(whole(x), count, rounding)
+        return lambda x: kept(shift(x.astype(inner, copy=False), count, rounding), outer)
     other = FUNCTIONS[fn]
-    return lambda *args: other(*map(whole, args))
+    return lambda *args: kept(other(*(x.astype(inner, copy=False) for x in args)), outer)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnc.backends.numpy.arithmetic import function, whole
+from snnc.backends.numpy.arithmetic import Reach, Word, function, kept, whole, word
 from snnc.backends.numpy.attention import ATTENTION
 from snnc.backends.numpy.layers import LAYERS, PRODUCTS
 from snnc.backends.numpy.norms import NORMS
+from snnc.backends.numpy.packing import ROWS
 from snnc.backends.numpy.program import Array, Operator, Record
 from snnc.backends.numpy.reductions import REDUCTIONS
 from snnc.backends.numpy.steps import AT_STEP, COLLECTORS, SEQUENCES
@@ -63,6 +64,7 @@ class Run:
                     key = (e["src"], e["out"])
                     self._longest[key] = max(e["delay"] + further, self._longest.get(key, 0))
         self._consts: dict[str, dict[str, Array]] = {}
+        self._words: dict[str, dict[str, Word]] = {}  # of what a kernel's body reads
         self._lines: dict[str, list[Line]] = {}
         self._start()
 
@@ -108,13 +110,19 @@ class Run:
             self._give((name, 0), OPERATORS[op](self.sim, node, self._operands(node, i)))
 
     def _together(self, node: Record, count: int) -> None:
-        """All steps of the block at once, as if they were samples."""
-        operands = zip(*(self._operands(node, i) for i in range(count)), strict=True)
-        kind = self.sim.exact[node["name"]].dtype if node["op"] in PRODUCTS else None
-        joined = [_joined(x, kind) for x in operands]
-        y = OPERATORS[node["op"]](self.sim, node, joined)
-        for part in y.reshape(count, self.batch, *y.shape[1:]):
-            self._give((node["name"], 0), part)
+        """Many steps of the block at once, as if they were samples."""
+        name, kind, size = node["name"], None, count
+        if packed := self.sim.packed.get(name):
+            kind, size = packed.dtype, max(1, ROWS // max(1, self.batch))
+        elif node["op"] in PRODUCTS:
+            kind = self.sim.exact[name].dtype
+        for start in range(0, count, size):
+            steps = range(start, min(start + size, count))
+            operands = zip(*(self._operands(node, i) for i in steps), strict=True)
+            joined = [_joined(x, kind) for x in operands]
+            y = OPERATORS[node["op"]](self.sim, node, joined)
+            for part in y.reshape(len(steps), self.batch, *y.shape[1:]):
+                self._give((name, 0), part)
 
     def _give(self, key: tuple[str, int], value: Array) -> None:
         self.values[key] = value
@@ -141,9 +149,13 @@ class Run:
         for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
             name, kernel = node["name"], node["attributes"]["kernel"]
             shape = (self.batch, *node["attributes"]["shape"])
-            self._consts[name] = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
-            self._consts[name] |= {c["name"]: self.sim.const(c) for c in kernel["tables"]}
-            self._lines[name] = _lines(kernel)
+            consts = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
+            tables = {c["name"]: self.sim.const(c) for c in kernel["tables"]}
+            ranges = self.sim.ranges(node, consts)
+            self._words[name] = {k: word(r) for k, r in ranges.items()}
+            self._consts[name] = {k: kept(a, self._words[name][k]) for k, a in consts.items()}
+            self._consts[name] |= tables
+            self._lines[name] = _lines(kernel, ranges)
             for s in kernel["states"]:
                 init = self.sim.param(s["init"])
                 self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
@@ -178,23 +190,25 @@ class Run:
     def _neuron(self, node: Record, i: int) -> None:
         name, kernel = node["name"], node["attributes"]["kernel"]
         shape = (self.batch, *node["attributes"]["shape"])
-        env = dict(self._consts[name])
+        env, words = dict(self._consts[name]), self._words[name]
         for name_in, edge in zip(kernel["inputs"], node["inputs"], strict=True):
             x = self._operand(edge, i)  # of fewer axes: aligned right, behind the batch
             env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
         env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
+        for leaf in (*kernel["inputs"], *(s["name"] for s in kernel["states"])):
+            env[leaf] = kept(env[leaf], words[leaf])
         for result, compute, args, unneeded in self._lines[name]:
             env[result] = compute(*[env[a] for a in args])
             for used in unneeded:
                 del env[used]
         noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
         for number, out in enumerate(kernel["outputs"]):
-            self._give((name, number), np.broadcast_to(env[out], shape))
+            self._give((name, number), _spread(env[out], shape))
             if out not in noted:
                 self._note(f"{name}.{out}", self.values.kept((name, number)))
                 noted.add(out)
         for s in kernel["states"]:
-            self.state[f"{name}.{s['name']}"] = np.broadcast_to(env[s["next"]], shape)
+            self.state[f"{name}.{s['name']}"] = _spread(env[s["next"]], shape)
         for s in kernel["states"]:
             self._note(f"{name}.{s['name']}", self.state[f"{name}.{s['name']}"])
 
@@ -244,15 +258,21 @@ class Run:
         return COLLECTORS[op](node, total, done)
 
 
-def _lines(kernel: Record) -> list[Line]:
+def _lines(kernel: Record, ranges: dict[str, Reach]) -> list[Line]:
     """The lines of a kernel; memory of what no later line needs is free for its results."""
     left = {*kernel["outputs"], *(s["next"] for s in kernel["states"])}
     found: list[Line] = []
     for line in reversed(kernel["body"]):
         names = {line["name"], *line["args"]}
-        found.append((line["name"], function(line), line["args"], sorted(names - left)))
+        compute = function(line, [ranges.get(a) for a in line["args"]])
+        found.append((line["name"], compute, line["args"], sorted(names - left)))
         left |= names
     return found[::-1]
+
+
+def _spread(x: Array, shape: tuple[int, ...]) -> Array:
+    """A value for every neuron of every sample."""
+    return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
 def _joined(parts: Sequence[Array], kind: np.dtype[Any] | None) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from snnc.backends.numpy.packing import Packed
 from snnc.backends.numpy.program import Array, Operator, Program, Record
 from snnc.backends.numpy.windows import convolution, transposed, windows
 
@@ -11,7 +12,7 @@ from snnc.backends.numpy.windows import convolution, transposed, windows
 def _finish(acc: Array, node: Record, program: Program, behind: int) -> Array:
     """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
     a = node["attributes"]
-    y: Array = acc.astype(program.sums.get(node["name"], np.int64))
+    y: Array = acc.astype(program.sums.get(node["name"], np.int64), copy=False)
     if a["shift"]:
         y <<= a["shift"]
     if a["bias"] is not None:
@@ -21,8 +22,12 @@ def _finish(acc: Array, node: Record, program: Program, behind: int) -> Array:
 
 def linear(program: Program, node: Record, operands: list[Array]) -> Array:
     """``((weight @ x) << shift) + bias``."""
-    w = program.exact[node["name"]]
-    return _finish(operands[0].astype(w.dtype, copy=False) @ w.T, node, program, 0)
+    name, (x,) = node["name"], operands
+    w = program.packed.get(name) or program.exact[name]
+    x = x.astype(w.dtype, copy=False)
+    if isinstance(w, Packed):
+        return _finish(w.product(x, program.sums.get(name, np.int64)), node, program, 0)
+    return _finish(x @ w.T, node, program, 0)
 
 
 def conv(program: Program, node: Record, operands: list[Array]) -> Array:

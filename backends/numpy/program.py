@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from snnc.backends.numpy.packing import Packed
+
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
 
@@ -17,6 +19,8 @@ class Program(Protocol):
 
     #: The weights of a node, in the cheapest type in which products with them are exact.
     exact: dict[str, Array]
+    #: Instead, those of which several share a float64.
+    packed: dict[str, Packed]
     #: The type of a node's sums, if one smaller than int64 holds them on their way, too.
     sums: dict[str, type[np.int32]]
 

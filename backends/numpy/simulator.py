@@ -6,9 +6,9 @@ reads the integer program that ``snnc`` writes (``graph.json`` and ``tensors.saf
 knows nothing else of ``snnc``.
 
 Values are arrays with the batch first, of int64 or what holds no less: flags, and int32 for sums
-whose proven range it holds.  All arithmetic but these sums is that of int64.  Matrix products run
-in floating point where the proven ranges make that exact (below 2**24 in float32, 2**53 in
-float64), else in int64.
+and words of neurons whose proven range it holds.  All other arithmetic is that of int64.  Matrix
+products run in floating point where the proven ranges make that exact (below 2**24 in float32,
+2**53 in float64, several sums in one float64 as ``packing.py`` proves), else in int64.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from snnc.backends.numpy.arithmetic import Reach
 from snnc.backends.numpy.execution import Run
+from snnc.backends.numpy.packing import Packed
 from snnc.backends.numpy.program import Array, Record
 from snnc.backends.numpy.schedule import Group, schedule
 from snnc.backends.numpy.steps import Loops
@@ -78,9 +80,11 @@ class Simulator:
             if n["op"] == "IntOutput" and ops[n["inputs"][0]["src"]] == "IntTimeStack"
         ]
         self.sums: dict[str, type[np.int32]] = {}
-        self.exact: dict[str, Array] = {
-            n["name"]: self._weights(n) for n in self.nodes if "weight" in n["attributes"]
-        }
+        self.packed: dict[str, Packed] = {}
+        self.exact: dict[str, Array] = {}
+        for n in self.nodes:
+            if "weight" in n["attributes"]:
+                self._load_weight(n)
 
     @classmethod
     def load(cls, folder: Path) -> Simulator:
@@ -232,19 +236,44 @@ class Simulator:
         elements: int = sum(prod(t["shape"]) for types in self.types.values() for t in types)
         return max(1, min(BLOCK_ROWS // max(batch, 1), BLOCK_ELEMENTS // max(batch * elements, 1)))
 
-    def _weights(self, node: Record) -> Array:
-        """The weight in the cheapest type in which ``weight @ x`` is exact."""
-        a = node["attributes"]
-        w = self.param(a["weight"])
-        (edge,) = node["inputs"]
+    def reach(self, edge: Record) -> Reach:
+        """Least and largest number that an edge carries, if that is proven."""
         t = self.types[edge["src"]][edge["out"]]["dtype"]
-        if node["op"] == "IntEmbedding" or t.get("lo") is None:
-            return w
-        init = 0 if edge["init"] is None else int(np.abs(self.param(edge["init"])).max(initial=0))
-        largest = max(abs(t["lo"]), abs(t["hi"]), init)
-        bound = max(1, int(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0))) * largest
+        if t.get("lo") is None:
+            return None
+        found = [t["lo"], t["hi"]]
+        if edge["delay"]:
+            found += [0] if edge["init"] is None else self.param(edge["init"]).reshape(-1).tolist()
+        return min(found), max(found)
+
+    def ranges(self, node: Record, consts: dict[str, Array]) -> dict[str, Reach]:
+        """What is proven of the inputs, states, constants and lines of a neuron's kernel."""
+        kernel = node["attributes"]["kernel"]
+        edges = zip(kernel["inputs"], node["inputs"], strict=True)
+        found: dict[str, Reach] = {name: self.reach(edge) for name, edge in edges}
+        found |= {k: (int(a.min(initial=0)), int(a.max(initial=0))) for k, a in consts.items()}
+        for word in (*kernel["states"], *kernel["body"]):
+            found[word["name"]] = None if word["lo"] is None else (word["lo"], word["hi"])
+        return found
+
+    def _load_weight(self, node: Record) -> None:
+        """Keep the weight in the cheapest form in which products with it are exact."""
+        name, a, (edge,) = node["name"], node["attributes"], node["inputs"]
+        w = self.param(a["weight"])
+        reach = self.reach(edge)
+        if node["op"] == "IntEmbedding" or reach is None:
+            self.exact[name] = w
+            return
+        rows = int(np.abs(w).reshape(len(w), -1).sum(1).max(initial=0))
+        bound = max(1, rows) * max(abs(end) for end in reach)
         if "shift" in a:
             bias = 0 if a["bias"] is None else int(np.abs(self.param(a["bias"])).max(initial=0))
             if (bound << a["shift"]) + bias < 1 << 31:
-                self.sums[node["name"]] = np.int32
-        return w.astype(np.float32 if bound < 1 << 24 else np.float64) if bound < 1 << 53 else w
+                self.sums[name] = np.int32
+        if packed := Packed.of(w, bound):
+            self.packed[name] = packed
+            return
+        kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
+        # BLAS multiplies few rows faster if the matrix lies in memory with the inputs first
+        first = w.ndim == 2 and kind is not np.int64
+        self.exact[name] = w.astype(kind, order="F" if first else "C")

@@ -63,7 +63,8 @@ def with_int32(sim: Simulator, order: str) -> Simulator:
     """The same program with products of int32 matrices."""
     plain = copy.copy(sim)
     weights = {n["name"]: sim.param(n["attributes"]["weight"]) for n in sim.nodes
-               if n["name"] in sim.exact}  # fmt: skip
+               if "weight" in n["attributes"]}  # fmt: skip
+    plain.packed = {}
     plain.exact = {name: w.astype(np.int32, order=order) for name, w in weights.items()}
     return plain
 

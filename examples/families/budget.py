@@ -25,9 +25,11 @@ class Operations:
     def __init__(self, simulator: Simulator) -> None:
         self.total, self.widest = 0, 1
         self._ones = copy.copy(simulator)
-        self._ones.exact = {n: (w != 0).astype(w.dtype) for n, w in simulator.exact.items()}
         layers = ("IntLinear", "IntConv", "IntConvTranspose")
         self._nodes = [n for n in simulator.nodes if n["op"].rstrip("123d") in layers]
+        weights = {n["name"]: simulator.param(n["attributes"]["weight"]) for n in self._nodes}
+        self._ones.exact = {n: (w != 0).astype(np.float64) for n, w in weights.items()}
+        self._ones.packed = {}
 
     def count(self, clock: str, values: dict[tuple[str, int], Array]) -> None:
         """Add the layers of one clock, after the values of a step are known."""
