@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-#: A type of words.
-Word = type[np.int32] | type[np.int64]
+INT32, INT64, FLAG = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.bool_)
 #: The least and the largest that a value can be, or None if nothing is proven.
 Reach = tuple[int, int] | None
 
@@ -61,14 +60,14 @@ def whole(x: Array) -> npt.NDArray[np.int64]:
     return x.astype(np.int64, copy=False)
 
 
-def word(reach: Reach) -> Word:
+def word(reach: Reach) -> np.dtype[Any]:
     """int32 if it holds what is proven, else int64."""
-    return np.int32 if reach and -(1 << 31) <= reach[0] <= reach[1] < 1 << 31 else np.int64
+    return INT32 if reach and -(1 << 31) <= reach[0] <= reach[1] < 1 << 31 else INT64
 
 
-def kept(x: Array, kind: Word) -> Array:
+def kept(x: Array, kind: np.dtype[Any]) -> Array:
     """Numbers in this type; flags stay what they are."""
-    return x if x.dtype == np.bool_ else x.astype(kind, copy=False)
+    return x if x.dtype == kind or x.dtype == FLAG else x.astype(kind)
 
 
 def select(condition: Array, a: Array, b: Array) -> Array:
@@ -76,13 +75,13 @@ def select(condition: Array, a: Array, b: Array) -> Array:
 
     Flags choose between numbers by ``b + flag * (a - b)``, modulo ``2**32`` or ``2**64``.
     """
-    condition = np.asarray(condition)
-    if condition.dtype != np.bool_:
-        condition = condition != 0
-    shape, kind = np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b)
-    if kind == np.bool_ or shape != np.broadcast_shapes(shape, condition.shape):
+    if condition.dtype != FLAG:
+        condition = np.not_equal(condition, 0)
+    if a.dtype == b.dtype == FLAG:
         return np.where(condition, a, b)
-    y = np.asarray(np.subtract(a, b, dtype=kind))
+    y = np.asarray(np.subtract(a, b))
+    if condition.shape != y.shape != np.broadcast_shapes(condition.shape, y.shape):
+        return np.where(condition, a, b)
     y *= condition
     y += b
     return y
@@ -149,8 +148,8 @@ def function(line: dict[str, Any], operands: Sequence[Reach] = (None,)) -> Calla
         return plain
     reach = None if line.get("lo") is None else (line["lo"], line["hi"])
     outer, inner = word(reach), word(None)
-    if fn in DIRECT and all(word(r) is np.int32 for r in (*operands, reach)):
-        inner = np.int32
+    if fn in DIRECT and all(word(r) == INT32 for r in (*operands, reach)):
+        inner = INT32
     if fn == "rsh" and (found := operands[0]):
         half = 1 << line["shift"] >> 1  # what is added first
         inner = word((found[0] - half, found[1] + half))
@@ -158,4 +157,9 @@ def function(line: dict[str, Any], operands: Sequence[Reach] = (None,)) -> Calla
         count, rounding = line["shift"], line["rounding"]
         return lambda x: kept(shift(x.astype(inner, copy=False), count, rounding), outer)
     other = FUNCTIONS[fn]
-    return lambda *args: kept(other(*(x.astype(inner, copy=False) for x in args)), outer)
+
+    def compute(*args: Array) -> Array:
+        numbers = [x if x.dtype == inner else x.astype(inner) for x in args]
+        return kept(other(*numbers), outer)
+
+    return compute

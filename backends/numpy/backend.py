@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 #: The files that make the simulator.
 SOURCES = (
-    *("simulator", "execution", "schedule", "program", "arithmetic", "steps", "arrays"),
+    *("simulator", "execution", "schedule", "program", "arithmetic", "steps", "arrays", "neuron"),
     *("packing", "layers", "windows", "tensors", "reductions", "norms", "attention", "coding"),
 )
 #: What the simulator computes; anything else is not an integer program.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnc.backends.numpy.arithmetic import Reach, Word, function, kept, whole, word
+from snnc.backends.numpy.arithmetic import whole
 from snnc.backends.numpy.attention import ATTENTION
 from snnc.backends.numpy.layers import LAYERS, PRODUCTS
 from snnc.backends.numpy.norms import NORMS
@@ -19,9 +19,6 @@ from snnc.backends.numpy.tensors import TENSORS
 
 if TYPE_CHECKING:
     from snnc.backends.numpy.simulator import Simulator
-
-#: Name of a value, what computes it, of which arguments, and what is not needed behind it.
-Line = tuple[str, Callable[..., Any], list[str], list[str]]
 
 #: Operators without state, by name.
 OPERATORS: dict[str, Operator] = {**LAYERS, **NORMS, **ATTENTION, **TENSORS, **REDUCTIONS}
@@ -63,9 +60,6 @@ class Run:
                 if e["delay"] + further:
                     key = (e["src"], e["out"])
                     self._longest[key] = max(e["delay"] + further, self._longest.get(key, 0))
-        self._consts: dict[str, dict[str, Array]] = {}
-        self._words: dict[str, dict[str, Word]] = {}  # of what a kernel's body reads
-        self._lines: dict[str, list[Line]] = {}
         self._start()
 
     def phase(self, clock: str, inputs: dict[str, Array]) -> None:
@@ -147,18 +141,10 @@ class Run:
 
     def _start(self) -> None:
         for node in (n for n in self.sim.nodes if n["op"] == "IntNeuron"):
-            name, kernel = node["name"], node["attributes"]["kernel"]
             shape = (self.batch, *node["attributes"]["shape"])
-            consts = {c["name"]: self.sim.const(c) for c in kernel["consts"]}
-            tables = {c["name"]: self.sim.const(c) for c in kernel["tables"]}
-            ranges = self.sim.ranges(node, consts)
-            self._words[name] = {k: word(r) for k, r in ranges.items()}
-            self._consts[name] = {k: kept(a, self._words[name][k]) for k, a in consts.items()}
-            self._consts[name] |= tables
-            self._lines[name] = _lines(kernel, ranges)
-            for s in kernel["states"]:
-                init = self.sim.param(s["init"])
-                self.state[f"{name}.{s['name']}"] = np.broadcast_to(init, shape)
+            for s in node["attributes"]["kernel"]["states"]:
+                init = np.broadcast_to(self.sim.param(s["init"]), shape)
+                self.state[f"{node['name']}.{s['name']}"] = init
 
     def _operand(self, edge: Record, i: int) -> Array:
         """What an edge carries in step ``i`` of the block."""
@@ -190,17 +176,13 @@ class Run:
     def _neuron(self, node: Record, i: int) -> None:
         name, kernel = node["name"], node["attributes"]["kernel"]
         shape = (self.batch, *node["attributes"]["shape"])
-        env, words = dict(self._consts[name]), self._words[name]
+        leaves = {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
         for name_in, edge in zip(kernel["inputs"], node["inputs"], strict=True):
-            x = self._operand(edge, i)  # of fewer axes: aligned right, behind the batch
-            env[name_in] = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
-        env |= {s["name"]: self.state[f"{name}.{s['name']}"] for s in kernel["states"]}
-        for leaf in (*kernel["inputs"], *(s["name"] for s in kernel["states"])):
-            env[leaf] = kept(env[leaf], words[leaf])
-        for result, compute, args, unneeded in self._lines[name]:
-            env[result] = compute(*[env[a] for a in args])
-            for used in unneeded:
-                del env[used]
+            x = self._operand(edge, i)
+            if x.ndim < len(shape):  # of fewer axes: aligned right, behind the batch
+                x = x.reshape(len(x), *[1] * (len(shape) - x.ndim), *x.shape[1:])
+            leaves[name_in] = x
+        env = self.sim.neurons[name].step(leaves)
         noted = {s["name"] for s in kernel["states"]}  # as a word: after the step
         for number, out in enumerate(kernel["outputs"]):
             self._give((name, number), _spread(env[out], shape))
@@ -256,18 +238,6 @@ class Run:
         total = self.state.get(f"{name}.acc", self._zeros(node))
         done = self._done.get(self._clock_of_operand(node), 0)
         return COLLECTORS[op](node, total, done)
-
-
-def _lines(kernel: Record, ranges: dict[str, Reach]) -> list[Line]:
-    """The lines of a kernel; memory of what no later line needs is free for its results."""
-    left = {*kernel["outputs"], *(s["next"] for s in kernel["states"])}
-    found: list[Line] = []
-    for line in reversed(kernel["body"]):
-        names = {line["name"], *line["args"]}
-        compute = function(line, [ranges.get(a) for a in line["args"]])
-        found.append((line["name"], compute, line["args"], sorted(names - left)))
-        left |= names
-    return found[::-1]
 
 
 def _spread(x: Array, shape: tuple[int, ...]) -> Array:

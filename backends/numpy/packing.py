@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 #: Rows that are best multiplied at a time: sums are taken out of what is still in the cache.
 ROWS = 128
 #: Least columns, and least weights, of a matrix for which fewer products outweigh the taking out.
-COLUMNS, WEIGHTS = 256, 1 << 18
+COLUMNS, WEIGHTS = 128, 1 << 18
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import numpy as np
 
 from snnc.backends.numpy.arithmetic import Reach
 from snnc.backends.numpy.execution import Run
+from snnc.backends.numpy.neuron import Neuron
 from snnc.backends.numpy.packing import Packed
 from snnc.backends.numpy.program import Array, Record
 from snnc.backends.numpy.schedule import Group, schedule
@@ -85,6 +86,13 @@ class Simulator:
         for n in self.nodes:
             if "weight" in n["attributes"]:
                 self._load_weight(n)
+        self.neurons: dict[str, Neuron] = {
+            n["name"]: Neuron.of(
+                n["attributes"]["kernel"], map(self.reach, n["inputs"]), self.const
+            )
+            for n in self.nodes
+            if n["op"] == "IntNeuron"
+        }
 
     @classmethod
     def load(cls, folder: Path) -> Simulator:
@@ -245,16 +253,6 @@ class Simulator:
         if edge["delay"]:
             found += [0] if edge["init"] is None else self.param(edge["init"]).reshape(-1).tolist()
         return min(found), max(found)
-
-    def ranges(self, node: Record, consts: dict[str, Array]) -> dict[str, Reach]:
-        """What is proven of the inputs, states, constants and lines of a neuron's kernel."""
-        kernel = node["attributes"]["kernel"]
-        edges = zip(kernel["inputs"], node["inputs"], strict=True)
-        found: dict[str, Reach] = {name: self.reach(edge) for name, edge in edges}
-        found |= {k: (int(a.min(initial=0)), int(a.max(initial=0))) for k, a in consts.items()}
-        for word in (*kernel["states"], *kernel["body"]):
-            found[word["name"]] = None if word["lo"] is None else (word["lo"], word["hi"])
-        return found
 
     def _load_weight(self, node: Record) -> None:
         """Keep the weight in the cheapest form in which products with it are exact."""

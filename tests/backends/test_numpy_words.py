@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from snnc.backends.numpy.arithmetic import function, select
+from snnc.backends.numpy.arithmetic import function, kept, select, word
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeSum
-from snnc.kernel import Const, Kernel, Line, State
+from snnc.kernel import ROUNDINGS, Const, Kernel, Line, State
 from snnc.params import Param
+from snnc.rounding import rsh
 from snnc.types import Clock
 from tests.intgraphs import ONE, proven, simulator
 
@@ -53,6 +56,47 @@ def test_flags_count_as_numbers() -> None:
     assert function(line("shl"))(one).tolist() == [4, 4, 0]
     assert function(line("lookup"))(one, table).tolist() == [9, 9, 7]
     assert function(line("eq"))(one, np.array([1, 0, 0])).tolist() == [True, False, True]
+
+
+TOP = (1 << 31) - 1
+#: Lines, the ranges of their operands, and the word of their value.
+EDGES = [
+    ("add", [(0, TOP - 1), (0, 1)], (0, TOP), np.int32),
+    ("add", [(0, TOP), (0, 1)], (0, TOP + 1), np.int64),
+    ("sub", [(-TOP, 0), (0, 1)], (-TOP - 1, 0), np.int32),
+    ("neg", [(-TOP - 1, 0)], (0, TOP + 1), np.int64),
+    ("mul", [(-1 << 15, 1 << 15), (-1 << 16, (1 << 16) - 1)], (-TOP - 1, TOP + 1), np.int64),
+    ("mul", [(0, 1 << 15), (-1 << 16, (1 << 16) - 1)], (-TOP - 1, TOP), np.int32),
+    ("shl", [(-1 << 29, (1 << 29) - 1)], (-TOP - 1, TOP), np.int32),
+    ("maximum", [(-TOP - 1, 1 << 40), (0, 5)], (0, 1 << 40), np.int64),
+    ("minimum", [(-TOP - 1, 1 << 40), (0, 5)], (-TOP - 1, 5), np.int32),
+    *(("rsh", [(-TOP - 1, TOP)], (-(1 << 29), 1 << 29), np.int32),) * 5,
+    ("rsh", [(-(1 << 40), 1 << 40)], (-(1 << 38), 1 << 38), np.int64),
+]
+
+
+@pytest.mark.parametrize("number", range(len(EDGES)))
+def test_words_of_32_bits_hold_all_that_a_line_computes(number: int) -> None:
+    fn, ranges, (lo, hi), kind = EDGES[number]
+    line = {"fn": fn, "shift": 2, "rounding": ROUNDINGS[number % 5], "lo": lo, "hi": hi}
+    args = [np.array(pair, np.int64) for pair in itertools.product(*ranges)]
+    args = list(np.array(args).T)
+    want = function({**line, "lo": None})(*args)
+    for narrow in (False, True):
+        given = [kept(x, word(r)) if narrow else x for x, r in zip(args, ranges, strict=True)]
+        found = function(line, ranges)(*given)
+        assert found.dtype == kind
+        assert np.array_equal(found, want)
+    if fn == "rsh":
+        assert want.tolist() == [rsh(int(x), 2, line["rounding"]) for x in args[0]]
+
+
+def test_a_choice_between_the_ends_of_a_word_wraps_to_the_right_one() -> None:
+    a, b = np.array([TOP, -TOP - 1], np.int32), np.array([-TOP - 1, TOP], np.int32)
+    for flag in (np.array([True, True]), np.array([False, False]), np.array([3, 0])):
+        found = select(flag, a, b)
+        assert found.dtype == np.int32
+        assert np.array_equal(found, np.where(flag != 0, a, b))
 
 
 def test_spikes_are_counted_and_remembered_as_numbers() -> None:
