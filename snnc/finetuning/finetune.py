@@ -96,7 +96,7 @@ def finetune_model(
             forms.network(steps), inputs, steps, goal(), schedule, renew, checkpoint, key
         )
         before, after = training.run(
-            lambda e: report(f"epoch {e.number}/{e.of}", f"loss {e.loss:.4g}", e.seconds)
+            lambda e: report(f"epoch {e.number:.4g}/{e.of}", f"loss {e.loss:.4g}", e.seconds)
         )
         network = training.network
         trained = forms.with_integers(network)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from snnc.backends.torch.layers import DelayLinear, Embedding, Linear, Weighted
+from snnc.backends.torch.products import EXACT
 from snnc.backends.torch.program import Program, Record
 from snnc.backends.torch.windows import Convolution, TransposedConvolution
 from snnc.finetuning.gradients import codes
@@ -32,16 +35,25 @@ class Rate:
 class Trained(Weighted):
     """Latent weights and biases of a layer of the program.
 
+    Args:
+        program: The stored program.
+        node: The layer.
+        placed: How it became integers.
+        most: No value that arrives may be larger.
+
     Attributes:
         latent: (rows, …) in steps of the integers.
         offset: (rows,) in steps of the biases, if there are any.
         top: The largest integer.
         spare: Bits of biases that stay 0.
+        most: The largest sum of products.
     """
 
-    def __init__(self, program: Program, node: Record, placed: Placed) -> None:
+    def __init__(self, program: Program, node: Record, placed: Placed, most: int) -> None:
         super().__init__(program, node)
         self.top, self.spare = largest(placed.bits), placed.spare
+        self.most = most * self.top * prod(self.weight.shape[1:])
+        self._now: tuple[Tensor, Tensor | None] | None = None
         wanted = torch.tensor(placed.targets).reshape(self.weight.shape)
         chosen = self.weight.double()
         near = wanted.clamp(chosen - NEAR, chosen + NEAR)
@@ -49,6 +61,15 @@ class Trained(Weighted):
         self.offset = None
         if self.bias is not None:
             self.offset = nn.Parameter(self.bias.double() / (1 << self.spare))
+
+    def refresh(self) -> None:
+        """Take the integers of now for all steps to come."""
+        self._now = self.integers()
+
+    @property
+    def now(self) -> tuple[Tensor, Tensor | None]:
+        """The integers of the last ``refresh``."""
+        return self.integers() if self._now is None else self._now
 
     def integers(self) -> tuple[Tensor, Tensor | None]:
         """Weights and biases as they are now, with gradients to their latents."""
@@ -62,7 +83,7 @@ class Trained(Weighted):
         y = sums * (1 << self.shift) if self.shift else sums
         if self.offset is None:
             return y
-        bias = self.integers()[1]
+        bias = self.now[1]
         assert bias is not None, "it has one"
         return y + bias.reshape(-1, *[1] * behind)
 
@@ -81,33 +102,53 @@ class TrainedLinear(Trained, Linear):
     """``((weight @ x) << shift) + bias`` over the last axis."""
 
     def forward(self, *operands: Tensor) -> Tensor:
-        return self.finish(operands[0].double() @ self.integers()[0].T, 0)
+        return self.finish(operands[0].double() @ self.now[0].T, 0)
 
 
 class TrainedDelayLinear(Trained, DelayLinear):
     """The same of columns that have read their input some steps ago, in their order."""
 
-    def __init__(self, program: Program, node: Record, placed: Placed) -> None:
-        super().__init__(program, node, placed)
+    def __init__(self, program: Program, node: Record, placed: Placed, most: int) -> None:
+        super().__init__(program, node, placed, most)
         self.keep("order", torch.argsort(program.tensor(node["attributes"]["delay"]), stable=True))
 
     def forward(self, *operands: Tensor) -> Tensor:
-        weight = self.integers()[0][:, self.get_buffer("order")]
+        weight = self.now[0][:, self.get_buffer("order")]
         return self.finish(operands[0].double() @ weight.T, 0)
 
 
 class TrainedConvolution(Trained, Convolution):
-    """``(conv(x, weight) << shift) + bias``; sums of float64 are exact on a CPU, in any order."""
+    """``(conv(x, weight) << shift) + bias``.
+
+    Sums of float64 are exact on a CPU in any order; those of float32 are where no sum is too large
+    and torch adds products of integers (``plain_sums``), which is many times faster.
+    """
 
     def kernel(self) -> Tensor:
-        return self.integers()[0] if hasattr(self, "latent") else self.weight
+        return self.now[0] if hasattr(self, "latent") else self.weight
 
     def correlated(self, x: Tensor) -> Tensor:
-        weight, rank = self.kernel(), len(self.size)
-        conv = CONVOLUTIONS[rank]
-        return conv(
-            x.double(), weight, None, self.stride, 0, self.dilation, self.groups
-        )  # padding is done
+        weight, conv = self.kernel(), CONVOLUTIONS[len(self.size)]
+        single = self.most < EXACT[torch.float32] and plain_sums()
+        kind = torch.float32 if single else torch.float64
+        options = None, self.stride, 0, self.dilation, self.groups  # padding is done
+        return conv(x.to(kind), weight.to(kind), *options).double()
+
+
+@functools.cache
+def plain_sums() -> bool:
+    """Whether torch's convolutions of float32 are exact sums here, as those of oneDNN are.
+
+    Others may multiply in a transformed domain (Winograd), where integers become fractions.
+    """
+    random = torch.Generator().manual_seed(0)
+    for size, batch in ((3, 16), (3, 1), (5, 16)):
+        x = torch.randint(-300, 301, (batch, 16, 12, 12), generator=random).float()
+        weight = torch.randint(-127, 128, (32, 16, size, size), generator=random).float()
+        exact = functional.conv2d(x.double(), weight.double())
+        if not torch.equal(functional.conv2d(x, weight).double(), exact):
+            return False
+    return True
 
 
 class TrainedTransposedConvolution(TrainedConvolution, TransposedConvolution):

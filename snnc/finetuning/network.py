@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
+from snnc.backends.torch import arithmetic
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
 from snnc.backends.torch.network import IntegerNetwork
 from snnc.backends.torch.neuron import Neuron
@@ -23,7 +25,7 @@ from snnc.finetuning.gradients import ROOM
 from snnc.finetuning.latent import Latent
 from snnc.finetuning.layers import TRAINED, Trained
 from snnc.finetuning.neuron import GROWTH, TrainedNeuron
-from snnc.finetuning.operators import real_operator
+from snnc.finetuning.operators import RealRescale, real_operator
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
 from snnc.kernel import Line, State
@@ -61,6 +63,7 @@ class TrainableNetwork(IntegerNetwork):
                 raise _wide(f"{node.name} has values of more than 53 bits")
         arrays = {k: v.copy() for k, v in safetensors.numpy.load(tensors).items()}
         stored = Program(json.loads(text), arrays)
+        self._most = {n.name: _arriving(proven, n.name) * GROWTH for n in proven}
         self._placed, self._proven = placed, known  # read by ``module`` while layers are made
         super().__init__(stored)
         self.straight = is_straight(stored)
@@ -75,6 +78,7 @@ class TrainableNetwork(IntegerNetwork):
             CompileError: E335 if float64 cannot hold its numbers.
         """
         name = node["name"]
+        most = self._most.get(name, ROOM)
         if node["op"] == "IntInput":
             return nn.Identity()
         if node["op"] == "IntNeuron":
@@ -83,8 +87,12 @@ class TrainableNetwork(IntegerNetwork):
                 raise _wide(f"{name} computes with more than 53 bits, in {wide[0]}")
             return neuron
         if node["op"] in TRAINED:
-            return TRAINED[node["op"]](program, node, self._placed[name])
-        return real_operator(program, node)
+            return TRAINED[node["op"]](program, node, self._placed[name], most)
+        module = real_operator(program, node)
+        if isinstance(module, RealRescale):
+            factors = int(module.multiplier.abs().max()) * GROWTH  # which may be trained, too
+            module.small = most * factors < arithmetic.FLOAT_ROOM
+        return module
 
     def trained(self) -> dict[str, Trained]:
         """Layers with latents, by name."""
@@ -124,6 +132,8 @@ class TrainableNetwork(IntegerNetwork):
     ) -> tuple[Values, Values]:
         """As ``IntegerNetwork.forward``, but of integers in float64, with gradients."""
         self.constants.refresh()
+        for layer in self.trained().values():
+            layer.refresh()
         return self.evaluate(inputs, steps, record, stepwise)
 
     def loop(self, run: Run, steps: int) -> None:
@@ -179,6 +189,17 @@ def ranges(program: Graph) -> dict[str, dict[str, Bounds]]:
                 i.name: (i.lo, i.hi) for i in items if i.lo is not None and i.hi is not None
             }
     return found
+
+
+def _arriving(program: Graph, name: str) -> int:
+    """The largest magnitude of what a node reads, also before the first delayed value."""
+    most = 0
+    for edge in program.in_edges(name):
+        kind = program[edge.src].types[edge.out].dtype
+        first = 0 if edge.init is None else int(np.abs(edge.init.data).max())
+        assert isinstance(kind, Int), "programs compute with integers"
+        most = max(most, first, ROOM if kind.lo is None else magnitude(kind.bounds))
+    return most
 
 
 def too_wide(kind: Int) -> bool:

@@ -24,10 +24,17 @@ LEAST = -(1 << 52)
 
 
 class RealRescale(Rescale):
-    """``rsh(x * multiplier, shift) + bias``."""
+    """``rsh(x * multiplier, shift) + bias``.
+
+    Attributes:
+        small: Whether float64 rounds the products exactly.
+    """
+
+    small = False
 
     def forward(self, *operands: Tensor) -> Tensor:
-        y = shifted(operands[0].double(), self.multiplier.double(), self.shift, self.rounding)
+        by, how = self.multiplier.double(), (self.shift, self.rounding, self.small)
+        y = shifted(operands[0].double(), by, *how)
         return y if self.bias is None else y + self.bias
 
 

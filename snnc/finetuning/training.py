@@ -27,6 +27,10 @@ TINY = 1e-30
 WARM = 0.05
 #: How often the program is lowered again at most, and what is best is looked for.
 RENEWALS = 25
+#: Steps between, at least, in long epochs.
+APART = 100
+#: Samples by whose loss the best is known; evenly chosen of all.
+JUDGED = 1024
 
 #: From outputs by name and the rows of the samples to a loss.
 Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
@@ -34,16 +38,16 @@ Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch has brought.
+    """What training has brought since the last such report.
 
     Attributes:
-        number: Counted from 1.
+        number: Epochs so far, also parts of one.
         of: How many there are.
-        loss: Mean over all samples while it ran.
+        loss: Mean over the samples that were seen.
         seconds: It took.
     """
 
-    number: int
+    number: float
     of: int
     loss: float
     seconds: float
@@ -97,7 +101,6 @@ class Training:
     checkpoint: Path | None = None
     key: str = ""
     frozen: bool = False
-    _done: int = 0
     _steps: int = 0
     _moments: dict[str, Tensor] = field(default_factory=dict)
     _best: dict[str, Tensor] = field(default_factory=dict)
@@ -108,8 +111,8 @@ class Training:
         """Train, from the checkpoint on if there is one.
 
         Returns:
-            The mean loss of all samples before training, and with the latents of the epoch (or of
-            before) that has the smallest: those the network has now.
+            The mean loss of up to ``JUDGED`` samples before training, and with the latents of the
+            renewal (or of before) that has the smallest: those the network has now.
         """
         latents = self.network.latents()
         self._moments = {
@@ -119,18 +122,17 @@ class Training:
         before = self._least = self._mean()
         if self._resume():
             self._renew()
-        epochs = self.schedule.epochs
-        every = -(-epochs // RENEWALS)
-        for epoch in range(self._done, epochs):
+        size, epochs = self._batches(), self.schedule.epochs
+        total = size * epochs
+        every = max(-(-total // RENEWALS), min(size, APART))
+        while self._steps < total:
             start = time.perf_counter()
-            loss = self._epoch(epoch)
-            self._done = epoch + 1
-            if self._done % every == 0 or self._done == epochs:
-                self._renew()
-                if (mean := self._mean()) < self._least:
-                    self._least, self._best = mean, self._kept()
-                self._save()
-            report(Epoch(self._done, epochs, loss, time.perf_counter() - start))
+            loss = self._train(min(self._steps + every, total))
+            self._renew()
+            if (mean := self._mean()) < self._least:
+                self._least, self._best = mean, self._kept()
+            self._save()
+            report(Epoch(self._steps / size, epochs, loss, time.perf_counter() - start))
         self._put(self._best)
         self._renew()
         return before, self._least
@@ -163,36 +165,53 @@ class Training:
         for name, latent in self.network.latents().items():
             latent.value.copy_(values[name])
 
-    def _epoch(self, epoch: int) -> float:
-        """See every sample once; the mean loss on the way."""
-        plan, latents, total = self.schedule, self.network.latents(), 0.0
-        count = len(next(iter(self.inputs.values())))
-        batches = math.ceil(count / plan.batch)
-        generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + epoch)
-        order = torch.randperm(count, generator=generator)
-        for first in range(0, count, plan.batch):
-            rows = order[first : first + plan.batch]
-            given = {name: x[rows].double() for name, x in self.inputs.items()}
-            outputs, _ = self.network(given, self.steps)
+    def _count(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def _batches(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil(self._count() / self.schedule.batch)
+
+    def _order(self, epoch: int) -> list[Tensor]:
+        """The rows of every batch of an epoch, counted from 0."""
+        generator = torch.Generator().manual_seed(self.schedule.seed * 1_000_003 + epoch)
+        order = torch.randperm(self._count(), generator=generator)
+        return [
+            order[i : i + self.schedule.batch] for i in range(0, len(order), self.schedule.batch)
+        ]
+
+    def _train(self, until: int) -> float:
+        """Go on until so many steps are done; the mean loss on the way."""
+        latents, size, seen, total = self.network.latents(), self._batches(), 0, 0.0
+        epoch, order = -1, list[Tensor]()
+        while self._steps < until:
+            if self._steps // size != epoch:
+                epoch = self._steps // size
+                order = self._order(epoch)
+            rows = order[self._steps % size]
+            outputs, _ = self.network(self._given(rows), self.steps)
             loss = self.loss(outputs, rows)
             if not torch.isfinite(loss):
                 text = f"the loss is {loss.item()} in epoch {epoch + 1}"
                 raise fail("E336", text, help="lower the rate; check the data and the loss")
-            total += float(loss.detach()) * len(rows)
+            seen, total = seen + len(rows), total + float(loss.detach()) * len(rows)
             values = [x.value for x in latents.values()]
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
             found = dict(zip(latents, gradients, strict=True))
-            share = (self._steps + 1) / (plan.epochs * batches)
-            self._step(latents, found, plan.rate_at(share))
-        return total / count
+            share = (self._steps + 1) / (self.schedule.epochs * size)
+            self._step(latents, found, self.schedule.rate_at(share))
+        return total / seen
+
+    def _given(self, rows: Tensor) -> dict[str, Tensor]:
+        return {name: x[rows].double() for name, x in self.inputs.items()}
 
     @torch.no_grad()
     def _mean(self) -> float:
-        """The mean loss of all samples."""
-        count, total = len(next(iter(self.inputs.values()))), 0.0
-        for rows in torch.arange(count).tensor_split(-(-count // self.schedule.batch)):
-            given = {name: x[rows].double() for name, x in self.inputs.items()}
-            outputs, _ = self.network(given, self.steps)
+        """The mean loss of the samples by which the best is known."""
+        count = min(self._count(), JUDGED)
+        chosen, total = torch.arange(count) * self._count() // count, 0.0
+        for rows in chosen.tensor_split(-(-count // self.schedule.batch)):
+            outputs, _ = self.network(self._given(rows), self.steps)
             total += float(self.loss(outputs, rows)) * len(rows)
         return total / count
 
@@ -224,7 +243,7 @@ class Training:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        numbers = {"done": self._done, "steps": self._steps, "frozen": int(self.frozen)}
+        numbers = {"steps": self._steps, "frozen": int(self.frozen)}
         told = numbers | {"key": self.key, "least": self._least}
         meta = {"snnc.finetuning": json.dumps(told)}
         part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
@@ -240,7 +259,7 @@ class Training:
             with safetensors.safe_open(self.checkpoint, "pt") as file:
                 told = json.loads(file.metadata()["snnc.finetuning"])
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            done, steps, frozen = (int(told[k]) for k in ("done", "steps", "frozen"))
+            steps, frozen = (int(told[k]) for k in ("steps", "frozen"))
             least = float(told["least"])
         except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError) as e:
             hint = "remove it to start anew"
@@ -259,6 +278,6 @@ class Training:
         self._put({n: arrays[f"p.{n}"] for n in self._best})
         self._best = {n: arrays[f"b.{n}"] for n in self._best}
         self._moments = {n: arrays[n] for n in self._moments}
-        self._done, self._steps, self._least = done, steps, least
+        self._steps, self._least = steps, least
         self.frozen = bool(frozen)
         return True
