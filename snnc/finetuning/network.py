@@ -11,10 +11,9 @@ import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
-from snnc.backends.torch import arithmetic
+from snnc.backends.torch import arithmetic, machine
 from snnc.backends.torch.collectors import Collector, Sequence, Stack
 from snnc.backends.torch.network import IntegerNetwork
-from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.operator import Function, StepFunction
 from snnc.backends.torch.phases import Run, Values
 from snnc.backends.torch.program import Bounds, Program, Record, magnitude
@@ -99,6 +98,14 @@ class TrainableNetwork(IntegerNetwork):
         pairs = zip(self.names, self.layers, strict=True)
         return {name: layer for name, layer in pairs if isinstance(layer, Trained)}
 
+    def compile(self) -> None:
+        """Let a C compiler make the populations fast that it can express, if there is one."""
+        if not machine.available():
+            return
+        for layer in self.layers:
+            if isinstance(layer, TrainedNeuron):
+                layer.compile()
+
     def latents(self) -> dict[str, Latent]:
         """All that an optimizer changes, by name."""
         found = {}
@@ -132,8 +139,9 @@ class TrainableNetwork(IntegerNetwork):
     ) -> tuple[Values, Values]:
         """As ``IntegerNetwork.forward``, but of integers in float64, with gradients."""
         self.constants.refresh()
-        for layer in self.trained().values():
-            layer.refresh()
+        for layer in self.layers:
+            if isinstance(layer, Trained | TrainedNeuron):
+                layer.refresh()
         return self.evaluate(inputs, steps, record, stepwise)
 
     def loop(self, run: Run, steps: int) -> None:
@@ -143,7 +151,7 @@ class TrainableNetwork(IntegerNetwork):
             return
         for node, module, own in self.parts.get("step", ()):
             name = node["name"]
-            if isinstance(module, Neuron):
+            if isinstance(module, TrainedNeuron):
                 _neuron(run, node, module, steps)
             elif isinstance(module, Function):
                 flat = [x.flatten(0, 1) for x in operands(run, node, module, steps)]
@@ -162,10 +170,14 @@ class TrainableNetwork(IntegerNetwork):
         run.done["step"] = steps
 
 
-def _neuron(run: Run, node: Record, module: Neuron, steps: int) -> None:
+def _neuron(run: Run, node: Record, module: TrainedNeuron, steps: int) -> None:
     name = node["name"]
-    arriving = [sequence(run, e, steps).unbind(0) for e in node["inputs"]]
+    late = [sequence(run, e, steps) for e in node["inputs"]]
     states = module.start(run.batch)
+    if not run.records and steps and (whole := module.advance(late, states)):
+        run.values |= {(name, i): y for i, y in enumerate(whole[0])}
+        return
+    arriving = [x.unbind(0) for x in late]
     outputs: list[list[Tensor]] = []
     for t in range(steps):
         found, states = module.forward([x[t] for x in arriving], states)

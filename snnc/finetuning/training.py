@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from snnc.backends.torch.neuron import Neuron
 from snnc.diagnostics import CompileError, fail
 from snnc.finetuning.latent import Latent
 from snnc.finetuning.network import TrainableNetwork
@@ -29,6 +30,8 @@ WARM = 0.05
 RENEWALS = 25
 #: Steps between, at least, in long epochs.
 APART = 100
+#: Updates of neurons, forward and backward, that take about as long as compiling them.
+PAYS = 1 << 23
 #: Samples by whose loss the best is known; evenly chosen of all.
 JUDGED = 1024
 
@@ -118,6 +121,8 @@ class Training:
         self._moments = {
             f"{kind}.{n}": torch.zeros_like(x.value) for kind in "mv" for n, x in latents.items()
         }
+        if self._pays():
+            self.network.compile()
         self._best, self._lowered = self._kept(), self._kept()
         before = self._least = self._mean()
         if self._resume():
@@ -153,6 +158,8 @@ class Training:
                 for name, x in old.constants.latents.items():
                     x.copy_(self._lowered[name])
             self.network, self.loss = self.renew(old)
+        if self._pays():
+            self.network.compile()
         for name, ratio in self.network.carry(old).items():
             self._best[name] *= ratio
         self._lowered = self._kept()
@@ -164,6 +171,11 @@ class Training:
     def _put(self, values: dict[str, Tensor]) -> None:
         for name, latent in self.network.latents().items():
             latent.value.copy_(values[name])
+
+    def _pays(self) -> bool:
+        """Whether a compiler of C saves more time than it takes."""
+        sizes = [math.prod(n.shape) for n in self.network.layers if isinstance(n, Neuron)]
+        return bool(self.schedule.epochs * self._count() * self.steps * sum(sizes) >= PAYS)
 
     def _count(self) -> int:
         return len(next(iter(self.inputs.values())))
