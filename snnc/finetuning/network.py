@@ -32,6 +32,8 @@ from snnc.passes.placed import Placed
 from snnc.storage import dump_graph
 from snnc.types import Int
 
+#: Lines of a kernel that take less time as tensors than to be called step by step.
+SHORT = 5
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -104,7 +106,7 @@ class TrainableNetwork(IntegerNetwork):
             return
         for layer in self.layers:
             if isinstance(layer, TrainedNeuron):
-                layer.compile()
+                layer.compile(1 if self.straight else SHORT)
 
     def latents(self) -> dict[str, Latent]:
         """All that an optimizer changes, by name."""

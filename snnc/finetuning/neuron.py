@@ -84,17 +84,27 @@ class TrainedNeuron(Neuron):
         known = (y["name"] for y in self._lines if y["name"] not in self._products)
         return [n for n in known if magnitude(self.proven.get(n, (0, 0))) * GROWTH >= ROOM]
 
-    def compile(self) -> None:
+    def compile(self, least: int = 1) -> None:
         """Let a C compiler make one pass of all lines from now on, if it can express them.
+
+        Args:
+            least: Lines for which that pays.
 
         Raises:
             OSError: There is no compiler, or it fails.
         """
         kernel = self._kernel()
+        if len(kernel.lines) < least or not kernel.expressible(self._ones):
+            return
         flat = all(self.get_buffer(f"const_{c}").ndim <= len(self.shape) for c in kernel.consts)
         narrow = any(bool((self.get_buffer(f"const_{c}").abs() < 1).any()) for c in kernel.widths())
-        if kernel.expressible(self._ones) and flat and not narrow:
+        if flat and not narrow:
             self._native = CompiledKernel(kernel)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether C makes its steps."""
+        return self._native is not None
 
     def refresh(self) -> None:
         """Take the constants of now for all steps to come."""

@@ -27,7 +27,7 @@ TINY = 1e-30
 #: Share of all steps in which the rate grows to its full size.
 WARM = 0.05
 #: How often the program is lowered again at most, and what is best is looked for.
-RENEWALS = 25
+RENEWALS = 10
 #: Steps between, at least, in long epochs.
 APART = 100
 #: Updates of neurons, forward and backward, that take about as long as compiling them.
