@@ -112,7 +112,7 @@ NETWORKS: dict[str, Net] = {
         _transformer([8, 32], 4),
         partial(data.digits, datasets.digits_large),
         {"epochs": 20, "lr": 1e-2},
-        {"epochs": 40},
+        {"epochs": 100},
     ),
 }
 
@@ -130,18 +130,20 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
     def options(count: int, lr: float, batch: int) -> dict[str, Any]:
         return {"epochs": round(epochs * count), "lr": lr, "batch": batch}
 
-    fine: dict[str, Any] = {"epochs": round(epochs)}
+    def fine(count: float, batch: int = 100) -> dict[str, Any]:
+        return {"epochs": round(epochs * count), "batch": batch, "rate": 0.03}
+
     nets = {
         "LIF MLP": Net(
-            source, lambda: DenseNet((784, 128, 64, 10), 8), images, options(4, 4e-3, 100), fine
+            source, lambda: DenseNet((784, 128, 64, 10), 8), images, options(4, 4e-3, 100), fine(4)
         ),
-        "conv-BN": Net(source, lambda: ConvNet(4), images, options(3, 1e-2, 100), fine),
+        "conv-BN": Net(source, lambda: ConvNet(4), images, options(3, 1e-2, 100), fine(1)),
         "recurrent ALIF": Net(
             source,
             lambda: RecurrentALIF(28, 64, 10, 28),
             rows,
             options(6, 4e-3, 200),
-            fine,
+            fine(2),
             _STEPPED,
         ),
         "ASN": Net(
@@ -149,7 +151,7 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
             lambda: SteadyASN(ASN, [28, 64, 64], 10, 28, mean=True),
             rows,
             options(6, 1e-2, 200),
-            fine,
+            fine(2),
             _STEPPED,
         ),
         "NASN": Net(
@@ -157,11 +159,11 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
             lambda: SteadyASN(NormalizedASN, [28, 64, 64], 10, 28),
             rows,
             options(6, 1e-2, 200),
-            fine,
+            fine(1, 200),
             _STEPPED,
         ),
         "spiking transformer": Net(
-            source, _transformer([8, 16, 32], 2), images, options(4, 1e-2, 100), fine
+            source, _transformer([8, 16, 32], 2), images, options(4, 1e-2, 100), fine(1)
         ),
     }
     return {f"{source} {name}": net for name, net in nets.items()}
