@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -104,9 +105,10 @@ class TrainableNetwork(IntegerNetwork):
         """Let a C compiler make the populations fast that it can express, if there is one."""
         if not machine.available():
             return
-        for layer in self.layers:
-            if isinstance(layer, TrainedNeuron):
-                layer.compile(1 if self.straight else SHORT)
+        neurons = [layer for layer in self.layers if isinstance(layer, TrainedNeuron)]
+        with contextlib.suppress(OSError):  # what it cannot compile stays tensors
+            for neuron in neurons:
+                neuron.compile(1 if self.straight else SHORT)
 
     def latents(self) -> dict[str, Latent]:
         """All that an optimizer changes, by name."""

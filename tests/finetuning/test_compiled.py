@@ -91,3 +91,16 @@ def test_random_graphs() -> None:
 
 def test_short_kernels_stay_tensors() -> None:
     assert compare(mlp(), least=99) == 0
+
+
+def test_without_a_compiler_all_stays_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(source: str) -> None:
+        raise OSError("cc failed")
+
+    network = trainable(mlp())
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "build", fails)
+        network.compile()
+    assert not any(neuron.compiled for neuron in neurons(network))
+    network.compile()
+    assert all(neuron.compiled for neuron in neurons(network))
