@@ -20,6 +20,8 @@ FLAGS = ("-O3", "-march=native", "-fwrapv", "-fno-math-errno", "-shared", "-fPIC
 _SECONDS = 120
 #: Elements for which a thread is worth being woken up.
 ELEMENTS = 1 << 17
+#: Parts of a batch for every thread, which they take one after the other.
+PARTS = 4
 #: Called with sizes and pointers.
 Function = Callable[[Sequence[int], Sequence[int]], None]
 
@@ -84,8 +86,23 @@ def parallel(run: Callable[[int, int], None], count: int, work: int) -> None:
     if threads == 1:
         run(0, count)
         return
-    ends = [count * i // threads for i in range(threads + 1)]
-    list(_pool(threads).map(run, ends, ends[1:]))
+    parts = min(count, PARTS * threads)
+    ends = [count * i // parts for i in range(parts + 1)]
+    rest = list(range(parts))
+
+    def take() -> None:
+        while rest:
+            try:
+                i = rest.pop()
+            except IndexError:  # another thread was faster
+                return
+            run(ends[i], ends[i + 1])
+
+    others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
+    take()  # here, too: whoever wakes late finds less to do
+    for other in others:
+        if not other.cancel():
+            other.result()
 
 
 @functools.cache

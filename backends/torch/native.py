@@ -26,8 +26,9 @@ _INTEGERS: dict[str, type[np.signedinteger]] = {"int32_t": np.int32, "int64_t": 
 #: Spikes that are listed at a time, at most, if a sample has not more; and how many updates of
 #: neurons take as long as one with its sums, about.
 LISTED, ADDED = 1 << 19, 4
-#: Spikes per input from which a product of bytes is faster than sums of rows.
-DENSE = 0.4
+#: Spikes per input from which a product of bytes is faster than sums of rows, and samples, about,
+#: whose spikes are counted.
+DENSE, COUNTED = 0.4, 32
 #: Numbers of inputs.
 Ports = frozenset[int]
 #: The axes of a population in the order in which its neurons lie in memory.
@@ -90,8 +91,14 @@ class NativePopulation:
         return flat and expressible(self._population([torch.int64] * len(self.neuron.inputs)))
 
     def sparse(self, port: int, x: Tensor) -> bool:
-        """Whether few of the spikes (T, N, ...) that a layer reads are there: they are counted."""
-        return port in self.rows and spikes_of(x) <= DENSE * x.numel()
+        """Whether few of the spikes (T, N, ...) that a layer reads are there.
+
+        They are counted, of a part of the samples if there are many.
+        """
+        if port not in self.rows:
+            return False
+        some = x[:, :: max(1, x.shape[1] // COUNTED)]
+        return spikes_of(some) <= DENSE * some.numel()
 
     def __call__(
         self, arriving: list[Tensor], states: list[Tensor]
@@ -214,7 +221,8 @@ class NativePopulation:
             at = [*places, *machine.pointers(behind)]
             run([steps, first, last, batch, *strides[:-1], some, strides[-1]], at)
 
-        machine.parallel(part, batch, steps * batch * self.size * ADDED)
+        inputs = sum(longest[i] for i in added)
+        machine.parallel(part, batch, steps * batch * (self.size * ADDED + inputs))
 
     def _table(self, port: int) -> Tensor:
         """The packed weights of an input that is added by rows."""
