@@ -172,20 +172,17 @@ def _only(graph: Graph, needed: set[str]) -> Graph:
     return part
 
 
-class InputStatistics:
-    """Adds up ``n n'`` and ``n`` of a layer's inputs in its units, exactly.
+class Moments:
+    """Adds up ``n n'`` and ``n`` of whole numbers n, exactly.
 
     Args:
-        op: The layer.
-        columns: The units of its inputs, (groups, columns) as its weights meet them.
+        groups: Of columns that never meet.
+        columns: Of each.
     """
 
-    def __init__(self, op: Weighted, columns: Floats) -> None:
-        self._op = op
-        self._units = np.where(columns == 0, 1.0, columns)
-        groups, count = columns.shape
-        self._squares = np.zeros((groups, count, count))
-        self._sums = np.zeros((groups, count))
+    def __init__(self, groups: int, columns: int) -> None:
+        self._squares = np.zeros((groups, columns, columns))
+        self._sums = np.zeros((groups, columns))
         self.count = 0
 
     @property
@@ -198,12 +195,15 @@ class InputStatistics:
         """``E[n]``, (groups, columns)."""
         return self._sums / max(1, self.count)
 
-    def add(self, x: Array) -> None:
-        """Take in the inputs of a batch at one step."""
-        rows = self._arriving(x)
-        n = np.rint(rows / self._units)
-        peak = float(np.abs(n).max(initial=0.0))
-        room = (MANTISSA - len(n).bit_length()) // 2
+    @property
+    def centred(self) -> Floats:
+        """``E[n n'] - E[n] E[n']``: what remains where a bias takes up the mean."""
+        mean = self.mean
+        return self.hessian - mean[:, :, None] * mean[:, None, :]
+
+    def take(self, n: Floats) -> None:
+        """Add up whole numbers, (rows, groups, columns)."""
+        peak, room = _peak(n), _room(n)
         if peak >= 1 << room:  # rounded so far that sums of squares are exact again
             n = rounded_to(n, room)
             step = np.ldexp(1.0, int(np.frexp(peak)[1]) - room)
@@ -218,13 +218,81 @@ class InputStatistics:
             self._sums[g] += part.sum(0, dtype=np.float64) * step
         self.count += len(n)
 
+
+def _peak(n: Floats) -> float:
+    return float(np.abs(n).max(initial=0.0))
+
+
+def _room(n: Floats) -> int:
+    """Bits of whole numbers whose squares are added exactly."""
+    return (MANTISSA - len(n).bit_length()) // 2
+
+
+class InputStatistics(Moments):
+    """The moments of a layer's inputs in its units.
+
+    Args:
+        op: The layer.
+        columns: The units of its inputs, (groups, columns) as its weights meet them.
+    """
+
+    def __init__(self, op: Weighted, columns: Floats) -> None:
+        super().__init__(*columns.shape)
+        self._op = op
+        self._units = np.where(columns == 0, 1.0, columns)
+
+    def add(self, x: Array) -> None:
+        """Take in the inputs of a batch at one step."""
+        self.take(self.whole(x))
+
+    def whole(self, x: Array) -> Floats:
+        """Inputs in units, (rows, groups, columns) as the weights meet them."""
+        out: Floats = np.rint(self._arriving(x) / self._units)
+        return out
+
     def _arriving(self, x: Array) -> Array:
-        """(rows, groups, columns) as the weights meet them."""
         if isinstance(self._op, Convolution):
             rows, _ = conv_columns(self._op, x)
             every = -(-len(rows) // MOST_PLACES)
             return rows[:: every | 1]  # odd, so that it goes through the places of an image
         return x.reshape(-1, 1, x.shape[-1])
+
+
+class JointStatistics(Moments):
+    """The moments of what arrives at several layers at once, whose outputs one neuron adds.
+
+    Args:
+        layers: The moments of each.
+    """
+
+    def __init__(self, layers: list[InputStatistics]) -> None:
+        super().__init__(1, sum(s.mean.shape[1] for s in layers))
+        self._layers = layers
+        self._waiting: list[list[Floats]] = [[] for _ in layers]
+        self._fits = all(len(s.mean) == 1 for s in layers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the layers were given inputs together, in numbers of similar size."""
+        return self._fits and self.count > 0 and not any(self._waiting)
+
+    def adder(self, index: int) -> Watch:
+        """What takes in the inputs of one of the layers."""
+
+        def add(x: Array) -> None:
+            if not self._fits:
+                return
+            self._waiting[index].append(self._layers[index].whole(x))
+            if all(self._waiting):
+                self._together([w.pop(0) for w in self._waiting])
+
+        return add
+
+    def _together(self, parts: list[Floats]) -> None:
+        if len({len(n) for n in parts}) > 1 or max(map(_peak, parts)) >= 1 << _room(parts[0]):
+            self._fits = False
+        else:
+            self.take(np.concatenate(parts, 2))
 
 
 def statistics(op: Weighted, columns: Floats, shape: tuple[int, ...]) -> InputStatistics | None:

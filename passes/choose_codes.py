@@ -20,15 +20,21 @@ from snnc.diagnostics import Loc, fail, warning
 from snnc.graph import Graph, Node
 from snnc.params import Param
 from snnc.passes.base import Context
-from snnc.passes.calibration import FEW_SAMPLES, Calibration, InputStatistics, statistics
-from snnc.passes.correct_codes import bias_shift, threshold_factors, together
-from snnc.passes.gptq import descend, gptq
+from snnc.passes.calibration import (
+    FEW_SAMPLES,
+    Calibration,
+    InputStatistics,
+    JointStatistics,
+    statistics,
+)
+from snnc.passes.compensate import compensated, shifted
+from snnc.passes.correct_codes import threshold_factors, together
 from snnc.passes.kept_choices import KeptChoices
 from snnc.passes.output_error import OutputErrors
-from snnc.passes.parts import Chosen, Codes, Part
+from snnc.passes.parts import Chosen, Part, of_codes
 from snnc.passes.quantized_value import Root
 from snnc.passes.row_blocks import MadeRows, beside
-from snnc.passes.row_scale import RowScales, quantized, row_scales
+from snnc.passes.row_scale import quantized, row_scales
 from snnc.passes.weight_grid import bits_of, grid_of
 from snnc.passes.weight_rows import Weighted, with_rows
 from snnc.quantization import CALIBRATED, KEPT, METHODS, USUAL, Plan
@@ -37,10 +43,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
-#: With so many bits or fewer, coordinate descent follows GPTQ.
-DESCENT_BITS = 3
-#: … unless a sweep had more steps than this.
-DESCENT_STEPS = 1 << 34
 #: With so many bits or fewer, ``auto`` also tries to correct biases.
 BIAS_BITS = 4
 #: With so many bits or fewer, ``auto`` also tries to correct thresholds.
@@ -128,9 +130,13 @@ class Chooser:
             hint = "calibrate with samples that the network answers to"
             self.ctx.emit(warning("W333", text, silent[0].root.node.loc, help=hint))
             return self._kept(self._plain(parts, "mse"), parts)
-        best = self._compensated(parts, seen)
+        joint = self._joint(fake, parts, seen)
+        best = compensated(parts, _stacked(parts), seen, joint)
         if method == "auto":
-            best = self._least(fake, parts, neuron, seen, best)
+            found = [best, self._plain(parts, "mse")]
+            if any(p.root.op.bias is not None for p in parts):
+                found.append(compensated(parts, _stacked(parts), seen, joint, centred=True))
+            best = self._least(fake, parts, neuron, seen, found)
         return self._kept(best, parts)
 
     def _grid(self, parts: list[Part]) -> Chosen | None:
@@ -153,7 +159,7 @@ class Chooser:
             hint = f"give {most} bits to keep them as they were trained"
             self.ctx.emit(warning("W343", text, parts[0].root.node.loc, help=hint))
             return None
-        return _chosen(KEPT, scales, parts, codes)
+        return of_codes(KEPT, scales, parts, codes)
 
     def _lost_grid(self, parts: list[Part]) -> None:
         """Say of weights that are integers why they cannot stay so."""
@@ -180,23 +186,7 @@ class Chooser:
     def _plain(self, parts: list[Part], method: str) -> Chosen:
         scales = row_scales(_stacked(parts), min(p.bits for p in parts), method)
         codes = [quantized(p.rows, scales.floats / (1 << p.finer), p.bits) for p in parts]
-        return _chosen(method, scales, parts, codes)
-
-    def _compensated(self, parts: list[Part], seen: list[InputStatistics]) -> Chosen:
-        """GPTQ, the scales chosen with the frequency of each input in mind."""
-        hessians = [s.hessian for s in seen]
-        weights = np.concatenate(
-            [_per_row(h, p) / 4.0**p.finer for p, h in zip(parts, hessians, strict=True)], 1
-        )
-        bits = min(p.bits for p in parts)
-        scales = row_scales(_stacked(parts), bits, "mse", weights)
-        codes = []
-        for part, hessian in zip(parts, hessians, strict=True):
-            own = scales.floats / (1 << part.finer)
-            rows, count = part.rows[:], len(hessian)
-            groups = zip(np.split(rows, count), np.split(own, count), hessian, strict=True)
-            codes.append(np.concatenate([_gptq(r, s, part.bits, h) for r, s, h in groups]))
-        return _chosen("gptq", scales, parts, codes)
+        return of_codes(method, scales, parts, codes)
 
     def _least(
         self,
@@ -204,33 +194,25 @@ class Chooser:
         parts: list[Part],
         neuron: Node | None,
         seen: list[InputStatistics],
-        first: Chosen,
+        found: list[Chosen],
     ) -> Chosen:
-        """The candidate that changes the outputs least."""
-        found = [first, self._plain(parts, "mse")]
+        """The candidate that changes the outputs least, of some and what corrects them."""
         bits = min(p.bits for p in parts)
         if bits <= BIAS_BITS and any(p.root.op.bias is not None for p in parts):
-            found.append(self._corrected(parts, seen, first))
+            found += [self._corrected(parts, seen, c) for c in (found[0], found[-1])]
         if bits <= THRESHOLD_BITS and neuron is not None and self._work() <= THRESHOLD_WORK:
-            found += [c for c in map(self._raised(fake, parts, neuron), (first, found[-1])) if c]
+            some = (found[0], found[-1])
+            found += [c for c in map(self._raised(fake, parts, neuron), some) if c]
         errors = self._errors_of(fake, parts, found)
         best = min(range(len(found)), key=errors.__getitem__)
         tried = ", ".join(f"{c.method} {e:.3g}" for c, e in zip(found, errors, strict=True))
         return replace(found[best], tried=tried)
 
     def _corrected(self, parts: list[Part], seen: list[InputStatistics], chosen: Chosen) -> Chosen:
-        """The same codes with biases that keep the mean of what the layer hands on."""
-        codes = []
-        for part, now, old in zip(parts, seen, chosen.parts, strict=True):
-            if old.bias is None:
-                codes.append(old)
-                continue
-            before = self._statistics(self.real, part.root)
-            assert before is not None, "seen before"
-            scale = chosen.scales.floats / (1 << part.finer) / part.ratio
-            shift = bias_shift(part.root.rows[:], before.mean, old.codes * scale[:, None], now.mean)
-            codes.append(replace(old, bias=old.bias + shift))
-        return replace(chosen, method=f"{chosen.method} + bias", parts=tuple(codes))
+        """The same codes with biases that keep the mean of what the layers hand on together."""
+        before = [s for p in parts if (s := self._statistics(self.real, p.root)) is not None]
+        found = shifted(chosen, parts, before, seen)
+        return replace(found, method=f"{chosen.method} + bias")
 
     def _raised(
         self, fake: Graph, parts: list[Part], neuron: Node
@@ -276,6 +258,18 @@ class Chooser:
         weights = sum(n.op.weight.size for n in self.real if isinstance(n.op, Weighted))
         return weights * self.real.steps * self.calibration.samples
 
+    def _joint(
+        self, fake: Graph, parts: list[Part], seen: list[InputStatistics]
+    ) -> JointStatistics | None:
+        """What arrives at several layers together, if they compute at the same times."""
+        if len(parts) == 1:
+            return None
+        assert self.calibration is not None, "checked before"
+        found = JointStatistics(seen)
+        watch = {p.root.node.name: found.adder(i) for i, p in enumerate(parts)}
+        self.calibration.watched(fake, watch)
+        return found if found.complete else None
+
     def _statistics(self, graph: Graph, root: Root) -> InputStatistics | None:
         """What arrives at a layer; each is looked at once."""
         assert self.calibration is not None, "checked before"
@@ -287,16 +281,6 @@ class Chooser:
             self.calibration.watched(graph, {root.node.name: found.add})
             self._seen[key] = found
         return self._seen[key]
-
-
-def _chosen(method: str, scales: RowScales, parts: list[Part], codes: list[Ints]) -> Chosen:
-    ones = np.ones(len(scales.peak))
-    biases = [None if p.root.op.bias is None else p.root.op.bias.data for p in parts]
-    found = [
-        Codes(c, None if b is None else np.broadcast_to(b, len(ones)).astype(np.float64), ones)
-        for c, b in zip(codes, biases, strict=True)
-    ]
-    return Chosen(method, scales, tuple(found))
 
 
 def _finer(rows: MadeRows, bits: int) -> MadeRows:
@@ -316,21 +300,6 @@ def _stacked(parts: list[Part]) -> MadeRows:
     """
     least = min(p.bits for p in parts)
     return beside([_finer(p.rows, p.finer - (p.bits - least)) for p in parts])
-
-
-def _per_row(hessian: Floats, part: Part) -> Floats:
-    """How often each weight counts, (rows, columns): the diagonals, and a little for all."""
-    diagonal = hessian.diagonal(axis1=1, axis2=2)
-    diagonal = diagonal + 1e-3 * diagonal.mean()
-    rows = len(part.root)
-    return np.repeat(diagonal, rows // len(diagonal), 0)
-
-
-def _gptq(rows: Floats, scales: Floats, bits: int, hessian: Floats) -> Ints:
-    codes = gptq(rows, scales, bits, hessian)
-    if bits <= DESCENT_BITS and rows.size * rows.shape[1] <= DESCENT_STEPS:
-        codes = descend(rows, scales, bits, hessian, codes)
-    return codes
 
 
 def _with(fake: Graph, parts: list[Part], chosen: Chosen) -> Graph:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from snnc.passes.exact_product import product
-from snnc.passes.row_scale import largest
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,62 +30,75 @@ STRIPE = 512
 SWEEPS = 6
 
 
-def gptq(rows: Floats, scales: Floats, bits: int, hessian: Floats) -> Ints:
-    """Codes of each row that minimise ``(w - s q) H (w - s q)'``, one column after the other.
+class Compensation:
+    """GPTQ with one Hessian, which is factored once for all tries.
 
     Args:
-        rows: (rows, columns) weights.
-        scales: (rows,) of one step each.
-        bits: Of a code with its sign.
         hessian: (columns, columns), symmetric and not negative.
     """
-    top, count = largest(bits), rows.shape[1]
-    h = damped(hessian)
-    order = np.argsort(-np.diag(h), kind="stable")
-    factor = upper_factor(h[order][:, order])
-    w = np.ascontiguousarray(rows[:, order].T)  # a column of weights is contiguous
-    carried, codes = np.zeros_like(w), np.zeros_like(w)
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        errors = np.zeros((stop - start, len(rows)))
-        for k in range(start, stop):
-            target = w[k] + carried[k] / factor[k, k]
-            codes[k] = np.clip(np.rint(target / scales), -top, top)
-            errors[k - start] = w[k] - codes[k] * scales
-            carried[k + 1 : stop] += factor[k, k + 1 : stop, None] * errors[k - start]
-        if stop < count:
-            carried[stop:] += product(factor[start:stop, stop:].T, errors)
-    out = np.empty_like(rows, np.int64)
-    out[:, order] = codes.T.astype(np.int64)
-    return out
+
+    def __init__(self, hessian: Floats) -> None:
+        self.hessian = damped(hessian)
+        self._order = np.argsort(-np.diag(self.hessian), kind="stable")
+        self._factor = upper_factor(self.hessian[self._order][:, self._order])
+
+    def codes(self, rows: Floats, scales: Floats, bits: int | Ints) -> Ints:
+        """Codes of each row that minimise ``(w - s q) H (w - s q)'``, column after column.
+
+        Args:
+            rows: (rows, columns) weights.
+            scales: (rows,) of one step each.
+            bits: Of a code with its sign; (columns,) if they are not the same for all.
+        """
+        order, factor, count = self._order, self._factor, rows.shape[1]
+        top = _tops(bits, count)[order]
+        w = np.ascontiguousarray(rows[:, order].T)  # a column of weights is contiguous
+        carried, codes = np.zeros_like(w), np.zeros_like(w)
+        for start in range(0, count, BLOCK):
+            stop = min(start + BLOCK, count)
+            errors = np.zeros((stop - start, len(rows)))
+            for k in range(start, stop):
+                target = w[k] + carried[k] / factor[k, k]
+                codes[k] = np.clip(np.rint(target / scales), -top[k], top[k])
+                errors[k - start] = w[k] - codes[k] * scales
+                carried[k + 1 : stop] += factor[k, k + 1 : stop, None] * errors[k - start]
+            if stop < count:
+                carried[stop:] += product(factor[start:stop, stop:].T, errors)
+        out = np.empty_like(rows, np.int64)
+        out[:, order] = codes.T.astype(np.int64)
+        return out
+
+    def improved(self, rows: Floats, scales: Floats, bits: int | Ints, codes: Ints) -> Ints:
+        """Improve codes one column at a time, all others fixed, until nothing changes.
+
+        With ``e = w - s q``, the error ``e H e'`` as a function of code k alone is a parabola with
+        its least at ``s q_k = w_k + sum_{j != k} e_j H_jk / H_kk``; of integers, the nearest is
+        best (cyclic coordinate descent for layers, as in QuantEase, Behdin et al. 2023).  The error
+        under the damped Hessian never grows.
+        """
+        top, h = _tops(bits, rows.shape[1]), self.hessian
+        found = codes.astype(np.float64)
+        slope = product(rows - found * scales[:, None], h)
+        for _ in range(SWEEPS):
+            changes = 0
+            for k in range(rows.shape[1]):
+                error = rows[:, k] - found[:, k] * scales
+                target = rows[:, k] + (slope[:, k] - error * h[k, k]) / h[k, k]
+                best = np.clip(np.rint(target / scales), -top[k], top[k])
+                moved = np.flatnonzero(best != found[:, k])
+                if len(moved):
+                    step = (found[moved, k] - best[moved]) * scales[moved]
+                    slope[moved] += step[:, None] * h[k]
+                    found[moved, k] = best[moved]
+                    changes += len(moved)
+            if not changes:
+                break
+        return found.astype(np.int64)
 
 
-def descend(rows: Floats, scales: Floats, bits: int, hessian: Floats, codes: Ints) -> Ints:
-    """Improve codes one column at a time, all others fixed, until nothing changes.
-
-    With ``e = w - s q``, the error ``e H e'`` as a function of code k alone is a parabola with its
-    least at ``s q_k = w_k + sum_{j != k} e_j H_jk / H_kk``; of integers, the nearest is best
-    (cyclic coordinate descent for layers, as in QuantEase, Behdin et al. 2023).  The error under
-    the damped Hessian never grows.
-    """
-    top, h = largest(bits), damped(hessian)
-    found = codes.astype(np.float64)
-    slope = product(rows - found * scales[:, None], h)
-    for _ in range(SWEEPS):
-        changes = 0
-        for k in range(rows.shape[1]):
-            error = rows[:, k] - found[:, k] * scales
-            target = rows[:, k] + (slope[:, k] - error * h[k, k]) / h[k, k]
-            best = np.clip(np.rint(target / scales), -top, top)
-            moved = np.flatnonzero(best != found[:, k])
-            if len(moved):
-                step = (found[moved, k] - best[moved]) * scales[moved]
-                slope[moved] += step[:, None] * h[k]
-                found[moved, k] = best[moved]
-                changes += len(moved)
-        if not changes:
-            break
-    return found.astype(np.int64)
+def _tops(bits: int | Ints, count: int) -> Ints:
+    """The largest code of each column."""
+    return np.broadcast_to((1 << (np.asarray(bits, np.int64) - 1)) - 1, (count,))
 
 
 def damped(hessian: Floats) -> Floats:

@@ -19,7 +19,7 @@ import safetensors.numpy
 from snnc.diagnostics import CompileError, fail
 from snnc.graph import Graph
 from snnc.passes.parts import Chosen, Codes, Part
-from snnc.passes.row_scale import RowScales, largest
+from snnc.passes.row_scale import MOST_PERCENT, RowScales, largest
 from snnc.passes.weight_rows import IntWeighted
 
 Array = npt.NDArray[Any]
@@ -76,7 +76,7 @@ class KeptChoices:
             raise _unfit(key)
         own = [self._codes(key, p, count) for p in parts]
         peak, percent = (self._rows(f"{key}/{name}", count) for name in ("peak", "percent"))
-        if not ((peak > 0) & (percent > 0) & (percent <= 100)).all():
+        if not ((peak > 0) & (percent > 0) & (percent <= MOST_PERCENT)).all():
             raise _unfit(key)
         tops = self._rows(f"{key}/tops", count) if f"{key}/tops" in self.arrays else None
         if tops is not None and not (tops >= 1).all():

@@ -66,3 +66,14 @@ class Chosen:
     scales: RowScales
     parts: tuple[Codes, ...]
     tried: str = ""
+
+
+def of_codes(method: str, scales: RowScales, parts: list[Part], codes: list[Ints]) -> Chosen:
+    """A choice that leaves biases and thresholds as they are."""
+    ones = np.ones(len(scales.peak))
+    biases = [None if p.root.op.bias is None else p.root.op.bias.data for p in parts]
+    found = [
+        Codes(c, None if b is None else np.broadcast_to(b, len(ones)).astype(np.float64), ones)
+        for c, b in zip(codes, biases, strict=True)
+    ]
+    return Chosen(method, scales, tuple(found))

@@ -29,6 +29,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Of the weights of a row that the method ``percentile`` does not clip.
 PERCENTILE_PER_MILLE = 990
+#: The most of a row's largest weight that its largest integer may stand for, in percent.
+MOST_PERCENT = 120
 
 
 def largest(bits: int) -> int:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnc.passes.exact_product import ExactLayers, product
-from snnc.passes.gptq import damped, descend, gptq, lower_factor, row_errors, upper_factor
+from snnc.passes.gptq import Compensation, damped, lower_factor, row_errors, upper_factor
 from snnc.passes.row_scale import largest, quantized, row_scales
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ def test_gptq_halves_the_error_of_rounding_on_correlated_inputs(bits: int) -> No
     rows, hessian = correlated(150)  # more than one block
     scales = row_scales(rows, bits).floats
     rounded = row_errors(rows, scales, quantized(rows, scales, bits), hessian).sum()
-    codes = gptq(rows, scales, bits, hessian)
+    codes = Compensation(hessian).codes(rows, scales, bits)
     assert row_errors(rows, scales, codes, hessian).sum() < 0.5 * rounded
     assert np.abs(codes).max() <= largest(bits)
 
@@ -34,27 +34,29 @@ def test_gptq_halves_the_error_of_rounding_on_correlated_inputs(bits: int) -> No
 def test_descent_never_grows_the_damped_error(seed: int, bits: int) -> None:
     rows, hessian = correlated(12, seed)
     scales = row_scales(rows, bits).floats
-    before = quantized(rows, scales, bits)
-    after = descend(rows, scales, bits, hessian, before)
+    before, solver = quantized(rows, scales, bits), Compensation(hessian)
+    after = solver.improved(rows, scales, bits, before)
     h = damped(hessian)
     old, new = (row_errors(rows, scales, c, h) for c in (before, after))
     assert (new <= old * (1 + 1e-9) + 1e-12).all()
-    assert np.array_equal(after, descend(rows, scales, bits, hessian, after))
+    assert np.array_equal(after, solver.improved(rows, scales, bits, after))
 
 
 def test_without_correlation_gptq_is_rounding() -> None:
     rows, _ = correlated(20)
     scales = row_scales(rows, 4).floats
-    assert np.array_equal(gptq(rows, scales, 4, np.eye(20)), quantized(rows, scales, 4))
+    assert np.array_equal(
+        Compensation(np.eye(20)).codes(rows, scales, 4), quantized(rows, scales, 4)
+    )
 
 
 def test_inputs_that_were_never_seen_are_rounded() -> None:
     rows, hessian = correlated(20)
     hessian[3] = hessian[:, 3] = 0
     scales = row_scales(rows, 4).floats
-    codes = gptq(rows, scales, 4, hessian)
+    codes = Compensation(hessian).codes(rows, scales, 4)
     assert np.array_equal(codes[:, 3], quantized(rows, scales, 4)[:, 3])
-    silent = gptq(rows, scales, 4, np.zeros((20, 20)))
+    silent = Compensation(np.zeros((20, 20))).codes(rows, scales, 4)
     assert np.array_equal(silent, quantized(rows, scales, 4))
 
 
