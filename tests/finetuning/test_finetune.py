@@ -24,7 +24,7 @@ def samples(graph: str, count: int = 40) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize(
     ("name", "target", "epochs", "batch", "rate"),
-    [("mlp", "c", 8, 8, 0.01), ("recurrent", "c", 12, 4, 0.05), ("conv", "numpy", 3, 8, 0.01)],
+    [("mlp", "c", 8, 8, 0.01), ("recurrent", "c", 12, 4, 0.05), ("conv", "numpy", 6, 8, 0.01)],
 )
 def test_ternary_weights_learn_and_every_word_is_that_of_the_program(
     tmp_path: Path, name: str, target: str, epochs: int, batch: int, rate: float
