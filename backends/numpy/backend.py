@@ -23,8 +23,9 @@ _HERE = Path(__file__).parent
 
 #: The files that make the simulator.
 SOURCES = (
-    *("simulator", "execution", "schedule", "program", "arithmetic", "steps", "arrays", "neuron"),
-    *("packing", "layers", "windows", "tensors", "reductions", "norms", "attention", "coding"),
+    *("simulator", "execution", "schedule", "program", "arithmetic", "steps", "arrays"),
+    *("neuron", "fusion", "packing"),
+    *("layers", "windows", "tensors", "reductions", "norms", "attention", "coding"),
 )
 #: What the simulator computes; anything else is not an integer program.
 SUPPORTED = frozenset({*OPERATORS, *AT_STEP, *COLLECTORS, *SEQUENCES, "IntInput", "IntNeuron"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from snnc.backends.numpy.arithmetic import Reach, function, kept, word
+from snnc.backends.numpy.fusion import fused
 from snnc.backends.numpy.program import Array, Record
 
 #: Name of a value, what computes it, of which arguments, and what is not needed behind it.
@@ -49,11 +51,20 @@ class Neuron:
             constants[name] = kept(a, word(ranges[name]))
         ranges |= {line["name"]: _proven(line) for line in kernel["body"]}
         constants |= {c["name"]: const(c) for c in kernel["tables"]}
-        left = {*kernel["outputs"], *(s["next"] for s in kernel["states"])}
+        body, left = kernel["body"], {*kernel["outputs"], *(s["next"] for s in kernel["states"])}
+        read = Counter([*left, *(a for line in body for a in line["args"])])
+        alone = {line["name"]: line for line in body if read[line["name"]] == 1}
         lines: list[Line] = []
-        for line in reversed(kernel["body"]):
-            args, names = line["args"], {line["name"], *line["args"]}
-            compute = function(line, [ranges.get(a) for a in args])
+        done: set[str] = set()
+        for line in reversed(body):
+            if line["name"] in done:
+                continue
+            compute, args = function(line, [ranges.get(a) for a in line["args"]]), line["args"]
+            for inner in (alone[a] for a in args if a in alone):
+                if call := fused(line, inner, ranges):
+                    (compute, args), done = call, {*done, inner["name"]}
+                    break
+            names = {line["name"], *args}
             lines.append((line["name"], compute, args, sorted(names - left)))
             left |= names
         return cls(words, constants, tuple(lines[::-1]))
