@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ from tests.intgraphs import ONE, mlp, proven, simulator
 from tests.lavagraphs import GRAPHS
 from tests.randomgraphs import random_graph
 from tests.randomkernels import Builder, lif
+from tests.spikingstacks import spiking_stack
 
 pytestmark = pytest.mark.skipif(not machine.available(), reason="there is no C compiler")
 
@@ -207,6 +209,44 @@ def test_ties_of_shifted_products(rounding: str) -> None:
     want, got = simulator(graph).run(inputs)[0], run(compiled(graph), inputs)[0]
     for name, a in want.items():
         np.testing.assert_array_equal(got[name], a, name)
+
+
+def _ways(seed: int) -> set[str]:
+    """Compare a random stack of layers; give the ways in which some are added by rows."""
+    natives = assert_equal(spiking_stack(seed), seed, 9).natives
+    assert natives
+    populations = [p for p in natives.populations.values() if p.rows]
+    ways = {"own" for p in populations if p.own} | {"tokens" for p in populations if p.shape[1:]}
+    rows = [r for p in populations for r in p.rows.values()]
+    return ways | {f"parts {r.most > 0}" for r in rows} | {f"counts {r.repeats > 1}" for r in rows}
+
+
+def test_random_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnc.backends.torch.native.DENSE", 9.0)
+    pairs = {f"{way} {whether}" for way in ("parts", "counts") for whether in (True, False)}
+    assert _ways(15) | _ways(22) == {"own", "tokens"} | pairs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dense", [0.4, 9.0])
+def test_many_random_stacks(dense: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnc.backends.torch.native.DENSE", dense)
+    for seed in range(500):
+        _ways(seed)
+        machine.build.cache_clear()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags are those of one processor")
+@pytest.mark.parametrize("level", ["", "-v3"])
+def test_other_processors(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compiled without vectors of 512 bits, too."""
+    flags = [f"-march=x86-64{level}" if f == "-march=native" else f for f in machine.FLAGS]
+    monkeypatch.setattr(machine, "FLAGS", tuple(flags))
+    machine.build.cache_clear()
+    try:
+        assert_equal(spiking(), steps=9)
+    finally:
+        machine.build.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint32", "int64", "uint64", ">i2"])
