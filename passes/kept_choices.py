@@ -19,7 +19,7 @@ import safetensors.numpy
 from snnc.diagnostics import CompileError, fail
 from snnc.graph import Graph
 from snnc.passes.parts import Chosen, Codes, Part
-from snnc.passes.row_scale import MOST_PERCENT, RowScales, largest
+from snnc.passes.row_scale import MOST_PERCENT, RowScales, largest, least_trained
 from snnc.passes.weight_rows import IntWeighted
 
 Array = npt.NDArray[Any]
@@ -89,7 +89,8 @@ class KeptChoices:
         if not isinstance(op, IntWeighted) or op.weight.shape != part.root.shape:
             raise _unfit(part.name)
         codes = op.weight.data.reshape(count, -1)
-        if max(int(codes.max(initial=0)), -int(codes.min(initial=0))) > largest(part.bits):
+        ends = int(codes.min(initial=0)), int(codes.max(initial=0))
+        if ends[0] < least_trained(part.bits) or ends[1] > largest(part.bits):
             raise _unfit(part.name)
         bias = None if part.root.op.bias is None else self._rows(f"{key}/{part.name}/bias", count)
         factor = self._rows(f"{key}/{part.name}/factor", count)

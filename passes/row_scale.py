@@ -38,6 +38,14 @@ def largest(bits: int) -> int:
     return (1 << (bits - 1)) - 1
 
 
+def least_trained(bits: int) -> int:
+    """Smallest integer that a weight may become by training.
+
+    Of 2 bits all four integers are used, -2 too: the fourth is a third more to choose from.
+    """
+    return -2 if bits == 2 else -largest(bits)
+
+
 @dataclass(frozen=True)
 class RowScales:
     """The scale of each row, ``peak * percent / (100 * top)``: exact as numbers, and rounded.

@@ -144,4 +144,4 @@ class _Follower:
             value = value + moved[name][index] * slope
         for name, index, exponent in self.powers:
             power = power + moved[name][index] * exponent
-        setattr(self.module, self.key, codes(value * power.exp(), float("inf")))
+        setattr(self.module, self.key, codes(value * power.exp()))

@@ -104,21 +104,22 @@ def compared(a: Tensor, b: Tensor, strict: bool) -> Tensor:
 
 class _Codes(Function):
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, top: float) -> Tensor:
+    def forward(ctx: Any, latent: Tensor, least: float, top: float) -> Tensor:
         ctx.save_for_backward(latent)
-        ctx.top = top
-        return latent.round().clamp_(-top, top)
+        ctx.ends = least, top
+        return latent.round().clamp_(least, top)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (latent,) = ctx.saved_tensors
-        outward = (latent.abs() > ctx.top) & (latent.sign() * gradients[0] < 0)
-        return gradients[0].masked_fill(outward, 0), None
+        (g, *_), (least, top) = gradients, ctx.ends
+        outward = (latent > top) & (g < 0) | (latent < least) & (g > 0)
+        return g.masked_fill(outward, 0), None, None
 
 
-def codes(latent: Tensor, top: float) -> Tensor:
-    """The nearest integers of at most ``top``; no gradient drives a latent further outside."""
-    found: Tensor = _Codes.apply(latent, top)  # type: ignore[no-untyped-call]
+def codes(latent: Tensor, least: float = -math.inf, top: float = math.inf) -> Tensor:
+    """The nearest integers within the ends; no gradient drives a latent further outside."""
+    found: Tensor = _Codes.apply(latent, least, top)  # type: ignore[no-untyped-call]
     return found
 
 

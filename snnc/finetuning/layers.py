@@ -16,7 +16,7 @@ from snnc.backends.torch.program import Program, Record
 from snnc.backends.torch.windows import Convolution, TransposedConvolution
 from snnc.finetuning.gradients import codes
 from snnc.passes.placed import Placed
-from snnc.passes.row_scale import largest
+from snnc.passes.row_scale import largest, least_trained
 
 #: How far a latent of an integer may be from it at the start: another method may have chosen it.
 NEAR = 0.49
@@ -44,15 +44,15 @@ class Trained(Weighted):
     Attributes:
         latent: (rows, …) in steps of the integers.
         offset: (rows,) in steps of the biases, if there are any.
-        top: The largest integer.
+        ends: The smallest and the largest integer.
         spare: Bits of biases that stay 0.
         most: The largest sum of products.
     """
 
     def __init__(self, program: Program, node: Record, placed: Placed, most: int) -> None:
         super().__init__(program, node)
-        self.top, self.spare = largest(placed.bits), placed.spare
-        self.most = most * self.top * prod(self.weight.shape[1:])
+        self.ends, self.spare = (least_trained(placed.bits), largest(placed.bits)), placed.spare
+        self.most = most * max(map(abs, self.ends)) * prod(self.weight.shape[1:])
         self._now: tuple[Tensor, Tensor | None] | None = None
         wanted = torch.tensor(placed.targets).reshape(self.weight.shape)
         chosen = self.weight.double()
@@ -75,8 +75,8 @@ class Trained(Weighted):
         """Weights and biases as they are now, with gradients to their latents."""
         bias = None
         if self.offset is not None:
-            bias = codes(self.offset, float("inf")) * (1 << self.spare)
-        return codes(self.latent, self.top), bias
+            bias = codes(self.offset) * (1 << self.spare)
+        return codes(self.latent, *self.ends), bias
 
     def finish(self, sums: Tensor, behind: int) -> Tensor:
         """Scale the sums and add the bias; ``behind`` axes follow that of the rows."""
