@@ -83,7 +83,7 @@ def test_gradients_pass_through_rounding_and_see_thresholds() -> None:
     spikes.sum().backward()
     assert x.grad[1] == x.grad[2] > 30 * x.grad[0] > 0  # as far from the threshold; far below
     latent = torch.tensor([1.4, 1.6, -3.0], dtype=torch.float64, requires_grad=True)
-    found = codes(latent, 1)
+    found = codes(latent, -1, 1)
     assert found.tolist() == [1, 1, -1]
     (found * torch.tensor([1.0, -1.0, 1.0])).sum().backward()
     assert latent.grad is not None
