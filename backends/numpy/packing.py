@@ -6,7 +6,7 @@ those of ``n`` rows are added at once, in fields of ``k`` bits, by the weights :
     W[j] = sum_i w[i, j] * 2**(k * i),    i = 0 … n - 1,    n = 54 // k
 
 If ``sum_j |w[i, j]| * max |x_j| < 2**(k - 1)`` for every row, any part of ``sum_j w[i, j] * x_j``,
-added in any order, is in ``±(2**(k - 1) - 1)``.  So any part of ``x @ W`` is an integer of size
+added in any order, is in ``±(2**(k - 1) - 1)``.  So any part of ``x @ W`` is an integer of at most
 ``(2**(k - 1) - 1) * (2**(k * n) - 1) / (2**k - 1) < 2**(k * n - 1) <= 2**53``: no addition rounds,
 whatever their order.  What the fields below ``i`` hold together is less than half of ``2**(k * i)``
 by the same formula, so that ``x @ W / 2**(k * i)`` has the field's sum as its nearest integer.

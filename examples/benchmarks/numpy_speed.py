@@ -1,9 +1,10 @@
 """Speed of the NumPy simulator against the same program with plain products of int32 matrices.
 
 NumPy has no fast product of integer matrices; the simulator multiplies in floating point where
-proven ranges make that exact, and all steps of a layer that depends on no past value at once.  The
-network is net (a) of the C benchmark, an MLP 784-1024-1024-10 of 25 steps.  Processor time of one
-thread, medians over interleaved rounds; scores must be equal.
+proven ranges make that exact, three sums in one float64 if they fit, and all steps of a layer that
+depends on no past value at once.  The network is net (a) of the C benchmark, an MLP
+784-1024-1024-10 of 25 steps.  Processor time of one thread, medians over interleaved rounds; scores
+must be equal.
 
     python -m examples.benchmarks.numpy_speed              a batch of 128
     python -m examples.benchmarks.numpy_speed --density 50
