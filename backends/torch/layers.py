@@ -12,6 +12,9 @@ from snnc.backends.torch.operator import Function, Operator
 from snnc.backends.torch.products import product, product_type
 from snnc.backends.torch.program import Program, Record, flat, magnitude
 
+#: What is taken off bytes without a sign.
+_HALF = 128
+
 
 class Weighted(Function):
     """A layer with weights (rows, ...): ``(sums << shift) + bias``.
@@ -56,12 +59,24 @@ class Weighted(Function):
 
 
 class Linear(Weighted):
-    """``((weight @ x) << shift) + bias`` over the last axis."""
+    """``((weight @ x) << shift) + bias`` over the last axis.
+
+    Of inputs from 0 to 255, such as images, 128 is taken off, and its products are added to the
+    sums: then these are of bytes with a sign.
+    """
 
     matrix: Tensor
+    taken_off: Tensor | None
 
     def __init__(self, program: Program, node: Record) -> None:
         super().__init__(program, node)
+        (lo, hi), weight = program.operand_bounds(node), self.weight
+        moved = None
+        if lo >= 0 and 127 < hi <= 255 and weight.numel():
+            ends = int(weight.min()), int(weight.max())
+            if product_type((lo - _HALF, hi - _HALF), ends, self.bound) == torch.int8:
+                self.computed, moved = torch.int8, _HALF * weight.sum(1).to(torch.int32)
+        self.register_buffer("taken_off", moved, persistent=False)
         self.keep("matrix", self.weight.T.to(self.computed))
 
     def forward(self, *operands: Tensor) -> Tensor:
@@ -70,9 +85,15 @@ class Linear(Weighted):
     def sums(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         if x.ndim == 2:
-            return product(x, self.matrix, self.bound)
+            return self._products(x)
         rows = x.reshape(prod(x.shape[:-1]), x.shape[-1])
-        return product(rows, self.matrix, self.bound).reshape(*x.shape[:-1], self.matrix.shape[1])
+        return self._products(rows).reshape(*x.shape[:-1], self.matrix.shape[1])
+
+    def _products(self, x: Tensor) -> Tensor:
+        if self.taken_off is None:
+            return product(x, self.matrix, self.bound)
+        y = product(x - _HALF, self.matrix, self.bound)
+        return y + self.taken_off.to(y.dtype)
 
 
 class DelayLinear(Linear):

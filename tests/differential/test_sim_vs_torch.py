@@ -17,7 +17,7 @@ from snnc.backends.torch.neuron import Neuron
 from snnc.backends.torch.program import Program
 from snnc.backends.torch.registry import BOUNDARY, OPERATORS
 from snnc.graph import Graph, Value
-from snnc.intops import INTOPS, IntInput, IntNeuron, IntOutput, IntTimeStack
+from snnc.intops import INTOPS, IntInput, IntLinear, IntNeuron, IntOutput, IntTimeStack
 from snnc.kernel import ROUNDINGS, Const, Kernel, Line
 from snnc.params import Param
 from snnc.passes import run_passes
@@ -83,6 +83,26 @@ def test_kernels_in_absolute_formats() -> None:
 def test_mlp_at_2_to_16_bits() -> None:
     for bits in (2, 4, 8, 16):
         assert_equal(mlp(bits, (40, 30, 20, 5)), bits, 30, 20)
+
+
+@pytest.mark.parametrize("top", [127, 128, 255, 256])
+def test_bytes_without_a_sign(top: int) -> None:
+    """Sums of the largest inputs and weights, of batches that products of bytes take and not."""
+    g, rng = Graph("bytes", 2), np.random.default_rng(top)
+    g.add("x", IntInput((300,), Clock.STEP, 0, top, 1.0))
+    weight = rng.choice(np.array([-128, 127, 1], np.int8), (5, 300))
+    weight[:2] = [[127], [-128]]
+    g.add("fc", IntLinear(Param(weight)), "x")
+    g.add("all", IntTimeStack(), "fc")
+    g.add("out", IntOutput(ONE), "all")
+    graph = proven(g)
+    found = module(graph)
+    assert (found.layer("fc").get_buffer("taken_off") is not None) == (top in (128, 255))
+    for samples in (1, 9):
+        x = {"x": rng.choice([0, top, top // 2], (samples, 2, 300))}
+        x["x"][0] = top
+        want, got = simulator(graph).run(x)[0], run(found, x)[0]
+        np.testing.assert_array_equal(got["out"], want["out"])
 
 
 def test_no_samples_and_no_steps() -> None:
