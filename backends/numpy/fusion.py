@@ -17,9 +17,9 @@ def decay(outer: Record, inner: Record, ranges: Mapping[str, Reach]) -> Call | N
     """``rsh(a * b, shift, "half_away")`` in float64, for ``|a * b| < 2**44``.
 
     ``a * b / 2**shift`` is a multiple of ``2**-shift``.  It is multiplied by ``1 + 2**-45``, so
-    that it moves away from zero, by less than ``2**-shift``: halves are no longer halfway and are
-    rounded away from zero, and no other number comes to a half.  The two products are exact but
-    for ``2**-53`` of themselves, which is too little to undo the one or to add to the other.
+    that it moves away from zero, by less than half of ``2**-shift``: halves are no longer halfway
+    and are rounded away from zero, and no other number comes to a half.  The two products are exact
+    but for ``2**-53`` of themselves, which is too little to change either.
     """
     if (outer["fn"], outer["rounding"], inner["fn"]) != ("rsh", "half_away", "mul"):
         return None

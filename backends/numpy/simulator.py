@@ -8,7 +8,8 @@ knows nothing else of ``snnc``.
 Values are arrays with the batch first, of int64 or what holds no less: flags, and int32 for sums
 and words of neurons whose proven range it holds.  All other arithmetic is that of int64.  Matrix
 products run in floating point where the proven ranges make that exact (below 2**24 in float32,
-2**53 in float64, several sums in one float64 as ``packing.py`` proves), else in int64.
+2**53 in float64, several sums in one float64 as ``packing.py`` proves), else in int64; so do decays
+of neurons whose result is proven in ``fusion.py`` to be the same.
 """
 
 from __future__ import annotations
