@@ -2,7 +2,9 @@
 
 As tensor operations a neuron takes a pass through memory for every line of its kernel.  Where a
 C compiler is found, each kernel is compiled once the network has run about as long as that takes;
-what arrives from a layer with weights is scaled on the way.  Every word stays the same.
+what arrives from a layer with weights is scaled on the way.  If that layer reads few spikes, its
+sums are made there, too (``events``), and a population that reads its own late spikes through such
+a layer runs by itself.  Every word stays the same.
 """
 
 from __future__ import annotations

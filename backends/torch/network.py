@@ -49,8 +49,9 @@ class IntegerNetwork(nn.Module):
 
         Args:
             folder: Where they are.
-            compiler: Compile the kernels of neurons, on a CPU, once that pays and if this computer
-                has a C compiler; the words are the same.
+            compiler: Compile neurons, what they read of spikes, and products of computed matrices,
+                on a CPU, once that pays and if this computer has a C compiler; the words are the
+                same.
         """
         document = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
         found = cls(Program(document, read_safetensors(folder / "tensors.safetensors")))

@@ -1,8 +1,9 @@
 """Runs a loop over time layer by layer, each over all steps at once where no past value leads back.
 
 Products over all steps and samples are fewer and larger, and a population's state stays close to
-the processor while its steps run.  Layers that wait for each other take turns in every step.  Each
-word is that of running all of it step by step.
+the processor while its steps run.  Layers that wait for each other take turns in every step, but
+for a compiled population that waits for itself alone.  Each word is that of running all of it
+step by step.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
 Nets are MLPs by their sizes, built as in ``c_events.py``, in which a tenth of the inputs are
 spikes; the convolutional one, the recurrent one and the transformer block of ``c_speed``, which
 fire at 10 %, too; and those of ``c_speed`` that were trained on real data.  Each is run by the
-simulator, by the torch backend as it comes (its neurons are compiled where a C compiler is found)
-and by torch alone.  First all of them must give the same words, of the first samples, and the same
-outputs, of all.  They take turns; the least time of each counts: processor time on one thread,
-then time by the clock on all cores, which needs a machine that does nothing else.
+simulator, by the torch backend as it comes (neurons, sums of spikes and products of computed
+matrices are compiled where a C compiler is found) and by torch alone.  First all of them must give
+the same words, of the first samples, and the same outputs, of all.  They take turns; the least time
+of each counts: processor time on one thread, then time by the clock on all cores, which needs a
+machine that does nothing else.
 
     python -m examples.benchmarks.torch_batch
     python -m examples.benchmarks.torch_batch 784-512-512-10 convolution --repeats 20
