@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnc.backends.c.delays import shift
+from snnc.backends.c.join_sums import added_to, is_first
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.pairs import emit_block, has_sums, parts_of
 from snnc.backends.c.plan import Plan, phase
@@ -147,9 +148,8 @@ class Blocks:
         w(f"/* stage {stage} */", "snn_steps = start;")
         with w.block("for (uint32_t t = 0u; t < n; t++)"):
             for kept in self._kept:
-                if stage in kept.stages and (
-                    kept.node in self.stages.dense or level[kept.node] < stage
-                ):
+                late = kept.node in self.stages.dense or level[kept.node] < stage
+                if stage in kept.stages and late and not is_first(self.layers[kept.node]):
                     self._restore(w, kept)
             for node in inside:
                 if node.name in self.stages.dense or self.plan.is_skipped(node):
@@ -158,7 +158,8 @@ class Blocks:
                 if Clock.STEP in layer.also:
                     w(f"{layer.also[Clock.STEP]}();")
                 if phase(graph, node) is Clock.STEP:
-                    w(self._list(node) or self._tick(node, "(first + t)"))
+                    joined = added_to(layer, self._first_of(layer))
+                    w(joined or self._list(node) or self._tick(node, "(first + t)"))
             for kept in self._kept:
                 made = level[kept.node] == stage and kept.node not in self.stages.dense
                 if made and not self._list(graph[kept.node]):
@@ -174,6 +175,12 @@ class Blocks:
                 w(self._tick(node, "(first + n - 1u)"))
             if node.name in self.stages.dense:
                 w(f"{self.layers[node.name].id('block')}(n);")
+
+    def _first_of(self, layer: Layer) -> str:
+        """The sums of this step of the layer to which the sums of another are added."""
+        join = self.plan.joins.get(layer.node.name)
+        kept = self.stages.kept[join.first, 0] if join and join.own == layer.node.name else None
+        return f"{self._block(kept).values}[t]" if kept else ""
 
     def _list(self, node: Node) -> str:
         """Statement that lists the spikes of a frame where dense layers read them, or nothing.

@@ -43,10 +43,21 @@ def bounds_json(net: Network) -> str:
                 "sum_word": "int16_t" if kept else "int64_t",
                 "is_raw": net.plan.raw_sums(node) is not None,
                 "value_word": net.plan.value(node.name).ctype,
+                **_joined(net, node),
             }
         )
     document = {"format": FORMAT, "layers": layers, "products": products}
     return json.dumps(document, indent=1) + "\n"
+
+
+def _joined(net: Network, node: Node) -> dict[str, object]:
+    """The layer whose sums are added to those of this one, and by what both are shifted."""
+    join = net.plan.joins.get(node.name)
+    if join is None or join.first != node.name:
+        return {}
+    op = node.op
+    assert isinstance(op, IntLinear), "only they are joined"
+    return {"and": join.own, "shift": op.shift}
 
 
 def _product(net: Network, node: Node) -> dict[str, object]:

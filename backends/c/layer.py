@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snnc.backends.c.buffers import Buffer
+from snnc.backends.c.joins import room
 from snnc.backends.c.names import comment
 from snnc.backends.c.plan import Plan, counter, phase
 from snnc.backends.c.tables import Tables
@@ -91,7 +92,8 @@ class Layer:
             self.data("#endif")
             del self.arrays[buffer.name]
         if buffer.ids:
-            self.array(buffer.ids, index_type(buffer.size), buffer.size, "spikes of the last step")
+            size = buffer.size + room(self.plan, buffer)
+            self.array(buffer.ids, index_type(buffer.size), size, "spikes of the last step")
             self.counter(f"{buffer.ids}_n")
 
     def list_spikes(self, buffer: Buffer) -> None:

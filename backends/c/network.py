@@ -11,6 +11,8 @@ from snnc.backends.c.calls import Calls
 from snnc.backends.c.common_factors import without_common_factors
 from snnc.backends.c.delays import shift
 from snnc.backends.c.header import header
+from snnc.backends.c.join_sums import is_later
+from snnc.backends.c.joins import find_joins
 from snnc.backends.c.layer import Layer
 from snnc.backends.c.layers import EMITTERS
 from snnc.backends.c.machines import HOST, Machine
@@ -63,10 +65,12 @@ class Network:
         self.graph = graph = without_common_factors(graph) if machine.is_host else graph
         self.machine = machine
         self.plan = Plan(graph, machine)
+        stages = stages_of(self.plan)
+        self.plan.join(find_joins(self.plan, stages.dense if stages.steps else frozenset()))
         self.tables = Tables()
         self.words: list[Word] = []
         self.layers = {n.name: self._layer(n) for n in self.plan.nodes}
-        self.blocks = Blocks(self.plan, self.layers, stages_of(self.plan))
+        self.blocks = Blocks(self.plan, self.layers, stages)
         self.inputs = inputs(self.plan)
         self.outputs = outputs(self.plan)
         self.static_inputs = [n for n in self.inputs if n.type.clock is Clock.ONCE]
@@ -350,7 +354,10 @@ class Network:
                 w(f"{layer.also[clock]}();")
             if but is not None and isinstance(node.op, but):
                 continue
-            if phase(self.graph, node) is clock and not self.plan.is_skipped(node):
+            join = self.plan.joins.get(name)
+            if join and name != join.reader:
+                w(*([f"{layer.id('both')}();"] if is_later(layer) else []))
+            elif phase(self.graph, node) is clock and not self.plan.is_skipped(node):
                 frame = self.plan.label(node) if isinstance(node.op, IntInput) else ""
                 w(f"{layer.tick}({frame});")
 

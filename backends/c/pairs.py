@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from snnc.backends.c import names
+from snnc.backends.c import join_sums, names
 from snnc.backends.c.buffers import Buffer
 from snnc.backends.c.folds import added, folded
 from snnc.backends.c.layer import Layer, store
@@ -41,7 +41,9 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
     """Write sums, columns and functions of a linear layer."""
     op = layer.node.op
     assert isinstance(op, IntLinear), "dispatched by type"
-    (x,), y = layer.plan.operands(layer.node), layer.output()
+    (x,), y = layer.plan.operands(layer.node), layer.plan.value(layer.node.name)
+    if not join_sums.is_own(layer):
+        layer.declare(y)
     out, fan_in = op.weight.shape
     if y.size > out:
         _emit_rows(layer, pairs, x, y)
@@ -49,11 +51,18 @@ def emit_pairs(layer: Layer, pairs: PairRows) -> None:
     index = index_type(fan_in)
     add_functions(layer, pairs, y, in_order(op.weight.data, x.channels), (0, index))
     scaled = scaling(layer, op)
-    ids, count = spike_list(layer, x)
-    w = layer.code
+    if layer.node.name not in layer.plan.joins:
+        _emit_tick(layer, pairs, x, y, scaled)
+    elif join_sums.is_later(layer):
+        join_sums.emit_joined(layer, pairs, has_sums(layer, pairs, y))
+
+
+def _emit_tick(layer: Layer, pairs: PairRows, x: Buffer, y: Buffer, scaled: str) -> None:
+    (ids, count), w = spike_list(layer, x), layer.code
     with w.block(f"static void {layer.tick}(void)"):
         if x.ids is None:
-            w(f"const uint32_t {count} = {_lister(index)}({x.name}, {x.size}u, {ids});")
+            lister = _lister(index_type(layer.node.op.params["weight"].shape[1]))
+            w(f"const uint32_t {count} = {lister}({x.name}, {x.size}u, {ids});")
         if pairs.most:
             start_rows(layer, pairs, y)
         with _tiles(layer, pairs):
@@ -74,7 +83,8 @@ def add_functions(
     for w in ways if sums else ():
         w("#ifndef SNN_SUMS")
     add_columns(layer, pairs, weight, *how)
-    add_read(layer, pairs, y, len(weight), "{}" if pairs.most else scaling(layer, op))
+    if not join_sums.is_own(layer):
+        add_read(layer, pairs, y, len(weight), "{}" if pairs.most else scaling(layer, op))
     for w in ways if sums else ():
         w("#endif")
 
@@ -104,10 +114,10 @@ def _sums(layer: Layer, pairs: PairRows, y: str, spikes: tuple[str, str], strip:
     (ids, count), stride = spikes, pairs.words
     base = f"(uint16_t)({65536 - pairs.offset}u * ({count} % 65536u))"
     if strip:
-        table, words = f"{layer.id('w')} + {strip}", f"{_STRIP}u"
+        table, words = f"{join_sums.columns_of(layer)} + {strip}", f"{_STRIP}u"
         low, high = f"{y} + {strip}", f"{y} + {stride}u + {strip}"
     else:
-        table, words, low, high = layer.id("w"), f"{stride}u", y, f"{y} + {stride}u"
+        table, words, low, high = join_sums.columns_of(layer), f"{stride}u", y, f"{y} + {stride}u"
     return f"snn_sums({table}, {stride}u, {words}, {ids}, {count}, {base}, {low}, {high});"
 
 
@@ -283,7 +293,11 @@ def add_columns(
         note += f"; {pairs.fold} words in one"
         packed = folded(packed, pairs.fold)
     origin = names.comment(note)
-    table = layer.tables.add(layer.id("w"), packed, origin, "uint16_t", aligned=True)
+    if join_sums.is_first(layer):
+        packed = join_sums.with_own(layer, packed)
+    table = Table(join_sums.columns_of(layer), "uint16_t", packed, origin)
+    if not join_sums.is_own(layer):
+        table = layer.tables.add(table.name, packed, origin, table.ctype, aligned=True)
     for sums in ("lo", "hi"):
         layer.array(layer.id(sums), "uint16_t", size, "sums modulo 65536")
     vectors = index == "uint16_t" and pairs.fold == 1
@@ -299,6 +313,8 @@ def add_columns(
         ids = [f"ids[{k}]" for k in range(rows)]
         _pass(layer, pairs, f"{part}{rows}", f"const {index} *ids", ids)
     _add(layer, table, pairs, (index, passes, spare == 0))
+    if join_sums.is_own(layer):
+        join_sums.emit_more(layer, index, [*passes, 1])
     if vectors:
         layer.code("#endif")
 

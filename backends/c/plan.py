@@ -13,6 +13,7 @@ from math import prod
 
 from snnc.backends.c import names
 from snnc.backends.c.buffers import Buffer, Delay, bounds_of
+from snnc.backends.c.joins import Join
 from snnc.backends.c.layouts import ELEMENTWISE, SOURCES, may_be_last
 from snnc.backends.c.machines import HOST, Machine
 from snnc.backends.c.packing import MOST_REPEATS, PairRows, pair_rows, tile_words
@@ -60,6 +61,13 @@ class Plan:
         self.nodes = list(graph)
         self.index = {node.name: i for i, node in enumerate(self.nodes)}
         self._values: dict[tuple[str, int], Buffer] = {}
+        #: Layers that are joined, and the populations that read them.
+        self.joins: dict[str, Join] = {}
+
+    def join(self, found: dict[str, Join]) -> None:
+        """Join layers, before anything is written."""
+        self.joins = found
+        self._values.clear()
 
     def _is_listed(self, name: str, out: int) -> bool:
         """Whether a layer reads the list of a value's spikes, also under another name."""
@@ -140,7 +148,9 @@ class Plan:
             case IntLinear() if pairs := self.pairs(node) or self.quads(node):
                 ctype = pairs.ctype
                 if raw := self.raw_sums(node):
-                    bounds, ctype = raw, "int16_t"
+                    join = self.joins.get(node.name)
+                    bounds = join.bounds if join and join.first == node.name else raw
+                    ctype = "int16_t"
             case IntConv() if pairs := self.windows(node):
                 ctype = pairs.ctype
                 if raw := self.raw_sums(node):
@@ -329,6 +339,8 @@ class Plan:
         inner, edges = self.chained(node), self.graph.in_edges(node.name)
         if inner:
             edges = [*self.graph.in_edges(inner.name), edges[1]]
+        if node.name in self.joins:
+            edges = [e for e in edges if self.joins[node.name].own != e.src]
         if not has_rows(self, node):
             return edges
         return [view.edge for e in edges if (view := read_view(self, e)).edge]

@@ -15,13 +15,14 @@ that of products which list the columns of their left matrix.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snnc.backends.c.buffers import Buffer
+from snnc.backends.c.join_sums import added_to, is_first, is_own, later_of
 from snnc.backends.c.network import Network
 from snnc.backends.c.plan import EVENT_OPS
 from snnc.backends.c.tables import definition
@@ -152,9 +153,18 @@ def arriving(graph: Graph, edge: Edge, ranges: dict[tuple[str, int], Interval]) 
     return found.broadcast(graph[edge.src].types[edge.out].shape)
 
 
-def _as_stored(net: Network, edge: Edge, value: Interval) -> Interval:
-    """What the array of a value holds: sums alone, where neurons apply shift and bias."""
-    source = net.graph[edge.src]
+def _as_stored(
+    net: Network, edge: Edge, value: Interval, ranges: dict[tuple[str, int], Interval]
+) -> Interval:
+    """What the array of a value holds: sums alone, where neurons apply shift and bias.
+
+    Those of joined layers are the sums of both.
+    """
+    source, join = net.graph[edge.src], net.plan.joins.get(edge.src)
+    if join and join.first == edge.src:
+        (late,) = net.graph.out_edges(join.own)
+        more = arriving(net.graph, late, ranges)
+        value = Interval(value.lo + more.lo, value.hi + more.hi)
     if edge.delay or net.plan.raw_sums(source) is None:
         return value
     op = source.op
@@ -197,8 +207,6 @@ def state_ranges(
 
 
 def _one_neuron(op: IntNeuron, here: tuple[Any, ...]) -> Any:
-    from dataclasses import replace
-
     def at(values: npt.NDArray[Any]) -> Param:
         return Param(np.broadcast_to(values, op.shape)[here].reshape(1))
 
@@ -266,6 +274,12 @@ class _Program:
         return Harness(node.name, name, text, self.asserts, self.unroll)
 
 
+def _reads_of_other(net: Network, node: Node) -> list[Edge]:
+    """What the layer reads whose sums are added in the same function."""
+    join = net.plan.joins.get(node.name)
+    return net.plan.reads(net.graph[join.own]) if join and join.first == node.name else []
+
+
 def _layer(
     net: Network,
     node: Node,
@@ -274,9 +288,9 @@ def _layer(
     states: dict[str, Interval],
 ) -> Harness:
     p, layer = _Program(), net.layers[node.name]
-    for edge in net.plan.reads(node):
+    for edge in [*net.plan.reads(node), *_reads_of_other(net, node)]:
         known = arriving(net.graph, edge, ranges)
-        p.fill(net.plan.operand(edge), _as_stored(net, edge, known))
+        p.fill(net.plan.operand(edge), _as_stored(net, edge, known, ranges))
     for state, interval in states.items():
         p.fill(layer.states[state], interval)
     operands = net.plan.operands(node)
@@ -286,12 +300,21 @@ def _layer(
         p.w(f"memset({y.name}, 0, sizeof {y.name});")
         with p.w.block(f"for (uint32_t id = 0u; id < {operands[0].size}u; id++)"):
             p.w(f"if (Frama_C_nondet(0, 1) != 0) {{ {layer.id('event')}({y.name}, id); }}")
+    elif is_own(layer):
+        kept = replace(net.plan.value(net.plan.joins[node.name].first), name="kept", ids=None)
+        p.tables.append(f"static {kept.ctype} kept[{kept.size}];")
+        p.fill(kept, Interval.of(*kept.bounds).broadcast(kept.shape))
+        p.w(added_to(layer, "kept"))
+    elif is_first(layer):
+        later = later_of(net.plan, net.plan.joins[node.name])
+        p.w(f"{net.plan.id(later, 'both')}();")
     else:
         p.w(f"{layer.tick}();")
     for state, interval in states.items():
         p.check(layer.states[state], interval, "state")
     for out, t in enumerate(node.types):
-        buffer = net.plan.value(node.name, out)
+        own = is_own(layer)  # what it adds goes to the array of the other layer
+        buffer = net.plan.value(net.plan.joins[node.name].first if own else node.name, out)
         if buffer.only_listed:
             continue
         known = ranges[node.name, out].broadcast(t.shape)

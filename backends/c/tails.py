@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from snnc.backends.c.joins import joined_kernel, ports_of
 from snnc.backends.c.plan import Plan
 from snnc.graph import Node
 from snnc.intops import IntConv, IntLinear, IntNeuron
@@ -15,13 +16,19 @@ def with_tails(plan: Plan, node: Node) -> Kernel:
     """The kernel of a population, for inputs that are raw sums."""
     op = node.op
     assert isinstance(op, IntNeuron), "called for populations only"
-    kernel = op.kernel
+    kernel, join = op.kernel, plan.joins.get(node.name)
+    if join:
+        found = joined_kernel(node, *ports_of(plan.graph, join))
+        assert found is not None, "else they are not joined"
+        kernel = found
     inputs, consts, body = list(kernel.inputs), list(kernel.consts), []
     for i, edge in enumerate(plan.graph.in_edges(node.name)):
         source = plan.graph[edge.src]
         raw = plan.raw_sums(source)
         if raw is None:
             continue
+        if join and source.name == join.first:
+            raw = join.bounds
         linear = source.op
         assert isinstance(linear, IntLinear | IntConv), "only they have raw sums"
         name, value = inputs[i], f"_sum{i}"

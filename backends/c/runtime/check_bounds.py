@@ -5,7 +5,8 @@
 PROGRAM is the folder with graph.json and tensors.safetensors. For every layer with weights: the
 certified input contains what its producer is declared to give; no partial sum of distinct inputs,
 in any order, leaves the certified interval; that interval fits the word of sums, and the declared
-range that of the value (if it is raw, its readers apply shift and bias). The same for products of
+range that of the value (if it is raw, its readers apply shift and bias; where the sums of another
+layer are added, those of both, by the shift that they have in common). The same for products of
 two computed matrices, whose elements are sums of as many terms as the left one has columns.
 Python's integers do not overflow.
 """
@@ -52,10 +53,25 @@ def inside(inner: Sequence[int], outer: Sequence[int]) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
+def joined(
+    layer: dict[str, Any], other: dict[str, Any], nodes: dict[str, dict[str, Any]]
+) -> tuple[int, int]:
+    """The sums of two layers, ``sums << shift`` each, in units of ``1 << layer["shift"]``."""
+    shifts = [nodes[x["name"]]["attributes"]["shift"] for x in (layer, other)]
+    low, high = (sum(x["sums"][k] << n for x, n in zip((layer, other), shifts, strict=True))
+                 for k in (0, 1))  # fmt: skip
+    return low >> layer["shift"], -(-high >> layer["shift"])
+
+
 def check(
-    layer: dict[str, Any], node: dict[str, Any], producer: dict[str, Any], tensors: Tensors
+    layer: dict[str, Any],
+    layers: dict[str, dict[str, Any]],
+    nodes: dict[str, dict[str, Any]],
+    tensors: Tensors,
 ) -> Iterator[str]:
     """Yield what is wrong with a layer."""
+    node = nodes[layer["name"]]
+    producer = nodes[node["inputs"][0]["src"]]
     low, high = layer["input"]
     edge, attributes = node["inputs"][0], node["attributes"]
     kind = producer["types"][edge["out"]]["dtype"]
@@ -76,6 +92,8 @@ def check(
         yield f"{layer['sums']} does not fit {layer['sum_word']}"
     declared = node["types"][0]["dtype"]
     value = layer["sums"] if layer["is_raw"] else (declared["lo"], declared["hi"])
+    if "and" in layer:
+        value = joined(layer, layers[layer["and"]], nodes)
     if not inside(value, WORDS[layer["value_word"]]):
         yield f"its range does not fit {layer['value_word']}"
 
@@ -107,10 +125,9 @@ def main(program: str, certificate: str) -> int:
     weighted = [n["name"] for n in graph["nodes"] if "weight" in n["attributes"]]
     known = [layer["name"] for layer in layers]
     wrong = [f"{name}: is not in the certificate" for name in weighted if name not in known]
+    by_name = {layer["name"]: layer for layer in layers}
     for layer in layers:
-        node = nodes[layer["name"]]
-        producer = nodes[node["inputs"][0]["src"]]
-        wrong += [f"{layer['name']}: {text}" for text in check(layer, node, producer, tensors)]
+        wrong += [f"{layer['name']}: {text}" for text in check(layer, by_name, nodes, tensors)]
     for product in products:
         found = check_product(product, nodes[product["name"]], nodes)
         wrong += [f"{product['name']}: {text}" for text in found]
