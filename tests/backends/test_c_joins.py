@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from snnc.backends.c import stages
 from snnc.backends.c.network import Network
 from snnc.backends.c.proof_run import check_certificate, prove, write_proof
 from snnc.diagnostics import CompileError
