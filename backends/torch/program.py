@@ -21,9 +21,8 @@ ANY: Bounds = (-(1 << 63), (1 << 63) - 1)
 class Program(Simulator):
     """A stored program: its nodes, parameters, loops, and the check of its inputs."""
 
-    def _weights(self, node: Record) -> Any:
+    def _load_weight(self, node: Record) -> None:
         """No copies of the weights: the modules keep their own."""
-        return np.empty(0)
 
     def tensor(self, value: Any) -> Tensor:
         """The int64 tensor of a stored parameter."""

@@ -45,6 +45,12 @@ def test_runs_alone(tmp_path: Path) -> None:
     assert not want.difference(arrays.read_results(tmp_path / "y.npz"))
 
 
+def test_the_program_keeps_no_second_copy_of_the_weights() -> None:
+    program = module(mlp()).program
+    assert not program.exact
+    assert not program.packed
+
+
 def test_wrong_inputs(tmp_path: Path) -> None:
     TorchBackend().compile(mlp()).write(tmp_path)
     with pytest.raises(CompileError, match=r"E421.*must be in \[0, 1\], got 2\.\.2"):
