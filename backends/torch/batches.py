@@ -92,7 +92,7 @@ def _batch(network: IntegerNetwork, steps: int) -> int:
 def _narrow(x: npt.NDArray[Any], kind: torch.dtype, first: int, last: int) -> Tensor:
     """In the type in which the network keeps this input."""
     x = x[first:last]
-    ready = x.dtype == _KINDS[kind] and x.flags.c_contiguous and x.flags.writeable
+    ready = x.dtype == _KINDS[kind] and x.flags.carray  # dense, aligned and writeable
     if not ready or kind == torch.int64:  # in which it might be given out again
         x = np.array(x, _KINDS[kind], order="C")
     return torch.from_numpy(x)

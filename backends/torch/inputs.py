@@ -37,7 +37,7 @@ def taken(x: npt.NDArray[Any], kind: torch.dtype, bounds: Bounds, has_steps: boo
         A tensor of the shape of ``x``, or None if it lies in memory as this function does not take
         it, or if a value is out of bounds.
     """
-    if x.dtype not in _SOURCES or not x.flags.c_contiguous or not x.size:
+    if x.dtype not in _SOURCES or not (x.flags.c_contiguous and x.flags.aligned and x.size):
         return None
     batch, steps = x.shape[0], x.shape[1] if has_steps else 1
     size = x.size // (batch * steps)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import torch
@@ -99,10 +99,14 @@ def parallel(run: Callable[[int, int], None], count: int, work: int) -> None:
             run(ends[i], ends[i + 1])
 
     others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
-    take()  # here, too: whoever wakes late finds less to do
-    for other in others:
-        if not other.cancel():
-            other.result()
+    try:
+        take()  # here, too: whoever wakes late finds less to do
+    finally:  # what they write to must not be given back before, whatever has happened here
+        rest.clear()
+        started = [other for other in others if not other.cancel()]
+        wait(started)
+    for other in started:
+        other.result()
 
 
 @functools.cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import platform
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from snnc.backends.torch import machine
 from snnc.backends.torch.batches import run
 from snnc.backends.torch.compiled import Natives
 from snnc.backends.torch.convolution import exact_on_cpu
+from snnc.backends.torch.inputs import taken
 from snnc.backends.torch.network import IntegerNetwork
 from snnc.backends.torch.order import components
 from snnc.backends.torch.windows import Convolution
@@ -264,6 +267,33 @@ def test_inputs_of_every_type(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
             run(found, {"x": given})
     monkeypatch.setattr("snnc.backends.torch.batches.ELEMENTS", 20000)
     np.testing.assert_array_equal(run(found, {"x": x})[0]["n1.out"], want["n1.out"])
+
+
+def test_arrays_that_are_not_aligned_are_copied() -> None:
+    raw = np.zeros(1 + 4 * 3 * 5 * 8, np.uint8)
+    for array, is_taken in ((raw[:-1], True), (raw[1:], False)):
+        x = array.view(np.int64).reshape(4, 3, 5)
+        assert (taken(x, torch.int8, (0, 1), True) is not None) == is_taken
+
+
+def test_what_fails_waits_for_the_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write to memory that is given back when the caller's error is raised."""
+    monkeypatch.setattr(machine, "ELEMENTS", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    begun, calls, ends = threading.Event(), list[int](), list[int]()
+
+    def part(first: int, _: int) -> None:
+        calls.append(first)
+        if threading.current_thread() is threading.main_thread():
+            begun.wait(5)
+            raise KeyboardInterrupt
+        begun.set()
+        time.sleep(0.05)
+        ends.append(first)
+
+    with pytest.raises(KeyboardInterrupt):
+        machine.parallel(part, 8, 100)
+    assert len(ends) == len(calls) - 1 >= 1
 
 
 def test_few_steps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
