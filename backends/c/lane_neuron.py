@@ -146,9 +146,8 @@ def _lanes(layer: Layer, population: Population) -> Lanes | None:
     if not outputs or any(b.ctype != "uint8_t" for b in outputs) or kernel.tables:
         return None
     loops = population.loops
-    if (
-        loops.inner % (VECTOR // 2) and not population.is_rest
-    ):  # half a vector of bytes belongs to one of 16-bit words
+    # half a vector of bytes belongs to one of 16-bit words
+    if loops.inner % (VECTOR // 2) and not population.is_rest:
         return None
     at = population.at(outputs[0].walk(shape))
     lanes = Lanes(kernel, {})

@@ -251,7 +251,7 @@ class Simulator:
         if t.get("lo") is None:
             return None
         found = [t["lo"], t["hi"]]
-        if edge["delay"]:
+        if edge["delay"] or edge["init"] is not None:
             found += [0] if edge["init"] is None else self.param(edge["init"]).reshape(-1).tolist()
         return min(found), max(found)
 

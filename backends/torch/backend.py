@@ -19,17 +19,7 @@ _HERE = Path(__file__).parent
 SOURCES = (
     *("program", "operator", "arithmetic", "products", "network", "phases", "order", "whole"),
     *("layers", "convolution", "windows", "rescale", "tensors", "reductions", "norms"),
-    *(
-        "attention",
-        "steps",
-        "collectors",
-        "neuron",
-        "machine",
-        "events",
-        "ckernel",
-        "native",
-        "compiled",
-    ),
+    *("attention", "steps", "collectors", "neuron", "machine", "events", "ckernel", "native"),
     *("cmatmul", "compiled", "inputs", "batches", "registry"),
 )
 

@@ -62,8 +62,8 @@ class Take(Function):
         self.axis = a["axis"] + 1
         extent = program.types[edge["src"]][edge["out"]]["shape"][a["axis"]]
         self.places = None if "index" in a else range(extent)[a["start"] : a["stop"] : a["step"]]
-        index = program.tensor(a["index"]) if "index" in a else torch.tensor(self.places)
-        self.keep("index", index)
+        places = torch.tensor(self.places or [], dtype=torch.int64)
+        self.keep("index", program.tensor(a["index"]) if "index" in a else places)
 
     def forward(self, *operands: Tensor) -> Tensor:
         (x,), places = operands, self.places
