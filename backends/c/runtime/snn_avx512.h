@@ -184,7 +184,8 @@ SNN_INLINE void snn_sums_part(const uint16_t *w, size_t stride, const uint16_t *
         }
         for (; count - k >= 8u; k += 8u) {
             const uint16_t *id = ids + k;
-            if (count - k >= 16u) { /* pages take longest to find; what follows comes by itself */
+            if (n == 4 && count - k >= 16u) {
+                /* pages take longest to find; what follows comes by itself, as do narrow tables */
 #pragma GCC unroll 8
                 for (int i = 8; i < 16; i++) {
                     _mm_prefetch((const char *)(w + id[i] * stride), _MM_HINT_T0);
