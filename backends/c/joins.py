@@ -38,7 +38,7 @@ class Join:
 
     Attributes:
         first: The layer that reads spikes of this step.
-        own: The layer that reads spikes of the step before.
+        own: The layer that reads spikes of the population, of the step before.
         reader: The population.
         bounds: Interval of the sum of both, before shift and bias.
     """
@@ -85,18 +85,12 @@ def _join(graph: Graph, node: Node, dense: frozenset[str]) -> Join | None:
     a, b = first.op, own.op
     assert isinstance(a, IntLinear), "filtered"
     assert isinstance(b, IntLinear), "filtered"
-    if (
-        first.name not in dense
-        or own.name in dense
-        or graph.in_edges(own.name)[0].delay != 1
-        or b.bias is not None
-    ):
+    (late,) = graph.in_edges(own.name)
+    # another's list may be that of this step by the time that both are added
+    if first.name not in dense or late.src != node.name or late.delay != 1 or b.bias is not None:
         return None
-    if (
-        a.shift != b.shift
-        or first.type.shape != own.type.shape
-        or node.type.size != first.type.size
-    ):
+    shapes = {first.type.shape, own.type.shape}
+    if a.shift != b.shift or len(shapes) > 1 or node.type.size != first.type.size:
         return None
     if a.weight.shape[1] + b.weight.shape[1] >= _MOST:
         return None

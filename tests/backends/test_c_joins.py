@@ -6,14 +6,21 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from examples.benchmarks.c_events import leaky
 from snnc.backends.c import stages
 from snnc.backends.c.network import Network
 from snnc.backends.c.proof_run import check_certificate, prove, write_proof
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import CompileError, Loc
+from snnc.graph import Edge, Graph
+from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeStack
+from snnc.params import Param
 from snnc.storage import dump_graph
-from tests.backends.test_c_common_factors import assert_words, recurrent
+from snnc.types import Clock
+from tests.backends.test_c_common_factors import assert_words, recurrent, two_inputs
+from tests.intgraphs import ONE, proven
 
 INPUTS = 300
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
@@ -32,6 +39,36 @@ def test_layers_of_the_same_shift_are_joined() -> None:
     assert set(joins) == {"fc", "own", "lif"}
     assert not Network(recurrent(1, inputs=INPUTS)).plan.joins
     assert not Network(recurrent(2)).plan.joins  # too small for blocks of steps
+
+
+def two_taps(size: int = 64) -> Graph:
+    """A population that reads what another does, and what it did in the step before."""
+    rng, g = np.random.default_rng(1), Graph("taps", 9)
+
+    def layer(out: int, fan_in: int, shift: int) -> IntLinear:
+        return IntLinear(Param(rng.integers(-40, 41, (out, fan_in), np.int8)), None, shift)
+
+    g.add("x", IntInput((50,), Clock.STEP, 0, 1, 1.0))
+    g.add("fc", layer(INPUTS, 50, 4), "x")
+    other, late = IntNeuron(leaky(1500), (INPUTS,)), layer(size, INPUTS, 3)
+    spikes = other.infer((g["fc"].type,))
+    g.declare("late", late, late.infer(spikes), Loc("late"))
+    g.add("other", other, "fc")
+    g.connect(Edge("other", "late", delay=1))
+    g.add("now", layer(size, INPUTS, 3), "other")
+    g.add("lif", IntNeuron(two_inputs(1500), (size,)), "now", "late")
+    g.add("stack", IntTimeStack(), "lif")
+    g.add("spikes", IntOutput(ONE), "stack")
+    return proven(g)
+
+
+def test_late_spikes_of_others_are_not_joined(tmp_path: Path) -> None:
+    """Their list is the one of this step before the layer that reads it has a list to add to."""
+    graph = two_taps()
+    net = Network(graph)
+    assert net.plan.reads_last(graph.in_edges("late")[0])
+    assert not net.plan.joins
+    assert_words(graph, tmp_path, BUILDS["portable"], 50)
 
 
 @pytest.mark.parametrize("build", BUILDS)
