@@ -67,12 +67,19 @@ def _waits(group: list[Part]) -> bool:
 
 
 def _closed(run: Run, group: list[Part]) -> Part | None:
-    """The neuron of a group whose other layers are its own: compiled, it runs by itself."""
+    """The neuron of a group whose other layers are its own: compiled, it runs by itself.
+
+    It must read nothing else of the group, such as its own spikes without a layer.
+    """
     neurons = [part for part in group if isinstance(part[1], Neuron)]
     if run.natives is None or len(neurons) != 1:
         return None
-    native = run.natives.populations.get(neurons[0][0]["name"])
-    return neurons[0] if native and len(native.own) == len(group) - 1 else None
+    (node, _, _), names = neurons[0], {node["name"] for node, _, _ in group}
+    native = run.natives.populations.get(node["name"])
+    inside = {i for i, edge in enumerate(node["inputs"]) if edge["src"] in names}
+    if native is None or inside != native.own or len(inside) != len(group) - 1:
+        return None
+    return neurons[0]
 
 
 def _at_once(run: Run, part: Part, steps: int) -> None:

@@ -167,6 +167,30 @@ def test_weights_of_spikes_are_added(dense: float, monkeypatch: pytest.MonkeyPat
     assert_equal(graph, 3, steps=9)
 
 
+@pytest.mark.parametrize("has_layer", [False, True])
+def test_neurons_that_read_their_own_spikes(has_layer: bool) -> None:
+    """Without a layer in between, or also without one."""
+    b, n = Builder(np.random.default_rng(4), Graph("own", 9)), 70
+    g, inputs = b.graph, ("a", "b", "c")[: 2 + has_layer]
+    g.add("x", IntInput((n,), Clock.STEP, -9, 90, 1.0))
+    body = [Line("m", "rsh", ("v",), 1, "floor"), Line("u", "add", ("m", "a"))]
+    body += [Line("w", "sub", ("u", "b")), Line("y", "add", ("w", "c" if has_layer else "b"))]
+    body += [Line("s", "gt", ("y", "t")), Line("r", "select", ("s", "m", "y"))]
+    state, theta = State("v", "r", Param(np.zeros(n, np.int8))), Const("t", Param(np.array(70)))
+    op = IntNeuron(Kernel(inputs, (state,), (theta,), tuple(body), ("s",)), (n,))
+    g.declare("n", op, op.infer((g["x"].type,) * len(inputs)), Loc("n"))
+    g.connect(Edge("x", "n"))
+    g.connect(Edge("n", "n", 1, delay=1))
+    if has_layer:
+        g.add("fc", IntLinear(b.param((n, n), -9, 9)), Value("n", delay=1))
+        g.connect(Edge("fc", "n", 2))
+    g.add("all", IntTimeStack(), "n")
+    g.add("out", IntOutput(ONE), "all")
+    natives = assert_equal(proven(g), steps=9).natives
+    assert natives
+    assert natives.populations["n"].own == ({2} if has_layer else set())
+
+
 @pytest.mark.parametrize("rounding", ["half_away", "trunc"])
 def test_products_of_computed_matrices(rounding: str) -> None:
     """Of words of 16 and 32 bits, turned, with broadcast axes, and of sizes that fill no vector."""
