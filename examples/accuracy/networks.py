@@ -112,7 +112,7 @@ NETWORKS: dict[str, Net] = {
         _transformer([8, 32], 4),
         partial(data.digits, datasets.digits_large),
         {"epochs": 20, "lr": 1e-2},
-        {"epochs": 40},
+        {"epochs": 120},
     ),
 }
 
@@ -131,20 +131,20 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
         return {"epochs": round(epochs * count), "lr": lr, "batch": batch}
 
     def fine(count: float, batch: int = 100) -> dict[str, Any]:
-        """About a minute of one core, whatever that is worth: not chosen by any accuracy."""
+        """About five minutes of one core, whatever that is worth: not chosen by any accuracy."""
         return {"epochs": round(epochs * count), "batch": batch, "rate": 0.03}
 
     nets = {
         "LIF MLP": Net(
-            source, lambda: DenseNet((784, 128, 64, 10), 8), images, options(4, 4e-3, 100), fine(4)
+            source, lambda: DenseNet((784, 128, 64, 10), 8), images, options(4, 4e-3, 100), fine(10)
         ),
-        "conv-BN": Net(source, lambda: ConvNet(4), images, options(3, 1e-2, 100), fine(1)),
+        "conv-BN": Net(source, lambda: ConvNet(4), images, options(3, 1e-2, 100), fine(5)),
         "recurrent ALIF": Net(
             source,
             lambda: RecurrentALIF(28, 64, 10, 28),
             rows,
             options(6, 4e-3, 200),
-            fine(2),
+            fine(12),
             _STEPPED,
         ),
         "ASN": Net(
@@ -152,7 +152,7 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
             lambda: SteadyASN(ASN, [28, 64, 64], 10, 28, mean=True),
             rows,
             options(6, 1e-2, 200),
-            fine(2),
+            fine(20),
             _STEPPED,
         ),
         "NASN": Net(
@@ -160,11 +160,11 @@ def _large(source: str, file: str, epochs: float) -> dict[str, Net]:
             lambda: SteadyASN(NormalizedASN, [28, 64, 64], 10, 28),
             rows,
             options(6, 1e-2, 200),
-            fine(1, 200),
+            fine(8, 200),
             _STEPPED,
         ),
         "spiking transformer": Net(
-            source, _transformer([8, 16, 32], 2), images, options(4, 1e-2, 100), fine(1)
+            source, _transformer([8, 16, 32], 2), images, options(4, 1e-2, 100), fine(5)
         ),
     }
     return {f"{source} {name}": net for name, net in nets.items()}
