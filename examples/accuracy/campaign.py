@@ -29,7 +29,7 @@ from snnc.version import __version__
 #: Bits and methods; every layer has these bits, the first and the last, too.
 PLANS = [(b, m) for b in (8, 4, 3, 2) for m in ("mse", "gptq", "auto")] + [(2, "finetune")]
 #: Training samples that methods look at.
-CALIBRATION = 256
+CALIBRATION = 1024
 #: Test samples whose spikes are compared; all of them are classified.
 COMPARED = 1000
 #: Test samples that are classified together.
@@ -121,9 +121,11 @@ def _key(plan: Plan, entry: Net, weights: Path) -> str:
     """What a result depends on, in short."""
     found = hashlib.sha256(weights.read_bytes())
     bits, method = plan
-    found.update(f"{__version__} {bits} {method} {CALIBRATION} {COMPARED}".encode())
+    found.update(f"{__version__} {bits} {method} {COMPARED}".encode())
     found.update(_code(CHOOSING).encode())
-    if method == "finetune":
+    if method != "finetune":  # which looks at all training samples
+        found.update(f"{CALIBRATION}".encode())
+    else:
         found.update(repr(sorted(entry.tune.items())).encode())
         found.update(_code(TUNING).encode())
     return found.hexdigest()
