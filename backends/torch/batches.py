@@ -67,10 +67,13 @@ def _taken(
     program, found = network.program, dict[str, Take]()
     fast = network.natives is not None and network.natives.paid and device.type == "cpu"
     samples, count = program.check(inputs, steps, not fast)
-    for name, (_, clock, lo, hi) in program.inputs.items() if fast else ():
-        x = taken(inputs[name], network.words[name], (lo, hi), clock == "step")
-        if x is not None:
-            found[name] = partial(_cut, x)
+    try:
+        for name, (_, clock, lo, hi) in program.inputs.items() if fast else ():
+            x = taken(inputs[name], network.words[name], (lo, hi), clock == "step")
+            if x is not None:
+                found[name] = partial(_cut, x)
+    except OSError as e:
+        network.stop_compiling(e)
     if fast and len(found) < len(inputs):
         program.check(inputs, steps)
     for name, array in inputs.items():

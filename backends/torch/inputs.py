@@ -36,6 +36,9 @@ def taken(x: npt.NDArray[Any], kind: torch.dtype, bounds: Bounds, has_steps: boo
     Returns:
         A tensor of the shape of ``x``, or None if it lies in memory as this function does not take
         it, or if a value is out of bounds.
+
+    Raises:
+        OSError: The compiler fails.
     """
     if x.dtype not in _SOURCES or not (x.flags.c_contiguous and x.flags.aligned and x.size):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -95,7 +96,21 @@ class IntegerNetwork(nn.Module):
         self, inputs: Values, steps: int, record: Iterable[str], stepwise: bool
     ) -> tuple[Values, Values]:
         """The same in the types that were computed with."""
-        run = Run(self, inputs, set(record), self._compiled(inputs, steps))
+        words, natives = set(record), self._compiled(inputs, steps)
+        if natives is not None:
+            try:
+                return self._evaluate(Run(self, inputs, words, natives), steps, stepwise)
+            except OSError as e:
+                self.stop_compiling(e)
+        return self._evaluate(Run(self, inputs, words), steps, stepwise)
+
+    def stop_compiling(self, why: OSError) -> None:
+        """Go on with tensors alone, which give the same words, after a compiler has failed."""
+        text = f"the network goes on as tensors, which take longer: {why}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        self.natives = None
+
+    def _evaluate(self, run: Run, steps: int, stepwise: bool) -> tuple[Values, Values]:
         loops = self.program.loops
         run.phase("once", {})
         if stepwise:

@@ -293,6 +293,28 @@ def test_inputs_of_every_type(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(run(found, {"x": x})[0]["n1.out"], want["n1.out"])
 
 
+@pytest.mark.parametrize("good", [0, 1])
+def test_a_compiler_that_fails_later_leaves_tensors(
+    good: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the inputs, or at what reads them: the words are the same, and a warning says why."""
+    graph = mlp()
+    want, found, builds = random_reference(graph, 0, 5, 7), compiled(graph), list[str]()
+
+    def build(source: str) -> machine.Function:
+        builds.append(source)
+        if len(builds) > good:
+            raise OSError("cc is out of memory")
+        return real(source)
+
+    real = machine.build
+    monkeypatch.setattr(machine, "build", build)
+    with pytest.warns(RuntimeWarning, match="tensors, which take longer: cc is out of memory"):
+        assert not want.difference(run(found, want.inputs, None, want.words))
+    assert (len(builds), found.natives) == (good + 1, None)
+    assert not want.difference(run(found, want.inputs, None, want.words))
+
+
 def test_arrays_that_are_not_aligned_are_copied() -> None:
     raw = np.zeros(1 + 4 * 3 * 5 * 8, np.uint8)
     for array, is_taken in ((raw[:-1], True), (raw[1:], False)):
