@@ -24,6 +24,7 @@ from snnc.intops import (
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
 from snnc.types import Clock
+from tests.intgraphs import proven
 
 ONE = Param(np.array(1.0))
 
@@ -117,6 +118,19 @@ def residual() -> Graph:
     return g
 
 
+def far_start() -> Graph:
+    """Values before the first spikes are so large that float32 does not hold their products."""
+    g = Graph("far start", 4)
+    source(g)
+    g.add("fc", IntLinear(weight(3, 4)), "x")
+    g.add("lif", neuron((3,)), "fc")
+    first = ints((1 << 22) + 1, (1 << 22) + 3, 5)
+    late = IntLinear(Param(np.array([[127, 3, -5], [-1, 127, 7]])))
+    g.add("late", late, Value("lif", delay=2, init=first))
+    output(g, "late", "y", IntTimeStack)
+    return proven(g)
+
+
 def static() -> Graph:
     """A static input, projected once, and arithmetic after the last step, in several processes."""
     g = Graph("static", 7)
@@ -173,5 +187,8 @@ def hostile_names() -> Graph:
 #: Every graph of this module, by name.
 GRAPHS: dict[str, Callable[[], Graph]] = {
     f.__name__: f
-    for f in (recurrent, feedback, residual, static, several_inputs, wide, hostile_names)
+    for f in (
+        *(recurrent, feedback, residual, far_start),
+        *(static, several_inputs, wide, hostile_names),
+    )
 }

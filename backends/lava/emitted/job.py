@@ -93,8 +93,10 @@ def job_of(
     inputs: list[Wire] = []
     for port in entry["inputs"]:
         type_ = nodes[port["src"]]["types"][port["out"]]
-        name = _unused(f"<{port['port']}>", own)
-        renamed[_key(port, _init(port, nodes))] = name
+        name, init = _unused(f"<{port['port']}>", own), _init(port, nodes)
+        renamed[_key(port, init)] = name
+        if port["delay"]:
+            type_ = _with_first(type_, 0 if init is None else tensors[init["tensor"]])
         shape = tuple(type_["shape"])
         inputs.append(Wire(port["port"], (name, 0), type_["clock"], shape))
         records.append(_input_record(name, type_))
@@ -130,6 +132,15 @@ def _rewired(edge: Record, renamed: dict[tuple[str, int, int, str], str], own: s
     if edge["src"] in own:
         return edge
     return {"src": renamed[_key(edge, edge["init"])], "out": 0, "delay": 0, "init": None}
+
+
+def _with_first(type_: Record, first: Array | int) -> Record:
+    """A type that also holds what arrives before the first delayed value."""
+    dtype = type_["dtype"]
+    if dtype.get("lo") is None:
+        return type_
+    lo, hi = min(dtype["lo"], int(np.min(first))), max(dtype["hi"], int(np.max(first)))
+    return {**type_, "dtype": {**dtype, "lo": lo, "hi": hi}}
 
 
 def _unused(name: str, taken: set[str]) -> str:
