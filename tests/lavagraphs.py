@@ -119,12 +119,12 @@ def residual() -> Graph:
 
 
 def far_start() -> Graph:
-    """Values before the first spikes are so large that float32 does not hold their products."""
+    """What comes before the first spikes is more than int32, and products in float32, hold."""
     g = Graph("far start", 4)
     source(g)
     g.add("fc", IntLinear(weight(3, 4)), "x")
     g.add("lif", neuron((3,)), "fc")
-    first = ints((1 << 22) + 1, (1 << 22) + 3, 5)
+    first = ints((1 << 22) + 1, (1 << 22) + 3, (1 << 33) + 5)
     late = IntLinear(Param(np.array([[127, 3, -5], [-1, 127, 7]])))
     g.add("late", late, Value("lif", delay=2, init=first))
     output(g, "late", "y", IntTimeStack)

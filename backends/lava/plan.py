@@ -152,7 +152,14 @@ def _in_ports(
     return tuple(found.values())
 
 
-def needs_int64(type_: TensorType) -> bool:
-    """Whether a value may exceed the 32-bit words that Lava ports usually carry."""
-    lo, hi = getattr(type_.dtype, "lo", None), getattr(type_.dtype, "hi", None)
-    return lo is None or hi is None or lo < -(1 << 31) or hi >= 1 << 31
+def needs_int64(port: InPort | OutPort) -> bool:
+    """Whether a value may exceed the 32-bit words that Lava ports usually carry.
+
+    Those before the first delayed one may be larger than all others.
+    """
+    lo, hi = getattr(port.type.dtype, "lo", None), getattr(port.type.dtype, "hi", None)
+    if lo is None or hi is None:
+        return True
+    if port.edge.delay and port.edge.init is not None:
+        lo, hi = min(lo, int(port.edge.init.data.min())), max(hi, int(port.edge.init.data.max()))
+    return bool(lo < -(1 << 31) or hi >= 1 << 31)

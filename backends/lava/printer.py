@@ -11,7 +11,6 @@ from typing import Any
 
 from snnc.backends.lava.plan import InPort, OutPort, Process, needs_int64
 from snnc.graph import Edge, Graph
-from snnc.types import TensorType
 
 _HEAD = '''"""The Lava processes of this network, one for each layer; written by snnc.
 
@@ -87,15 +86,15 @@ def _process(graph: Graph, process: Process) -> str:
         kind = type(port).__name__
         shape = f"job.port({port.type.shape!r})"
         body.append(f"        self.{port.name} = {kind}(shape={shape})  # {_words(port)}")
-        word = f"np.{_word(port.type)}"
+        word = f"np.{_word(port)}"
         model.append(f"    {port.name}: Py{kind} = LavaPyType(Py{kind}.VEC_DENSE, {word})")
     if not ports:
         model.append("    pass")
     return "\n".join([*head, "", *body, "", "", *model]) + "\n"
 
 
-def _word(type_: TensorType) -> str:
-    return "int64" if needs_int64(type_) else "int32"
+def _word(port: InPort | OutPort) -> str:
+    return "int64" if needs_int64(port) else "int32"
 
 
 def _comments(graph: Graph, process: Process) -> list[str]:
