@@ -1,9 +1,10 @@
 """Products of computed matrices whose left one holds spikes or small counts.
 
 A row of the result is the sum of those rows of the right matrix whose numbers the left row lists:
-``add4`` adds four of them in one pass, ``add1`` one.  Where the columns of the left matrix lie
-together instead (``k'`` in attention), each column lists the rows of the result to which ``spread``
-adds one row of the right matrix.
+``add4`` adds four of them in one pass, ``add1`` one.  The layer's own right matrix has a row of
+zeros behind, which fills up the last four: no processor foresees how many rows are left.  Where the
+columns of the left matrix lie together instead (``k'`` in attention), each column lists the rows of
+the result to which ``spread`` adds one row of the right matrix.
 
 ``(a b) c`` is computed as ``a (b c)`` where that has fewer terms, as in attention without softmax
 over many tokens (``Plan.chained``).  Integers make both equal; only the last sum is rounded.
@@ -54,12 +55,13 @@ def emit_chain(layer: Layer) -> None:
     first = _Product(layer.id("mul1"), b, (rows, size, columns), c.buffer.ctype, c.row, small)
     sums = matmul_bounds(a.buffer.bounds, small, rows)
     shape = *_matrix_shape(plan, inner, 0), columns
-    second = _Product(layer.id("mul"), a, shape, first.word, columns, sums)
+    second = _Product(layer.id("mul"), a, shape, first.word, columns, sums, has_zeros=True)
     target = _target(layer, second)
     second = replace(second, to_row=target.row)
     w, m = layer.code, layer.id("m")
     first.write(layer)
-    layer.array(m, first.word, rows * columns, "product of the right matrices")
+    note = "product of the right matrices, a row of zeros"
+    layer.array(m, first.word, (rows + 1) * columns, note)
     second.write(layer)
     with w.block(f"static void {layer.tick}(void)"):
         with w.loop("i", prod(node.type.shape[:-2])):
@@ -81,6 +83,7 @@ class _Product:
         bounds: Of the sums.
         to_row: Elements from a row of the result to the next one; 0 if there is nothing between.
         certified: Whether the certificate of sums has the bounds.
+        has_zeros: Whether a row of zeros lies behind the right matrix.
     """
 
     name: str
@@ -91,6 +94,7 @@ class _Product:
     bounds: Bounds
     to_row: int = 0
     certified: bool = False
+    has_zeros: bool = False
 
     @property
     def word(self) -> str:
@@ -102,11 +106,12 @@ class _Product:
         by_rows = self.left.column == 1
         listed = inner if by_rows else rows
         repeats = max(1, self.left.buffer.bounds[1])
-        index, ids = index_type(listed), f"{self.name}_ids"
+        fills = by_rows and self.has_zeros
+        index, ids = index_type(listed + fills), f"{self.name}_ids"
         layer.array(ids, index, listed * repeats + SLACK, "one row" if by_rows else "one column")
         if by_rows:
-            for few in (4, 1):
-                _adder(layer, f"{self.name}_add{few}", self, few)
+            for few in (4,) if fills else (4, 1):
+                _adder(layer, f"{self.name}_add{few}", self, index, few)
         else:
             _spreader(layer, f"{self.name}_spread", self)
         to_row, bits = self.to_row or columns, repeats.bit_length()
@@ -126,6 +131,11 @@ class _Product:
                 w(f"memset(to, 0, {columns * SIZES[self.word]}u);")
                 text = f"left + r * {self.left.row}u"
                 start = appended(index, text, inner, bits, "0u", ids)
+                if fills:
+                    w(f"{index} *end = {start};", *(f"end[{k}] = {inner}u;" for k in range(3)))
+                    with w.block(f"for (const {index} *at = {ids}; at < end; at += 4)"):
+                        w(f"{self.name}_add4(to, right, at);")
+                    return
                 w(f"const {index} *end = {start};", f"const {index} *at = {ids};")
                 with w.block("for (; end - at >= 4; at += 4)"):
                     w(f"{self.name}_add4(to, right, at);")
@@ -133,9 +143,9 @@ class _Product:
                     w(f"{self.name}_add1(to, right, at);")
 
 
-def _adder(layer: Layer, name: str, product: _Product, few: int) -> None:
-    w, word, (_, inner, columns) = layer.code, product.word, product.shape
-    types = f"{word} *restrict sums, const {product.right} *right, const {index_type(inner)} *ids"
+def _adder(layer: Layer, name: str, product: _Product, index: str, few: int) -> None:
+    w, word, columns = layer.code, product.word, product.shape[2]
+    types = f"{word} *restrict sums, const {product.right} *right, const {index} *ids"
     with w.block(f"SNN_ROWS void {name}({types})"):
         for k in range(few):
             row = f"right + (size_t)ids[{k}] * {product.right_row}u"

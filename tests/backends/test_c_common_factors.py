@@ -16,7 +16,15 @@ from snnc.backends.c.network import Network
 from snnc.backends.c.proof_run import check_certificate, prove, write_proof
 from snnc.diagnostics import Loc
 from snnc.graph import Edge, Graph, Value
-from snnc.intops import IntInput, IntLinear, IntNeuron, IntOutput, IntTimeStack, IntTimeSum
+from snnc.intops import (
+    IntInput,
+    IntLinear,
+    IntNeuron,
+    IntOutput,
+    IntRescale,
+    IntTimeStack,
+    IntTimeSum,
+)
 from snnc.kernel import Kernel, Line
 from snnc.params import Param
 from snnc.storage import dump_graph
@@ -94,6 +102,33 @@ def assert_words(graph: Graph, folder: Path, flags: tuple[str, ...], inputs: int
     actual, found = CBackend(flags=flags).run(folder, {"x": x}, record=words)
     for name, value in (*expected.items(), *seen.items()):
         np.testing.assert_array_equal((actual | found)[name], value, err_msg=name)
+
+
+def scaled(factor: int, most: int = 1, size: int = 70) -> Graph:
+    """A population that reads numbers up to ``most`` in another unit."""
+    g = Graph("scaled", 9)
+    g.add("x", IntInput((size,), Clock.STEP, 0, most, 1.0))
+    g.add("unit", IntRescale(Param(np.array(factor))), "x")
+    g.declare(
+        "lif", (op := IntNeuron(leaky(1500), (size,))), op.infer((g["unit"].type,)), Loc("lif")
+    )
+    g.connect(Edge("unit", "lif"))
+    g.add("stack", IntTimeStack(), "lif")
+    g.add("spikes", IntOutput(ONE), "stack")
+    return proven(g)
+
+
+@pytest.mark.parametrize(("factor", "most"), [(1024, 1), (1, 1), (1000, 1), (-512, 1), (16, 40000)])
+def test_neurons_change_units_by_powers_of_two(factor: int, most: int) -> None:
+    net = Network(graph := scaled(factor, most))
+    assert ("unit" in net.graph) == ((factor, most) != (1024, 1))
+    assert "unit" in graph
+    assert "unit" in Network(graph, find_machine("cortex-m4")).graph
+
+
+@pytest.mark.parametrize("flags", [CHECKED, NATIVE], ids=["checked", "native"])
+def test_words_in_another_unit(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    assert_words(scaled(1024), tmp_path, flags, 70)
 
 
 def test_the_certificate_is_about_the_stored_weights(tmp_path: Path) -> None:
