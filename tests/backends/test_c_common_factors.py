@@ -27,8 +27,8 @@ from snnc.intops import (
 )
 from snnc.kernel import Kernel, Line
 from snnc.params import Param
-from snnc.storage import dump_graph
 from snnc.types import Clock
+from tests.certified import certified
 from tests.intgraphs import ONE, proven, simulator
 
 CHECKED = ("-std=c99", "-O2", "-fsanitize=undefined", "-fno-sanitize-recover=all")
@@ -133,13 +133,9 @@ def test_words_in_another_unit(tmp_path: Path, flags: tuple[str, ...]) -> None:
 
 def test_the_certificate_is_about_the_stored_weights(tmp_path: Path) -> None:
     graph = recurrent(2)
-    write_proof(graph, tmp_path)
-    program = tmp_path / "program"
-    program.mkdir()
-    text, blob = dump_graph(graph)
-    (program / "graph.json").write_bytes(text)
-    (program / "tensors.safetensors").write_bytes(blob)
-    assert "2 layers certified" in check_certificate(tmp_path / "proof", program)
+    assert "2 layers certified" in check_certificate(
+        certified(graph, tmp_path), tmp_path / "program"
+    )
 
 
 @pytest.mark.slow

@@ -35,8 +35,8 @@ from snnc.intops import (
 )
 from snnc.kernel import Const, Kernel, Line, State
 from snnc.params import Param
-from snnc.storage import dump_graph
 from snnc.types import Clock
+from tests.certified import certified
 from tests.intgraphs import ONE, proven
 
 needs_eva = pytest.mark.skipif(not shutil.which("frama-c"), reason="frama-c is not installed")
@@ -178,17 +178,6 @@ def test_seeded_defects_are_seen(tmp_path: Path, defect: str) -> None:
     source.write_text(text)
     verdicts = [prove(tmp_path / "proof", h, tmp_path / "c") for h in found if h.node == layer]
     assert not all(v.proven for v in verdicts)
-
-
-def certified(graph: Graph, folder: Path) -> Path:
-    """The proof of a graph, with the stored program beside it."""
-    write_proof(graph, folder)
-    program = folder / "program"
-    program.mkdir()
-    text, blob = dump_graph(graph)
-    (program / "graph.json").write_bytes(text)
-    (program / "tensors.safetensors").write_bytes(blob)
-    return folder / "proof"
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -12,24 +12,14 @@ from snnc.diagnostics import CompileError
 from snnc.finetuning.network import TrainableNetwork
 from snnc.finetuning.neuron import TrainedNeuron
 from snnc.graph import Graph
-from snnc.passes.placed import Placed
-from snnc.passes.weight_rows import IntWeighted
 from tests.intgraphs import fitting, has_steps, mlp, proven, random_inputs, simulator
 from tests.lavagraphs import GRAPHS
 from tests.randomgraphs import random_graph
+from tests.trainable import trainable
 
 Arrays = dict[str, npt.NDArray[np.float64]]
 
 pytestmark = pytest.mark.skipif(not machine.available(), reason="needs a C compiler")
-
-
-def trainable(graph: Graph) -> TrainableNetwork:
-    placed = {}
-    for node in graph:
-        if isinstance(node.op, IntWeighted):
-            rows = node.op.weight.data.reshape(len(node.op.weight.data), -1)
-            placed[node.name] = Placed(rows.astype(np.float64), 16, 0, np.ones(len(rows)))
-    return TrainableNetwork(graph, placed, proven(graph.copy(), 7))
 
 
 def neurons(network: TrainableNetwork) -> list[TrainedNeuron]:
@@ -60,7 +50,10 @@ def outputs_and_derivatives(network: TrainableNetwork, graph: Graph) -> tuple[Ar
 
 def compare(graph: Graph, least: int = 1) -> int:
     """Of a network as tensors and compiled; how many populations are compiled."""
-    plain, native = trainable(graph), trainable(graph)
+    plain, native = (
+        trainable(graph, proven(graph.copy(), 7)),
+        trainable(graph, proven(graph.copy(), 7)),
+    )
     for neuron in neurons(native):
         neuron.compile(least)
     (words, slopes), (own_words, own_slopes) = (

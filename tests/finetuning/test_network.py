@@ -11,26 +11,15 @@ import torch
 
 from snnc.diagnostics import CompileError
 from snnc.finetuning.gradients import codes, compared, looked_up, shifted
-from snnc.finetuning.network import TrainableNetwork
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
 from snnc.kernel import ROUNDINGS
-from snnc.passes.placed import Placed
-from snnc.passes.weight_rows import IntWeighted
 from snnc.rounding import rsh
 from tests.covering import COVERING
 from tests.intgraphs import fitting, has_steps, mlp, random_inputs, simulator
 from tests.lavagraphs import GRAPHS
 from tests.randomgraphs import random_graph
-
-
-def trainable(graph: Graph) -> TrainableNetwork:
-    placed = {}
-    for node in graph:
-        if isinstance(node.op, IntWeighted):
-            rows = node.op.weight.data.reshape(len(node.op.weight.data), -1)
-            placed[node.name] = Placed(rows.astype(np.float64), 16, 0, np.ones(len(rows)))
-    return TrainableNetwork(graph, placed, graph)
+from tests.trainable import trainable
 
 
 def assert_equal(graph: Graph, seed: int = 0) -> None:
