@@ -102,9 +102,44 @@ def ge(a: Tensor, b: Tensor) -> Tensor:
     return 1 - gt(b, a)
 
 
+def lt(a: Tensor, b: Tensor) -> Tensor:
+    """1 where a < b, else 0."""
+    return gt(b, a)
+
+
+def le(a: Tensor, b: Tensor) -> Tensor:
+    """1 where a <= b, else 0."""
+    return ge(b, a)
+
+
+def eq(a: Tensor, b: Tensor) -> Tensor:
+    """1 where a equals b, else 0."""
+    return 1 - ne(a, b)
+
+
 def truth(a: Tensor) -> Tensor:
     """1 where a is not 0."""
     return (a != 0).long() if a.dtype == torch.int64 else a.abs().clamp_(0, 1)
+
+
+def both(a: Tensor, b: Tensor) -> Tensor:
+    """1 where neither is 0."""
+    return truth(a) * truth(b)
+
+
+def either(a: Tensor, b: Tensor) -> Tensor:
+    """1 where one is not 0."""
+    return torch.maximum(truth(a), truth(b))
+
+
+def zero(a: Tensor) -> Tensor:
+    """1 where a is 0."""
+    return 1 - truth(a)
+
+
+def inverse(a: Tensor) -> Tensor:
+    """1 where a is 0, of zeros and ones."""
+    return 1 - a
 
 
 def select(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -112,3 +147,18 @@ def select(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if a.dtype == torch.int64:
         return torch.where(c != 0, a, b)
     return torch.addcmul(b, c, a - b)
+
+
+def chosen(c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A where c is not 0, else b."""
+    return select(truth(c), a, b)
+
+
+def same(a: Tensor) -> Tensor:
+    """The value itself."""
+    return a
+
+
+def entry(i: Tensor, table: Tensor) -> Tensor:
+    """Elements of a table."""
+    return table[i]

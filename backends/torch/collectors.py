@@ -13,19 +13,37 @@ from snnc.backends.torch.program import Program, Record
 
 Merge = Callable[[Tensor, Tensor], Tensor]
 
+
+# Functions with names, for modules that hold them can be pickled.
+def _later(kept: Tensor, x: Tensor) -> Tensor:
+    return x
+
+
+def _sum(x: Tensor) -> Tensor:
+    return x.sum(0, dtype=torch.int64)
+
+
+def _largest(x: Tensor) -> Tensor:
+    return x.amax(0).long()
+
+
+def _last(x: Tensor) -> Tensor:
+    return x[-1].long()
+
+
 #: What a collector makes of what it has kept and the value of a step.
 MERGES: dict[str, Merge] = {
     "IntTimeSum": torch.add,
     "IntTimeMean": torch.add,
     "IntTimeMax": torch.maximum,
-    "IntTimeLast": lambda kept, x: x,
+    "IntTimeLast": _later,
 }
 #: The same of all steps at once.
 WHOLE: dict[str, Callable[[Tensor], Tensor]] = {
-    "IntTimeSum": lambda x: x.sum(0, dtype=torch.int64),
-    "IntTimeMean": lambda x: x.sum(0, dtype=torch.int64),
-    "IntTimeMax": lambda x: x.amax(0).long(),
-    "IntTimeLast": lambda x: x[-1].long(),
+    "IntTimeSum": _sum,
+    "IntTimeMean": _sum,
+    "IntTimeMax": _largest,
+    "IntTimeLast": _last,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,23 +23,26 @@ PLAIN: dict[str, Act] = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "gt": arithmetic.gt,
-    "lt": lambda a, b: arithmetic.gt(b, a),
+    "lt": arithmetic.lt,
     "ge": arithmetic.ge,
-    "le": lambda a, b: arithmetic.ge(b, a),
+    "le": arithmetic.le,
     "ne": arithmetic.ne,
-    "eq": lambda a, b: 1 - arithmetic.ne(a, b),
-    "and": lambda a, b: arithmetic.truth(a) * arithmetic.truth(b),
-    "or": lambda a, b: torch.maximum(arithmetic.truth(a), arithmetic.truth(b)),
-    "not": lambda a: 1 - arithmetic.truth(a),
-    "select": lambda c, a, b: arithmetic.select(arithmetic.truth(c), a, b),
-    "copy": lambda a: a,
+    "eq": arithmetic.eq,
+    "and": arithmetic.both,
+    "or": arithmetic.either,
+    "not": arithmetic.zero,
+    "select": arithmetic.chosen,
+    "copy": arithmetic.same,
 }
 #: Functions of int64.
 WHOLE: dict[str, Act] = {
     "div": arithmetic.rdiv,
     "isqrt": arithmetic.isqrt,
-    "lookup": lambda i, table: table[i],
+    "lookup": arithmetic.entry,
 }
+
+#: Functions of what is proven to be 0 or 1.
+BINARY: dict[str, Act] = {"and": torch.mul, "or": torch.maximum, "not": arithmetic.inverse}
 
 #: The same functions, where the first operand may be overwritten: memory is what takes the time.
 OVERWRITING: dict[Act, Act] = {
@@ -193,8 +197,7 @@ class Neuron(nn.Module):
         if fn in ("rsh", "shl", "wrap"):
             return name, self._wide(fn, line["shift"], line["rounding"]), args
         if fn in WHOLE:
-            whole, base = WHOLE[fn], self.base
-            return name, lambda *xs: whole(*(x.long() for x in xs)).to(base), args
+            return name, partial(_of_integers, WHOLE[fn], self.base), args
         if self.base != torch.int64:
             if fn == "select" and (added := self._added(args)):
                 return name, torch.addcmul, [args[2], args[0], added]
@@ -216,17 +219,12 @@ class Neuron(nn.Module):
 
     def _shifted(self, key: str, rounding: str) -> Act:
         factor = self._derived(key)
-        scalar = float(factor) if factor.ndim == 0 else None
+        if factor.ndim == 0:
+            return partial(_scaled, self.base, rounding, float(factor))
+        return partial(self._scaled_by, key, rounding)
 
-        def act(x: Tensor) -> Tensor:
-            by = self._derived(key) if scalar is None else scalar
-            if scalar is None or x.dtype == torch.float64:
-                y = x.double() * by
-            else:
-                y = x.double().mul_(scalar)  # in place: memory is what takes the time
-            return arithmetic.rounded(y, rounding).to(self.base)
-
-        return act
+    def _scaled_by(self, key: str, rounding: str, x: Tensor) -> Tensor:
+        return arithmetic.rounded(x.double() * self._derived(key), rounding).to(self.base)
 
     def _float_shift(self, line: Record) -> bool:
         small = magnitude(self._bounds[line["args"][0]]) < arithmetic.FLOAT_ROOM
@@ -235,10 +233,8 @@ class Neuron(nn.Module):
     def _wide(self, fn: str, shift: int, rounding: str) -> Act:
         """A shift in the base type, or a word that wraps."""
         if fn == "rsh":
-            return lambda x: arithmetic.rsh(x, shift, rounding)
-        if fn == "wrap":
-            return lambda x: arithmetic.wrap(x.long(), shift).to(x.dtype)
-        return lambda x: (x.long() << shift).to(x.dtype)
+            return partial(_shifted_right, shift, rounding)
+        return partial(_wrapped if fn == "wrap" else _shifted_left, shift)
 
     def _derived(self, key: str) -> Tensor:
         found = self._buffers[key]  # much faster than get_buffer
@@ -267,18 +263,43 @@ class Neuron(nn.Module):
         key, step = f"const_{constant}{'_below' if above else '_above'}", -1 if above else 1
         moved = self.get_buffer(f"const_{constant}") + step
         self.register_buffer(key, moved, persistent=False)
-        if above:
-            return lambda x: arithmetic.gt(x, self._derived(key))
-        return lambda x: arithmetic.gt(self._derived(key), x)
+        return partial(self._above if above else self._below, key)
+
+    def _above(self, key: str, x: Tensor) -> Tensor:
+        return arithmetic.gt(x, self._derived(key))
+
+    def _below(self, key: str, x: Tensor) -> Tensor:
+        return arithmetic.gt(self._derived(key), x)
 
     def _trusted(self, fn: str, args: list[str]) -> Act:
         """The function, without making 0 and 1 of what is proven to be that."""
         if fn == "select" and args[0] in self._binary:
             return arithmetic.select
         if set(args) <= self._binary and fn in ("and", "or", "not"):
-            short: dict[str, Act] = {"and": torch.mul, "or": torch.maximum, "not": lambda a: 1 - a}
-            return short[fn]
+            return BINARY[fn]
         return PLAIN[fn]
+
+
+def _of_integers(act: Act, base: torch.dtype, *xs: Tensor) -> Tensor:
+    return act(*(x.long() for x in xs)).to(base)
+
+
+def _scaled(base: torch.dtype, rounding: str, by: float, x: Tensor) -> Tensor:
+    # in place where x is not that of another: memory is what takes the time
+    y = x * by if x.dtype == torch.float64 else x.double().mul_(by)
+    return arithmetic.rounded(y, rounding).to(base)
+
+
+def _shifted_right(shift: int, rounding: str, x: Tensor) -> Tensor:
+    return arithmetic.rsh(x, shift, rounding)
+
+
+def _shifted_left(shift: int, x: Tensor) -> Tensor:
+    return (x.long() << shift).to(x.dtype)
+
+
+def _wrapped(bits: int, x: Tensor) -> Tensor:
+    return arithmetic.wrap(x.long(), bits).to(x.dtype)
 
 
 def _full(x: Tensor, kind: torch.dtype, shape: tuple[int, ...]) -> Tensor:

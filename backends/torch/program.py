@@ -21,6 +21,10 @@ ANY: Bounds = (-(1 << 63), (1 << 63) - 1)
 class Program(Simulator):
     """A stored program: its nodes, parameters, loops, and the check of its inputs."""
 
+    def __init__(self, document: Record, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+        super().__init__(document, tensors)
+        self.neurons.clear()  # the modules run them, and NumPy's functions cannot be pickled
+
     def _load_weight(self, node: Record) -> None:
         """No copies of the weights: the modules keep their own."""
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from snnc.backends.numpy import arrays
 from snnc.backends.torch.backend import TorchBackend
 from snnc.backends.torch.batches import run
+from snnc.backends.torch.compiled import Natives
 from snnc.diagnostics import CompileError
 from snnc.graph import Graph
 from snnc.intops import IntInput, IntLinear, IntMaxPool
@@ -49,6 +54,23 @@ def test_the_program_keeps_no_second_copy_of_the_weights() -> None:
     program = module(mlp()).program
     assert not program.exact
     assert not program.packed
+
+
+@pytest.mark.parametrize("seed", COVERING)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("compiler", [False, True])
+def test_a_copy_is_by_itself(
+    seed: int, copied: Callable[[nn.Module], nn.Module], compiler: bool
+) -> None:
+    """Also of one that has run as machine code, and when what it was copied from is spoilt."""
+    want = random_reference(graph := random_graph(seed), seed, 3, 5)
+    network = module(graph)
+    network.natives = Natives(network, after=0) if compiler else None
+    assert not want.difference(run(network, want.inputs, want.steps, want.words))
+    found = copied(network)
+    for x in network.buffers():
+        x.zero_()
+    assert not want.difference(run(found, want.inputs, want.steps, want.words))
 
 
 def test_wrong_inputs(tmp_path: Path) -> None:
