@@ -145,7 +145,9 @@ class Artifact:
         found = encoded[sequences[0].name].shape[1] if sequences else steps
         count = self.manifest.steps if found is None else found
         if steps is not None and steps != count:
-            raise fail("E421", f"the data have {count} steps, {steps} were asked for")
+            text = f"the data have {count} steps, {steps} were asked for"
+            hint = "leave --steps out: the data say how many there are"
+            raise fail("E421", text, help=hint)
         limit = self.manifest.max_steps
         if limit and count > limit:
             text = f"ranges are proven for {limit} steps at most, the data have {count}"
@@ -307,7 +309,10 @@ class Artifact:
         """Compare float model, integer program and backends: see ``snnc.verify``."""
         from snnc.verify import verify  # verify builds on this class
 
-        return verify(self, as_data(x, self.manifest.inputs, y), backends, samples=samples)
+        shape = self.manifest.outputs[0].shape
+        classes = shape[0] if len(shape) == 1 else None
+        data = as_data(x, self.manifest.inputs, y, classes)
+        return verify(self, data, backends, samples=samples)
 
     def _graph(self, folder: str) -> Graph:
         names = (f"{folder}/graph.json", f"{folder}/tensors.safetensors")

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from snnc.diagnostics import CompileError, fail
-from snnc.manifest import NAME, FileEntry, read_format
+from snnc.manifest import NAME, FileEntry, load_manifest, read_format
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -193,12 +193,39 @@ def write_file(path: Path, content: bytes) -> None:
         raise cannot_write(path, e) from e
 
 
-def check_place(path: Path) -> None:
-    """Raise CompileError E432 if no file can appear at ``path``: before what takes long."""
+def check_place(path: Path, *read: Path | None) -> None:
+    """Make sure, before what takes long, that a file may appear at ``path``.
+
+    Args:
+        path: Of the file.
+        read: Files that are read, which it must not replace.
+
+    Raises:
+        CompileError: E432 if nothing can be written there, E435 if that would replace what is read
+            or change an artifact.
+    """
     if path.is_dir():
         raise cannot_write(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if not path.parent.is_dir():
         raise cannot_write(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    if not path.exists():
+        return
+    if any(p is not None and p.exists() and path.samefile(p) for p in read):
+        raise fail("E435", f"{path} is read, and would be overwritten", help="name another file")
+    for folder in path.resolve().parents:
+        if str(path.resolve().relative_to(folder)) in _files(folder):
+            text = f"{path} is a file of the artifact {folder}, and would be overwritten"
+            raise fail("E435", text, help="name another file")
+
+
+def _files(folder: Path) -> set[str]:
+    """The files of an artifact; none if the folder is something else."""
+    try:
+        return {NAME, *load_manifest((folder / NAME).read_bytes()).files}
+    except (OSError, CompileError):
+        return set()
 
 
 def check_replaceable(target: Path, force: bool) -> None:

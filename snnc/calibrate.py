@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnc.data import Data, check_labels
+from snnc.data import Data, check_any, check_labels
 from snnc.diagnostics import fail, stop_on_errors
 from snnc.frontends.ranges import observed
 from snnc.generated_data import samples_of
@@ -18,6 +18,9 @@ from snnc.graph import Graph
 from snnc.manifest import InputEntry
 from snnc.ops import Input, Output
 from snnc.passes.calibration import Calibration
+
+#: The network in real numbers computes with float32, which has no larger ones.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def calibrate(graph: Graph, path: Path) -> Calibration:
@@ -49,18 +52,25 @@ def class_count(graph: Graph) -> int | None:
 
 
 def check_samples(data: Data, name: str) -> None:
-    """Make sure that there are samples, and that they are finite numbers.
+    """Make sure that there are samples, and that they are numbers that a float32 can be.
 
     Raises:
-        CompileError: E421 if there are none, E424 for NaN or infinity, with the samples.
+        CompileError: E421 if there are none, E424 for NaN, infinity and numbers that float32
+            takes for infinity, with the samples.
     """
-    if not len(data) or any(not x.size for x in data.part(0, 1).dense.values()):
-        raise fail("E421", f"{name} holds no samples")
-    bad = np.zeros(len(data), bool)
+    check_any(data, name)
+    bad, large = np.zeros(len(data), bool), np.zeros(len(data), bool)
     for x in data.arrays.values():
         if isinstance(x, np.ndarray) and np.issubdtype(x.dtype, np.floating):
-            bad |= ~np.isfinite(x.reshape(len(x), -1)).all(1)
-    if (count := int(np.count_nonzero(bad))) > 0:
-        text = f"{count} of {len(data)} samples of {name} hold NaN or infinity"
-        first = ", ".join(map(str, np.flatnonzero(bad)[:5]))
-        raise fail("E424", text, None, f"the first are {first}", help="remove such samples")
+            rows = x.reshape(len(x), -1)
+            bad |= ~np.isfinite(rows).all(1)
+            if x.itemsize > np.dtype(np.float32).itemsize:
+                large |= (np.abs(rows) > LARGEST).any(1)
+    for found, what, hint in (
+        (bad, "NaN or infinity", "remove such samples"),
+        (large, f"numbers beyond {LARGEST:.3g}", "scale them as in training, or remove them"),
+    ):
+        if (count := int(np.count_nonzero(found))) > 0:
+            text = f"{count} of {len(data)} samples of {name} hold {what}"
+            first = ", ".join(map(str, np.flatnonzero(found)[:5]))
+            raise fail("E424", text, None, f"the first are {first}", help=hint)

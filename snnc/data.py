@@ -126,7 +126,10 @@ def _event_data(
 
 
 def as_data(
-    x: Array | Mapping[str, Array], inputs: tuple[InputEntry, ...], y: Array | None = None
+    x: Array | Mapping[str, Array],
+    inputs: tuple[InputEntry, ...],
+    y: Array | None = None,
+    classes: int | None = None,
 ) -> Data:
     """Check arrays that a program hands over; errors as ``load_data``."""
     given = dict(x) if isinstance(x, Mapping) else {entry.name: x for entry in inputs[:1]}
@@ -136,10 +139,18 @@ def as_data(
         raise fail("E421", text)
     labels = None if y is None else np.asarray(y)
     problems = [d for entry in inputs for d in check_array(arrays[entry.name], entry)]
-    problems = problems or _check_lengths(arrays, inputs, labels) + check_labels(labels, None)
+    problems = problems or _check_lengths(arrays, inputs, labels) + check_labels(labels, classes)
     if problems:
         raise CompileError(problems)
     return Data(arrays, labels)
+
+
+def check_any(data: Data, name: str) -> None:
+    """Refuse data (E421) without any sample, or whose samples have no steps."""
+    if not len(data):
+        raise fail("E421", f"{name} holds no samples", help=_HOWTO)
+    if any(not x.size for x in data.part(0, 1).dense.values()):
+        raise fail("E421", f"the samples of {name} hold nothing: no time steps", help=_HOWTO)
 
 
 def check_array(array: Array | Events, entry: InputEntry) -> list[Diagnostic]:

@@ -17,7 +17,7 @@ from snnc.artifact import Artifact
 from snnc.backends import folder_of, load_backend
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import Comparison, batches
-from snnc.data import Data
+from snnc.data import Data, check_any
 from snnc.diagnostics import CompileError, Diagnostic, fail
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
@@ -84,6 +84,7 @@ def verify(
         artifact.check_backend(name)
     if model is not None:
         check_model(model, artifact)
+    check_any(data, "x")
     data = data.first(samples)
     encoded, found = artifact.encode_data(data.first(0))
     count = artifact.steps_of(encoded, steps)

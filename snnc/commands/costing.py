@@ -11,9 +11,10 @@ import click
 import safetensors.numpy
 
 from snnc.artifact import Artifact
-from snnc.atomic import write_file
+from snnc.atomic import check_place, write_file
 from snnc.backends.base import Arrays
 from snnc.backends.numpy.simulator import Simulator
+from snnc.calibrate import check_samples
 from snnc.commands.options import binning_of, common, event_options, pass_console
 from snnc.commands.tables import Row, Rows
 from snnc.console import Console, number, visible
@@ -51,7 +52,10 @@ def cost_command(
 ) -> None:
     """Count operations on data, by NeuroBench's names, and estimate energies with their sources."""
     artifact = Artifact.open(folder)
+    if sana_fe is not None:
+        check_place(sana_fe, data)
     loaded = load_data(data, artifact.manifest.inputs, binning=binning_of(**events)).first(samples)
+    check_samples(loaded, data.name)
     encoded, found = artifact.encode_data(loaded)
     console.report(*loaded.diagnostics, *found)
     counts = count(artifact.graph(), artifact.simulator, encoded, artifact.steps_of(encoded, steps))

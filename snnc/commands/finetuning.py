@@ -57,15 +57,21 @@ def finetune_command(
     out = out or Path(f"{model.stem or 'model'}.snnc")
     console.note(f"training {visible(str(model))} → {visible(str(out))}\n")
     schedule = Schedule(epochs, batch, rate, seed)
-    compiled = finetune_model(
-        model,
-        out,
-        options,
-        data,
-        schedule=schedule,
-        checkpoint=checkpoint,
-        report=console.stage,
-    )
+    try:
+        compiled = finetune_model(
+            model,
+            out,
+            options,
+            data,
+            schedule=schedule,
+            checkpoint=checkpoint,
+            report=console.stage,
+        )
+    except KeyboardInterrupt as e:
+        if checkpoint is None or not checkpoint.is_file():
+            raise
+        text = f"stopped; what was trained so far is in {checkpoint}"
+        raise fail("E009", text, help="the same command goes on from there") from e
     console.report(*compiled.diagnostics)
     manifest = compiled.artifact.manifest
     console.say(f"\n  written  {visible(str(out))}  (sha256 {manifest.tree[:8]}…)")

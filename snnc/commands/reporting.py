@@ -58,7 +58,7 @@ def report_command(
     artifact = Artifact.open(folder)
     manifest = artifact.manifest
     out = out or folder.with_name(f"{folder.name}.html")
-    check_place(out)
+    check_place(out, data)
     loaded = None
     if data is not None:
         shape = manifest.outputs[0].shape

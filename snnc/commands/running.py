@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from snnc.artifact import Artifact
-from snnc.atomic import write_file
+from snnc.atomic import check_place, write_file
 from snnc.backends.base import Arrays
 from snnc.commands.options import binning_of, common, event_options, names, pass_console
 from snnc.console import Console, number, visible
@@ -58,8 +58,10 @@ def run_command(
     """
     artifact = Artifact.open(folder)
     for path in filter(None, (out, integers)):
-        if not path.absolute().parent.is_dir():
-            raise fail("E432", f"cannot write {path}: its folder does not exist")
+        check_place(path, data)
+    if integers is not None and integers.absolute() == out.absolute():
+        text = f"-o and --integers are both {out}"
+        raise fail("E435", text, help="name two files")
     backend = artifact.backend(backend)
     artifact.check_backend(backend)
     exit_ = None if until is None else parse_exit(until)

@@ -97,8 +97,7 @@ def verify_command(
                 calibration.name,
             )
         check_samples(other, name)
-    if explain:
-        check_samples(loaded, data.name)
+    check_samples(loaded, data.name)
     chosen = None if backend == "all" else names(backend)
     with console.progress("verify", len(loaded)) as advance:
         report = verify(

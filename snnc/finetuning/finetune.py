@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from snnc.artifact import Artifact
-from snnc.atomic import AtomicFolder
+from snnc.atomic import AtomicFolder, check_place
 from snnc.data import Data, load_data
-from snnc.diagnostics import fail, warning
+from snnc.diagnostics import fail, stop_on_errors, warning
 from snnc.driver import Compiled, write
 from snnc.encode import encode_input
 from snnc.finetuning.forms import Forms, check_words
@@ -73,6 +73,9 @@ def finetune_model(
         CompileError: With every problem that was found; nothing is written then.
     """
     schedule = schedule or Schedule()
+    stop_on_errors(schedule.check())
+    if checkpoint is not None:
+        check_place(checkpoint, model, data)
     options = replace(options.check(), calibration=options.calibration or data)
     with AtomicFolder(out, options.force) as folder:
         prepared = prepare(model, options, report)
@@ -180,7 +183,10 @@ def finetune(
 
     with tempfile.TemporaryDirectory() as scratch, progress(0.0):
         targets = None
-        if isinstance(data, tuple):
+        if not isinstance(data, str | Path):
+            if not isinstance(data, tuple | list) or len(data) != 2:
+                hint = "give (x, y), or (x, None) without labels"
+                raise fail("E421", "data are no file and no pair of arrays", help=hint)
             x, targets = data[0], None if data[1] is None else np.asarray(data[1])
             data = Path(scratch) / "samples.npz"
             arrays: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {"x": np.asarray(x)}

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import batches
-from snnc.data import Data
-from snnc.diagnostics import fail
+from snnc.data import Data, check_labels
+from snnc.diagnostics import fail, stop_on_errors
 from snnc.finetuning.training import Loss
 from snnc.graph import Graph
 from snnc.manifest import OutputEntry
@@ -47,7 +47,8 @@ class Goals:
         steps: T.
 
     Raises:
-        CompileError: E421 if there are not as many targets as samples.
+        CompileError: E421 if there are not as many targets as samples, E423 if they are no numbers
+            or, without a loss, no classes, E336 if there is a loss and no targets.
     """
 
     def __init__(
@@ -59,9 +60,14 @@ class Goals:
         steps: int,
     ) -> None:
         given = samples.labels if targets is None else targets
-        if given is not None and len(given) != len(samples):
-            raise fail("E421", f"there are {len(given)} targets for {len(samples)} samples")
-        self._wanted = None if given is None else torch.as_tensor(given)
+        if given is None and loss is not None:
+            hint = "give them as the second of data, or as y of its file"
+            raise fail(
+                "E336",
+                "a loss of your own compares with targets, of which none are given",
+                help=hint,
+            )
+        self._wanted = None if given is None else _tensor(given, loss is None, len(samples))
         self._own, self._steps = loss, steps
         self._model, self._samples = model, samples
         self._outputs: dict[str, Tensor] | None = None
@@ -106,14 +112,14 @@ class Goals:
     def _classes(self, entries: tuple[OutputEntry, ...], labels: Tensor) -> Loss:
         """Of one output, summed over time if it is a sequence."""
         entry = entries[0]
-        if len(entry.shape) != 1 or labels.ndim != 1 or labels.is_floating_point():
+        if len(entry.shape) != 1:
             what = f"output {entry.name!r} has the shape {entry.shape}"
             hint = "give a loss, or no labels: then it learns its own outputs"
             raise fail("E336", f"{what}, which are no scores of classes", help=hint)
         if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < entry.shape[0]:
             text = f"labels are {int(labels.min())} to {int(labels.max())}"
             raise fail("E423", f"{text}, output {entry.name!r} has {entry.shape[0]} classes")
-        labels, taught = labels.long(), self._taught()[entry.name]
+        taught = self._taught()[entry.name]
         sure = _logits(taught.sum(1) if entry.sequence else taught)
 
         def loss(outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
@@ -138,6 +144,24 @@ class Goals:
             return torch.stack(errors).sum()
 
         return loss
+
+
+def _tensor(given: Array, classes: bool, samples: int) -> Tensor:
+    """Targets, or labels of ``classes``, as a tensor."""
+    if given.dtype.kind not in "biuf":
+        text = f"targets must be numbers, got dtype {given.dtype}"
+        raise fail("E423", text, help="labels are class numbers, counted from 0")
+    if not given.ndim or len(given) != samples:
+        count = len(given) if given.ndim else "no"
+        text = f"there are {count} targets for {samples} samples"
+        raise fail("E421", text, help="give one for each sample")
+    if not classes:
+        return torch.tensor(given)
+    if given.ndim > 1:
+        text = f"labels must have the shape ({samples},), got {given.shape}"
+        raise fail("E423", text, help="give one class number per sample, or a loss of your own")
+    stop_on_errors(check_labels(given, None))
+    return torch.tensor(given.astype(np.int64))
 
 
 def _logits(scores: Tensor) -> Tensor:

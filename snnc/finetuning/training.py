@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 from snnc.backends.torch.neuron import Neuron
-from snnc.diagnostics import CompileError, fail
+from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.finetuning.latent import Latent
 from snnc.finetuning.network import TrainableNetwork
 
@@ -34,6 +36,8 @@ APART = 100
 PAYS = 1 << 23
 #: Samples by whose loss the best is known; evenly chosen of all.
 JUDGED = 1024
+#: Seeds of epochs follow from it, and have 64 bits.
+LAST_SEED = 1 << 40
 
 #: From outputs by name and the rows of the samples to a loss.
 Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
@@ -72,6 +76,19 @@ class Schedule:
     batch: int = 50
     rate: float = 0.02
     seed: int = 0
+
+    def check(self) -> list[Diagnostic]:
+        """What is wrong with the numbers."""
+        wrong: list[tuple[str, float, str]] = [
+            (name, value, "1 and more")
+            for name, value in (("epochs", self.epochs), ("batch", self.batch))
+            if value < 1 or value != int(value)
+        ]
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            wrong.append(("rate", self.rate, "numbers above 0; 0.02 is usual"))
+        if not 0 <= self.seed <= LAST_SEED:
+            wrong.append(("seed", self.seed, f"0 to {LAST_SEED}"))
+        return [error("E003", f"{n} is {value}, possible are {could}") for n, value, could in wrong]
 
     def rate_at(self, share: float) -> float:
         """The rate after a share of all steps."""
@@ -150,14 +167,17 @@ class Training:
         old = self.network
         try:
             self.network, self.loss = self.renew(old)
-        except CompileError:
+        except CompileError as e:
             if self.frozen:
-                raise
+                raise _gone_wrong(e) from e
             self.frozen = True
             with torch.no_grad():
                 for name, x in old.constants.latents.items():
                     x.copy_(self._lowered[name])
-            self.network, self.loss = self.renew(old)
+            try:
+                self.network, self.loss = self.renew(old)
+            except CompileError as again:
+                raise _gone_wrong(again) from again
         if self._pays():
             self.network.compile()
         for name, ratio in self.network.carry(old).items():
@@ -202,7 +222,7 @@ class Training:
                 order = self._order(epoch)
             rows = order[self._steps % size]
             outputs, _ = self.network(self._given(rows), self.steps)
-            loss = self.loss(outputs, rows)
+            loss = _scalar(self.loss(outputs, rows))
             if not torch.isfinite(loss):
                 text = f"the loss is {loss.item()} in epoch {epoch + 1}"
                 raise fail("E336", text, help="lower the rate; check the data and the loss")
@@ -224,7 +244,7 @@ class Training:
         chosen, total = torch.arange(count) * self._count() // count, 0.0
         for rows in chosen.tensor_split(-(-count // self.schedule.batch)):
             outputs, _ = self.network(self._given(rows), self.steps)
-            total += float(self.loss(outputs, rows)) * len(rows)
+            total += float(_scalar(self.loss(outputs, rows))) * len(rows)
         return total / count
 
     @torch.no_grad()
@@ -256,10 +276,11 @@ class Training:
         if self.checkpoint is None:
             return
         numbers = {"steps": self._steps, "frozen": int(self.frozen)}
+        arrays = self._arrays()
         told = numbers | {"key": self.key, "least": self._least}
-        meta = {"snnc.finetuning": json.dumps(told)}
+        meta = {"snnc.finetuning": json.dumps(told | {"sum": _sum(told, arrays)})}
         part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
-        safetensors.torch.save_file(self._arrays(), part, meta)
+        safetensors.torch.save_file(arrays, part, meta)
         os.replace(part, self.checkpoint)  # noqa: PTH105
 
     def _resume(self) -> bool:
@@ -267,15 +288,7 @@ class Training:
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
         name = self.checkpoint.name
-        try:
-            with safetensors.safe_open(self.checkpoint, "pt") as file:
-                told = json.loads(file.metadata()["snnc.finetuning"])
-                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            steps, frozen = (int(told[k]) for k in ("steps", "frozen"))
-            least = float(told["least"])
-        except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError) as e:
-            hint = "remove it to start anew"
-            raise fail("E337", f"the checkpoint {name} is damaged: {e}", help=hint) from e
+        told, arrays = _read(self.checkpoint)
         wanted = self._arrays()
         same = told.get("key") == self.key and arrays.keys() == wanted.keys()
         if not same or any(arrays[k].shape != wanted[k].shape for k in wanted):
@@ -290,6 +303,53 @@ class Training:
         self._put({n: arrays[f"p.{n}"] for n in self._best})
         self._best = {n: arrays[f"b.{n}"] for n in self._best}
         self._moments = {n: arrays[n] for n in self._moments}
-        self._steps, self._least = steps, least
-        self.frozen = bool(frozen)
+        self._steps, self._least = int(told["steps"]), float(told["least"])
+        self.frozen = bool(told["frozen"])
         return True
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a checkpoint tells, and its numbers; raises E337 if they are not as written."""
+    try:
+        with safetensors.safe_open(file, "pt") as opened:
+            told = dict(json.loads((opened.metadata() or {})["snnc.finetuning"]))
+            arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        same = told.pop("sum") == _sum(told, arrays)
+        why = "its numbers have another hash"
+    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError) as e:
+        same, why = False, f"it has no {e}" if isinstance(e, LookupError) else str(e)
+    if not same:
+        text = f"{file.name} is damaged, or no checkpoint of snnc finetune"
+        hint = "name another file; if it is a checkpoint, remove it to start anew"
+        raise fail("E337", text, None, why, help=hint)
+    return told, arrays
+
+
+def _gone_wrong(e: CompileError) -> CompileError:
+    first = e.diagnostics[0]
+    text = "the model cannot be lowered with the numbers that training has made"
+    return fail("E336", text, first.loc, first.message, help="lower the rate")
+
+
+def _scalar(loss: Tensor) -> Tensor:
+    """The loss, which may be the user's own, if it is one that can be made small."""
+    what = ""
+    if not isinstance(loss, Tensor):
+        what = type(loss).__name__
+    elif loss.numel() != 1:
+        what = f"a tensor of the shape {tuple(loss.shape)}"
+    elif torch.is_grad_enabled() and not loss.requires_grad:
+        what = "a number that no weight changes"
+    if what:
+        hint = "return the mean over the samples of what should get small"
+        raise fail("E336", f"the loss is {what}, and not one number with a gradient", help=hint)
+    return loss
+
+
+def _sum(told: Mapping[str, object], arrays: Mapping[str, Tensor]) -> str:
+    """A hash of all numbers."""
+    digest = hashlib.sha256(json.dumps(told).encode())
+    for name, x in sorted(arrays.items()):
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}\n".encode())
+        digest.update(x.contiguous().numpy().tobytes())
+    return digest.hexdigest()

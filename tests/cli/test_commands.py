@@ -236,6 +236,52 @@ def test_run_writes_outputs_words_and_integers(
         assert np.array_equal(found["out"], raw)
 
 
+def test_results_never_replace_what_is_needed(
+    snnc: Snnc, artifact: Path, data: Path, tmp_path: Path
+) -> None:
+    before = data.read_bytes(), (artifact / "manifest.json").read_bytes()
+    again = data.parent / ".." / data.parent.name / data.name
+    for args in (
+        ("run", artifact, "--data", data, "-o", again),
+        ("run", artifact, "--data", data, "-o", tmp_path / "r.npz", "--integers", data),
+        ("run", artifact, "--data", data, "-o", tmp_path / "r", "--integers", tmp_path / "r"),
+        ("report", artifact, "--data", data, "-o", again),
+        ("report", artifact, "-o", artifact / "manifest.json"),
+        ("cost", artifact, "--data", data, "--sana-fe", data),
+    ):
+        result = snnc(*args)
+        assert result.code == 9, args
+        assert "SNNC-E435" in result.err
+    assert (data.read_bytes(), (artifact / "manifest.json").read_bytes()) == before
+
+
+@pytest.mark.parametrize("command", ["verify", "cost", "report"])
+@pytest.mark.parametrize(
+    ("shape", "value", "says"),
+    [
+        ((0, 16, 12), 0, "holds no samples"),
+        ((3, 0, 12), 0, "no time steps"),
+        ((3, 16, 12), 1e300, "numbers beyond 3.4e+38"),
+        ((3, 16, 12), np.nan, "hold NaN or infinity"),
+    ],
+)
+def test_data_that_say_nothing_are_refused(
+    snnc: Snnc,
+    artifact: Path,
+    tmp_path: Path,
+    command: str,
+    shape: tuple[int, ...],
+    value: float,
+    says: str,
+) -> None:
+    np.save(tmp_path / "x.npy", np.full(shape, value))
+    place = ("-o", tmp_path / "page.html") if command == "report" else ()
+    result = snnc(command, artifact, "--data", tmp_path / "x.npy", *place)
+    assert result.code == 3
+    assert says in result.err
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.npy"]
+
+
 def snnc_words(artifact: Path) -> list[str]:
     from snnc.artifact import Artifact
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,12 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
     with pytest.raises(CompileError, match="another training") as e:
         snnc.finetune(model, tmp_path / "b", (x, y), bits=3, epochs=3, checkpoint=file)
     assert e.value.diagnostics[0].code == "E337"
+    raw = bytearray(file.read_bytes())
+    raw[-9] ^= 1
+    flipped = tmp_path / "flipped"
+    flipped.write_bytes(raw)
+    with pytest.raises(CompileError, match="another hash"):
+        snnc.finetune(model, tmp_path / "b", (x, y), bits=2, epochs=3, checkpoint=flipped)
     seen: list[str] = []
     monkeypatch.setattr(module, "stage", seen.append)
     resumed = snnc.finetune(model, tmp_path / "b", (x, y), bits=2, epochs=3, checkpoint=file)
@@ -116,7 +123,7 @@ def test_an_interrupted_training_continues_to_the_same_bytes(
 def test_a_loss_of_the_users_own_and_targets_that_are_no_classes(tmp_path: Path) -> None:
     model, x = model_file(tmp_path, mlp()), samples("mlp")
     wanted = np.random.default_rng(1).normal(size=(len(x), 5))
-    with pytest.raises(CompileError, match="no scores of classes"):
+    with pytest.raises(CompileError, match="labels must have the shape"):
         snnc.finetune(model, tmp_path / "a", (x, wanted), bits=4)
 
     def loss(outputs: dict[str, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
@@ -159,3 +166,55 @@ def test_training_that_does_harm_is_taken_back(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=x)
     plain = snnc.compile(model, tmp_path / "b", method="gptq", calibration=tmp_path / "x.npz")
     assert str(plain.graph()) == str(tuned.graph())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "says"),
+    [
+        ({"rate": float("nan")}, "E003", "rate is nan"),
+        ({"rate": -0.1}, "E003", "rate is -0.1"),
+        ({"seed": 1 << 63}, "E003", "seed is"),
+        ({"epochs": 0}, "E003", "epochs is 0"),
+        ({"checkpoint": "nowhere/state"}, "E432", "cannot write"),
+        ({"loss": lambda outputs, _: outputs["out"].square()}, "E336", "the shape"),
+        ({"loss": lambda outputs, _: outputs["out"].argmax(1).sum()}, "E336", "no weight changes"),
+    ],
+)
+def test_what_cannot_train_is_refused(
+    tmp_path: Path, wrong: dict[str, Any], code: str, says: str
+) -> None:
+    data = (samples("mlp"), np.zeros(40, int))
+    if "checkpoint" in wrong:
+        wrong = {"checkpoint": tmp_path / wrong["checkpoint"]}
+    with pytest.raises(CompileError, match=says) as e:
+        snnc.finetune(model_file(tmp_path, mlp()), tmp_path / "a", data, bits=2, **wrong)
+    assert e.value.diagnostics[0].code == code
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ((samples("mlp"), np.full(40, 0.5)), "E423"),
+        ((samples("mlp"), np.full(40, "cat")), "E423"),
+        ((samples("mlp"), np.eye(40)), "E423"),
+        ((samples("mlp"), np.int64(3)), "E421"),
+        ((samples("mlp"), np.zeros(40), np.zeros(40)), "E421"),
+        (samples("mlp"), "E421"),
+    ],
+)
+def test_data_that_are_no_samples_and_labels(tmp_path: Path, data: Any, code: str) -> None:
+    with pytest.raises(CompileError) as e:
+        snnc.finetune(model_file(tmp_path, mlp()), tmp_path / "a", data, bits=2)
+    assert e.value.diagnostics[0].code == code
+
+
+def test_a_loss_without_targets_is_refused_and_labels_may_be_whole_floats(tmp_path: Path) -> None:
+    model, x = model_file(tmp_path, mlp()), samples("mlp")
+    with pytest.raises(CompileError, match="of which none are given"):
+        snnc.finetune(model, tmp_path / "a", (x, None), loss=lambda o, t: o["out"].mean())
+    tuned = [
+        snnc.finetune(model, tmp_path / f"{i}", (x, labels), bits=2, epochs=1, batch=40)
+        for i, labels in enumerate((np.arange(40) % 3, np.arange(40) % 3.0))
+    ]
+    assert str(tuned[0].graph()) == str(tuned[1].graph())
