@@ -40,6 +40,15 @@ MOST_PLACES = 2048
 SINGLE = 24
 
 
+def counted(samples: int) -> str:
+    """So many samples, with their verb.
+
+    >>> counted(1), counted(2)
+    ('1 calibration sample is', '2 calibration samples are')
+    """
+    return f"{samples} calibration sample{' is' if samples == 1 else 's are'}"
+
+
 @dataclass(eq=False)
 class Calibration:
     """Checked samples by input name, (N, T, …) or (N, …); N is the same everywhere.

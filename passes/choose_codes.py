@@ -25,6 +25,7 @@ from snnc.passes.calibration import (
     Calibration,
     InputStatistics,
     JointStatistics,
+    counted,
     statistics,
 )
 from snnc.passes.compensate import compensated, shifted
@@ -80,7 +81,7 @@ class Chooser:
                 text = f"a method in {self.plan.file} needs calibration data"
             raise fail("E332", text, help="give --calibration DATA.npz, some training samples")
         if (given := self.calibration.given) < FEW_SAMPLES:
-            text = f"{given} calibration samples are few, {FEW_SAMPLES} and more are usual"
+            text = f"{counted(given)} few, {FEW_SAMPLES} and more are usual"
             hint = "integers may suit these samples more than the task: give more"
             self.ctx.emit(warning("W332", text, help=hint))
 

@@ -23,7 +23,7 @@ from snnc.mixed_precision import within
 from snnc.operations import packed
 from snnc.options import Options
 from snnc.passes.base import Context
-from snnc.passes.calibration import FEW_SAMPLES, Calibration
+from snnc.passes.calibration import FEW_SAMPLES, Calibration, counted
 from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS
 from snnc.preparing import Prepared
 from snnc.profile import PROFILES
@@ -139,7 +139,7 @@ def alternatives(
     if len(seen) < FEW_SAMPLES:
         seen = unseen = calibration
         given = len(calibration)
-        text = f"{given} calibration samples are few: {2 * FEW_SAMPLES} choose and measure apart"
+        text = f"{counted(given)} few: {2 * FEW_SAMPLES} choose and measure apart"
         note = "alternatives are measured on the samples that they were chosen with"
         found.append(warning("W332", text, None, note, help="give more"))
     order = tuple(e.name for e in artifact.manifest.outputs)
@@ -167,7 +167,8 @@ def alternatives(
         tried.append(Alternative(wish.name, wish.how, packed(lowered), it, recovered))
     tried.sort(key=lambda a: (-(a.recovered or 0.0), a.bytes))
     best = best_of(tried, size) if now.loss >= NEGLIGIBLE else None
-    where = f"measured on {len(unseen)} {'other ' if seen is not unseen else ''}calibration samples"
+    other, many = "other " if seen is not unseen else "", "" if len(unseen) == 1 else "s"
+    where = f"measured on {len(unseen)} {other}calibration sample{many}"
     advice = _advice(artifact, why, now, best, tried, where)
     return Alternatives(len(unseen), now, size, tuple(tried), advice, best, tuple(found))
 

@@ -20,7 +20,7 @@ from snnc.content import parts_of
 from snnc.data import Data, as_data
 from snnc.diagnostics import CompileError, Diagnostic, error, fail, warning
 from snnc.early_exit import Exit, integer_limits
-from snnc.encode import decode_outputs, encode_input
+from snnc.encode import Clipped, decode_outputs
 from snnc.graph import Graph
 from snnc.manifest import NAME, Manifest, load_manifest
 from snnc.storage import load_graph
@@ -118,18 +118,8 @@ class Artifact:
 
     def encode_data(self, data: Data) -> tuple[dict[str, Array], list[Diagnostic]]:
         """Encode checked samples; also warn of clipped values (W424)."""
-        encoded, found = {}, []
-        for entry in self.manifest.inputs:
-            x = np.asarray(data.arrays[entry.name])
-            encoded[entry.name], clipped = encode_input(x, entry)
-            if clipped:
-                low, high = entry.lo * entry.scale, entry.hi * entry.scale
-                share = 100 * clipped / x.size
-                text = f"{clipped} values of input {entry.name!r} ({share:.2g} %) were clipped"
-                why = f"the network was compiled for values in [{low:.6g}, {high:.6g}]"
-                hint = "scale the data as in training, or compile with --calibration DATA"
-                found.append(warning("W424", text, None, why, help=hint))
-        return encoded, found
+        clipped = Clipped(self.manifest.inputs)
+        return clipped.encode(data), clipped.warnings()
 
     def decode(self, raw: Mapping[str, Array], steps: int) -> dict[str, Array]:
         """Turn integer outputs into real numbers."""

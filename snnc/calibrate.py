@@ -5,20 +5,27 @@ The data also serve the methods of quantization that look at what reaches a laye
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from snnc.data import Data, check_any, check_labels
-from snnc.diagnostics import fail, stop_on_errors
+from snnc.diagnostics import Diagnostic, fail, stop_on_errors, warning
 from snnc.frontends.ranges import observed
 from snnc.generated_data import samples_of
 from snnc.graph import Graph
+from snnc.loading import Loaded
 from snnc.manifest import InputEntry
 from snnc.ops import Input, Output
 from snnc.passes.calibration import Calibration
+from snnc.types import Clock
 
+#: Times that calibration data may be larger or smaller than the example, …
+FAR = 16
+#: … and sequences longer or shorter, before that is said.
+LONGER = 4
 #: The network in real numbers computes with float32, which has no larger ones.
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -42,6 +49,47 @@ def calibrate(graph: Graph, path: Path) -> Calibration:
         lo, hi, step = observed(data.dense[node.name])
         graph.replace(replace(node, op=replace(op, lo=lo, hi=hi, step=step)))
     return Calibration(data.dense, labels=data.labels, source=(name, digest))
+
+
+def examples(graph: Graph) -> dict[str, Input]:
+    """Inputs with the ranges of the example that a model was exported with."""
+    return {n.name: n.op for n in graph if isinstance(n.op, Input)}
+
+
+def unlike_example(
+    loaded: Loaded, own: Mapping[str, Input], graph: Graph, data: Calibration
+) -> list[Diagnostic]:
+    """Warnings if the data are scaled or laid out as the example of the export was not.
+
+    Args:
+        loaded: With the number of steps of the example, if there was one.
+        own: The model's inputs, with the ranges of the example.
+        graph: With the ranges of the data.
+        data: Samples.
+    """
+    found = []
+    for node in graph:
+        before = own.get(node.name)
+        if not isinstance(node.op, Input) or before is None or before.type != node.op.type:
+            continue
+        a, b = (max(abs(op.lo), abs(op.hi)) for op in (before, node.op))
+        if a and b and max(a / b, b / a) >= FAR and loaded.traced:
+            text = f"calibration data of {node.name} are in [{node.op.lo:.6g}, {node.op.hi:.6g}]"
+            why = f"the example of the export was in [{before.lo:.6g}, {before.hi:.6g}]"
+            hint = "scale them as in training"
+            found.append(warning("W334", text, None, why, help=hint))
+        steps, traced = data.arrays[node.name].shape[1:2], loaded.graph.steps
+        if node.op.type.clock is not Clock.STEP or steps[0] == traced:
+            continue
+        text = f"calibration data of {node.name} have {steps[0]} steps, the model {traced}"
+        if loaded.fixed_steps:
+            why = "it computes with the number of steps itself"
+            hint = f"give sequences of {traced} steps, or export the model with as many"
+            found.append(warning("W421", text, None, why, help=hint))
+        elif loaded.traced and max(steps[0] / traced, traced / steps[0]) >= LONGER:
+            why = "samples come first, time second: (N, T, …)"
+            found.append(warning("W334", text, None, why, help="give sequences as in training"))
+    return found
 
 
 def class_count(graph: Graph) -> int | None:

@@ -198,7 +198,7 @@ def read_model(
     except (UnsafeError, OSError) as e:
         why = f"{path.name} is damaged, or not as snnc wrote it: {e}"
         raise fail("E103", why, help="copy the file again, or export the model again") from e
-    model = LoadedModel(load_graph(text, tensors), _meta(path.name, meta))
+    model = LoadedModel(load_graph(text, tensors), _meta(path.name, meta) | {"exported": True})
     if found := check_finite(model.graph):
         raise CompileError(found)
     return model

@@ -64,7 +64,7 @@ def compile_model(
     options = options.check()
     with AtomicFolder(out, options.force) as folder:
         prepared = prepare(model, options, report)
-        if options.budget:
+        if options.budget is not None:
             from snnc.mixed_precision import within  # it lowers, too: avoid the cycle
 
             prepared = within(prepared, parse_budget(options.budget), report)
@@ -221,7 +221,7 @@ def compile(  # the public name is snnc.compile
     reuse: Path | str | None = None,
     calibration: Path | str | None = None,
     profile: str | None = None,
-    budget: str = "",
+    budget: str | None = None,
     lava_mode: str = "custom",
     max_steps: int | None = None,
     module: str | None = None,

@@ -6,14 +6,14 @@ Outputs: ``y = scale * n``, for a mean over time also divided by the number of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snnc.data import check_tokens
-from snnc.diagnostics import fail
+from snnc.data import Data, check_tokens
+from snnc.diagnostics import Diagnostic, fail, warning
 from snnc.manifest import InputEntry, OutputEntry
 from snnc.types import Int
 
@@ -45,6 +45,38 @@ def encode_input(x: Array, entry: InputEntry) -> tuple[Array, int]:
         n = np.clip(np.rint(real / entry.scale), entry.lo - 1, entry.hi + 1).astype(np.int64)
     clipped = np.clip(n, entry.lo, entry.hi)
     return clipped, int(np.count_nonzero(clipped != n))
+
+
+class Clipped:
+    """Encodes samples part by part, and counts the values that were clipped."""
+
+    def __init__(self, entries: Iterable[InputEntry]) -> None:
+        self._entries = tuple(entries)
+        self._counts = {e.name: (0, 0) for e in self._entries}
+
+    def encode(self, data: Data) -> dict[str, Array]:
+        """The integers of checked samples."""
+        encoded = {}
+        for e in self._entries:
+            x = np.asarray(data.arrays[e.name])
+            encoded[e.name], clipped = encode_input(x, e)
+            count, size = self._counts[e.name]
+            self._counts[e.name] = count + clipped, size + x.size
+        return encoded
+
+    def warnings(self) -> list[Diagnostic]:
+        """W424 for every input that has clipped values."""
+        return [
+            _clipped(e, *self._counts[e.name]) for e in self._entries if self._counts[e.name][0]
+        ]
+
+
+def _clipped(entry: InputEntry, count: int, size: int) -> Diagnostic:
+    low, high = entry.lo * entry.scale, entry.hi * entry.scale
+    text = f"{count} values of input {entry.name!r} ({100 * count / size:.3g} %) were clipped"
+    why = f"the network was compiled for values in [{low:.6g}, {high:.6g}]"
+    hint = "scale the data as in training, or compile with --calibration DATA"
+    return warning("W424", text, None, why, help=hint)
 
 
 def decode_outputs(

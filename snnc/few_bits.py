@@ -81,5 +81,5 @@ def _why(real: Measured, it: Measured) -> list[str]:
 
 def _named(bits: dict[str, int]) -> str:
     names = sorted(bits)
-    more = f" and {len(names) - NAMED} more layers" if len(names) > NAMED else ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{max(bits.values())}-bit weights in {', '.join(names[:NAMED])}{more}"

@@ -1,7 +1,8 @@
 """Samples from a generator of the user's: ``--calibration data.py:samples``.
 
 The generator yields batches as an ``.npz`` would hold them: ``x``, ``(x, y)``, or a dict of arrays
-by the names of inputs.  It is run twice, and must give the same both times.
+by the names of inputs; a loader of torch gives that.  It is run twice, and must give the same both
+times.
 """
 
 from __future__ import annotations
@@ -116,11 +117,22 @@ def _named(batch: Any, inputs: tuple[InputEntry, ...]) -> dict[str, Array]:
     if isinstance(batch, Mapping):
         found = {str(k): np.asarray(a) for k, a in batch.items()}
         return {first if k == "x" and len(inputs) == 1 else k: a for k, a in found.items()}
-    if isinstance(batch, tuple):
+    if isinstance(batch, tuple) or _is_pair(batch):
         if len(batch) != 2:
             raise fail("E112", f"a batch is a tuple of {len(batch)}", help=_CONTRACT)
         return {first: np.asarray(batch[0]), "y": np.asarray(batch[1])}
     return {first: np.asarray(batch)}
+
+
+def _is_pair(batch: Any) -> bool:
+    """Whether a list is no array: torch's loaders give samples and labels so."""
+    if (
+        not isinstance(batch, list)
+        or len(batch) != 2
+        or not all(hasattr(x, "shape") for x in batch)
+    ):
+        return False
+    return tuple(batch[0].shape) != tuple(batch[1].shape)
 
 
 def _digest(arrays: Mapping[str, Array]) -> str:

@@ -28,6 +28,7 @@ class Loaded:
         fixed_steps: Whether the model itself contains the number of steps.
         diagnostics: What its export said.
         profile: The numeric profile that the model is made for, if it says so.
+        traced: Whether ranges of inputs and the number of steps are those of an example.
         outputs: Names of the outputs in the order of the model, where the file names them.
     """
 
@@ -37,6 +38,7 @@ class Loaded:
     fixed_steps: bool
     diagnostics: tuple[Diagnostic, ...]
     profile: str | None = None
+    traced: bool = False
     outputs: tuple[str, ...] = ()
 
 
@@ -76,6 +78,7 @@ def load(
         fixed_steps=model.meta.get("fixed_steps") is True,
         diagnostics=tuple(model.diagnostics),
         profile=_profile(path.name, model.meta),
+        traced=isinstance(torch, str) and model.meta.get("exported") is True,
     )
 
 

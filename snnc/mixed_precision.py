@@ -105,7 +105,12 @@ def _fitted(
         if chosen == least:
             break
         limit -= total - budget.limit
-    raise CompileError([_unmet(budget, layers, total)])
+    own = {
+        name: (given, max(w.cost[name] for w in widths.values()))
+        for name in next(iter(widths.values())).cost
+        if (given := prepared.plan.of(name).bits) is not None
+    }
+    raise CompileError([_unmet(budget, layers, own, total)])
 
 
 def _few(given: int) -> Diagnostic:
@@ -114,15 +119,26 @@ def _few(given: int) -> Diagnostic:
     return warning("W332", text, help="bits may suit these samples more than the task: give more")
 
 
-def _unmet(budget: Budget, layers: Mapping[str, Layer], best: float) -> Diagnostic:
-    least = {n: min(layer.cost.values()) for n, layer in layers.items()}
-    fixed = best - sum(least.values())
-    why = [f"the best possible is {best:,.0f} {budget.kind}, with 2 bits in every layer"]
+def _unmet(
+    budget: Budget, layers: Mapping[str, Layer], own: Mapping[str, tuple[int, float]], best: float
+) -> Diagnostic:
+    """E341; ``own`` are the bits and costs of layers whose bits the user has named."""
+    least = {n: (min(layer.cost), min(layer.cost.values())) for n, layer in layers.items()}
+    said = "with 2 bits in every layer"
+    if own:
+        said = "with 2 bits in every layer that has none of its own" if layers else "as it is"
+    why = [f"the best possible is {best:,.0f} {budget.kind}, {said}"]
+    costs = least | dict(own)
+    fixed = best - sum(cost for _, cost in costs.values())
     if fixed:
-        why.append(f"{fixed:,.0f} of them are states, thresholds, biases and what has its own bits")
-    largest = sorted(least, key=lambda n: -least[n])[:3]
-    why += [f"{least[n]:,.0f} are {n} with {min(layers[n].cost)} bits" for n in largest]
+        why.append(f"{fixed:,.0f} of them are states, thresholds and biases")
+    for name in sorted(costs, key=lambda n: -costs[n][1])[:3]:
+        bits, cost = costs[name]
+        kept = ", which are its own" if name in own else ""
+        why.append(f"{cost:,.0f} are {name} with {bits} bits{kept}")
     hint = "allow more, or make the largest layers smaller"
+    if own:
+        hint = f"allow more, or give fewer bits to {max(own, key=lambda n: own[n][1])}"
     return error("E341", f"no bits of layers meet the budget {budget.text}", None, *why, help=hint)
 
 

@@ -57,7 +57,7 @@ class Options:
     reuse: Path | None = None
     calibration: Path | None = None
     profile: str | None = None
-    budget: str = ""
+    budget: str | None = None
     lava_mode: str = "custom"
     max_steps: int | None = None
     module: str | None = None
@@ -83,7 +83,7 @@ class Options:
         if self.method == TRAINED:
             hint = "train with snnc finetune; --reuse follows what it wrote"
             found.append(error("E330", f"--method {TRAINED} needs training", help=hint))
-        if self.budget:
+        if self.budget is not None:
             try:
                 parse_budget(self.budget)
             except CompileError as e:

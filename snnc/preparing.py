@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnc.artifact import Artifact, read_regular
-from snnc.calibrate import calibrate
+from snnc.calibrate import calibrate, examples, unlike_example
 from snnc.diagnostics import fail, stop_on_errors
 from snnc.encoder_choice import EncoderChoice, parse_encoder
 from snnc.graph import Graph
@@ -25,7 +25,7 @@ from snnc.profile import DEFAULT, LOIHI, PROFILES
 from snnc.quantization import USUAL, LayerChoice, Plan, read_plan
 
 #: Warnings that follow from calibration data, which --reuse does without.
-OF_DATA = ("W332", "W339", "W342", "W344")
+OF_DATA = ("W332", "W334", "W421", "W339", "W342", "W344")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> 
         plan = read_plan(options.config, options.method)
     if plan != USUAL and PROFILES[options.profile or DEFAULT.name].exact:
         text = f"profile {options.profile!r} has a way of its own to choose integers"
-        raise fail("E330", text, help="leave --method and --config out")
+        flags = ("--method", "--config") if earlier is None else ("--reuse",)
+        raise fail("E330", text, help=f"leave {' and '.join(flags)} out")
+    own = examples(loaded.graph)
     graph, encoders = encode_inputs(loaded.graph, map(parse_encoder, options.encode))
     data = None if options.calibration is None else calibrate(graph, options.calibration)
     reused = None if earlier is None else _reused(earlier, graph)
@@ -79,6 +81,8 @@ def prepare(model: Path, options: Options, report: Report = lambda *_: None) -> 
     plan = with_ends(plan, graph)
     report("read", f"{len(graph)} operators", time.perf_counter() - start)
     ctx = Context(list(loaded.diagnostics), calibration=data, reused=reused)
+    if data is not None:
+        ctx.diagnostics += unlike_example(loaded, own, graph, data)
     if earlier is None:
         return Prepared(graph, loaded, options, plan, ctx, encoders)
     made = earlier.manifest

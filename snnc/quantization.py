@@ -125,7 +125,8 @@ def read_plan(path: Path, method: str) -> Plan:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise fail("E331", f"{path.name} cannot be read: {e}") from e
+        hint = "--config is a TOML file with choices by layer"
+        raise fail("E331", f"{path.name or path} cannot be read: {e}", help=hint) from e
     problems = _unknown(path.name, found, ("layers", "first", "last"), "")
     for key in ("first", "last"):
         problems += _outside(path.name, key, "", found.get(key), ("E320", 2, 16))
@@ -175,7 +176,10 @@ def _outside(
     code, low, high = limit
     if value is None or (type(value) is int and low <= value <= high):
         return []
-    return [error(code, f"{key}{where} in {file} is {value!r}, possible are {low} to {high}")]
+    example = f"write a whole number, without quotes: {key} = {high // 2}"
+    hint = None if type(value) is int else example
+    text = f"{key}{where} in {file} is {value!r}, possible are {low} to {high}"
+    return [error(code, text, help=hint)]
 
 
 def _unknown(

@@ -16,9 +16,11 @@ from pathlib import Path
 import msgspec
 
 from snnc.atomic import write_file
+from snnc.compare import batches
 from snnc.data import Data
-from snnc.diagnostics import CompileError, fail, stop_on_errors
+from snnc.diagnostics import CompileError, Diagnostic, fail, stop_on_errors
 from snnc.driver import lower
+from snnc.encode import Clipped
 from snnc.energy import digital
 from snnc.layers import input_table
 from snnc.measure import FloatRunner, IntegerRunner, measure
@@ -36,6 +38,10 @@ from snnc.version import __version__
 
 #: Samples that operations are counted on.
 COUNTED = 32
+#: Samples that are encoded at once, to look for values that are clipped.
+ENCODED = 256
+#: What is said of data, and once for all points.
+OF_DATA = ("W332", "W333", "W334", "W421", "W424")
 #: Digits of real numbers that are kept: a processor's last bits do not show.
 DIGITS = 6
 QUESTION = "sweep.json"
@@ -204,6 +210,8 @@ class Sweeper:
             raise fail("E330", text, help="sweep with --profile default, if the model allows it")
         self.loaded, self.graph = prepared.loaded, prepared.graph
         self.seen = prepared.ctx.calibration
+        self.warned = [d for d in prepared.ctx.diagnostics if d.code in OF_DATA]
+        self._clipped: Clipped | None = None
         self.real = float_graph(self.graph)
         neurons = [n.name for n in self.real if isinstance(n.op, Neuron)]
         stop_on_errors(self.plan.check_names(weighted_names(self.real), neurons))
@@ -219,7 +227,13 @@ class Sweeper:
         except CompileError as e:
             first = e.diagnostics[0]
             return Point(bits, method, failed=f"SNNC-{first.code}: {first.message}"), None
+        self._warn(d for d in ctx.diagnostics if d.code in OF_DATA)
         runner = IntegerRunner(program, input_table(program, {}, {}), self.loaded.outputs)
+        if self._clipped is None:  # inputs are encoded alike at every point
+            self._clipped = Clipped(runner.inputs)
+            for start, stop in batches(len(data), ENCODED):
+                self._clipped.encode(data.part(start, stop))
+            self._warn(self._clipped.warnings())
         reference = FloatRunner(self.real, runner.spikes)
         found = measure(reference, runner.outputs[0], {"it": runner}, data, steps)
         counts = count(program, runner.simulator, runner.encoded(data.first(COUNTED)), steps)
@@ -237,6 +251,11 @@ class Sweeper:
             float(f"{digital(counts).nanojoules:.{DIGITS}g}"),
         )
         return point, rounded(found["float"].accuracy)
+
+    def _warn(self, found: Iterable[Diagnostic]) -> None:
+        """Remember what is said of data, once."""
+        said = {(d.code, d.loc) for d in self.warned}
+        self.warned += [d for d in found if (d.code, d.loc) not in said]
 
 
 def rounded(value: float | None) -> float | None:

@@ -18,7 +18,8 @@ from snnc.backends import folder_of, load_backend
 from snnc.backends.float_sim import FloatSimulator
 from snnc.compare import Comparison, batches
 from snnc.data import Data, check_any
-from snnc.diagnostics import CompileError, Diagnostic, fail
+from snnc.diagnostics import CompileError, fail
+from snnc.encode import Clipped
 from snnc.graph import Graph
 from snnc.intops import IntNeuron
 from snnc.ops import Input, Output
@@ -99,12 +100,11 @@ def verify(
         n: len(data) if samples else DEFAULT_SAMPLES.get(n.partition(":")[0], len(data))
         for n in names
     }
-    warned: list[Diagnostic] = []
+    clipped = Clipped(artifact.manifest.inputs)
     tally = Tally(artifact.manifest.outputs, spikes)
     for start, stop in batches(len(data), batch_size(program, count)):
         part = data.part(start, stop)
-        encoded, clipped = artifact.encode_data(part)
-        warned = warned or clipped
+        encoded = clipped.encode(part)
         expected = artifact.simulator.run(encoded, count, artifact.simulator.words())
         tally.add_integer(expected, artifact.decode(expected[0], count), part.labels)
         grid = {e.name: encoded[e.name] * e.scale for e in artifact.manifest.inputs}
@@ -118,7 +118,12 @@ def verify(
                 _compare(artifact, comparison, part.first(limits[name] - start), expected, count)
         progress(stop - start)
     report = tally.report(len(data), count, comparisons)
-    report.diagnostics = [*mismatches(report, program), *data.diagnostics, *found, *warned]
+    report.diagnostics = [
+        *mismatches(report, program),
+        *data.diagnostics,
+        *found,
+        *clipped.warnings(),
+    ]
     return report
 
 

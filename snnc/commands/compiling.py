@@ -26,7 +26,7 @@ from snnc.version import __version__
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
 @click.option("--method", default="mse", show_default=True, help="max, percentile, gptq, auto.")
 @click.option("--config", type=click.Path(path_type=Path), help="snnc.toml: choices by layer.")
-@click.option("--budget", default="", metavar="64KiB", help="Bits by layer: B…MiB, k…Gbitops.")
+@click.option("--budget", metavar="64KiB", help="Bits by layer: B…MiB, k…Gbitops.")
 @click.option("--reuse", type=click.Path(path_type=Path), help="Artifact: its integers again.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Data, or FILE.py:GENERATOR.")
 @click.option("--profile", help="Numeric profile: default, loihi [the model's own].")

@@ -99,6 +99,7 @@ def sweep_command(
     except KeyboardInterrupt as e:
         kept = f"points so far are in {folder}"
         raise fail("E009", f"stopped; {kept}", help="the same command goes on from there") from e
+    console.report(*sweeper.warned)
     console.note("")
     console.table(*_rows(found))
     if found.accuracy is not None:

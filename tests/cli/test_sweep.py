@@ -52,6 +52,18 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
         assert again.document[key] == whole.document[key]
 
 
+def test_what_data_are_said_of_is_said_once(snnc: Snnc, model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((300, 16, 12), 7.0))
+    files = ("--data", tmp_path / "x.npy", "--calibration", tmp_path / "few.npy")
+    np.save(tmp_path / "few.npy", np.ones((5, 16, 12)))
+    args = ("--bits", "3,4", "--method", "gptq", "-o", tmp_path / "s")
+    found = snnc("sweep", model, *files, *args)
+    assert found.code == 0, found.err
+    assert found.err.count("SNNC-W332") == 1
+    assert found.err.count("SNNC-W424") == 1
+    assert "57600 values of input 'x' (100 %) were clipped" in found.err
+
+
 def test_points_say_what_compiling_gives(
     snnc: Snnc, model: Path, data: Path, tmp_path: Path
 ) -> None:

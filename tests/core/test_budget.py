@@ -68,6 +68,7 @@ def test_operations_are_met_and_bits_of_the_user_stay(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="the best possible is") as e:
         snnc.compile(model, tmp_path / "a", budget="100 bitops", **options)  # type: ignore[arg-type]
     assert e.value.diagnostics[0].code == "E341"
+    assert "7 bits, which are its own" in str(e.value)
     best = float(e.value.diagnostics[0].notes[0].split()[4].replace(",", ""))
     made = snnc.compile(model, tmp_path / "a", budget=f"{1.01 * best:.0f}bitops", **options)  # type: ignore[arg-type]
     bits = {layer.name: layer.facts.get("weight_bits") for layer in made.manifest.layers}
@@ -78,6 +79,7 @@ def test_operations_are_met_and_bits_of_the_user_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
+        ({"budget": ""}, "E340"),
         ({"budget": "64"}, "E340"),
         ({"budget": "64 GiB"}, "E340"),
         ({"budget": "0kB"}, "E340"),

@@ -31,6 +31,10 @@ def named():
 def other():
     yield np.random.default_rng().random((10, 16, 12))
 
+def loader():
+    for x, y in pairs():
+        yield [x, y]
+
 def broken():
     yield np.zeros((10, 16, 12))
     raise RuntimeError("no more files")
@@ -98,6 +102,9 @@ def test_labels_and_endless_generators(tmp_path: Path, code: Path) -> None:
     model = model_file(tmp_path, mlp())
     made = snnc.compile(model, tmp_path / "a", bits=2, calibration=f"{code}:pairs")
     assert any("accuracy there" in w for w in made.manifest.warnings)
+    same = snnc.compile(model, tmp_path / "c", bits=2, calibration=f"{code}:loader")
+    assert same.manifest.layers == made.manifest.layers
+    assert any("accuracy there" in w for w in same.manifest.warnings)
     made = snnc.compile(model, tmp_path / "b", calibration=f"{code}:named", method="gptq")
     assert made.manifest.calibration is not None
 

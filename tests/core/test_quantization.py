@@ -25,6 +25,7 @@ def test_choices_by_layer_are_read(tmp_path: Path) -> None:
         ("layers = 3", "E331", "is no table"),
         ("[layers.fc0]\nbits = 17", "E320", "possible are 2 to 16"),
         ("[layers.fc0]\nbits = true", "E320", "possible are 2 to 16"),
+        ('[layers.fc0]\nbits = "4"', "E320", "without quotes: bits = 8"),
         ("[layers.fc0]\nguard = -1", "E331", "possible are 0 to 24"),
         ('[layers.fc0]\nmethod = "gptk"', "E330", "did you mean 'gptq'"),
         ('[layers.fc0]\nmethod = ["gptq"]', "E330", "possible are max"),

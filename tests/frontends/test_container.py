@@ -52,7 +52,7 @@ def test_round_trip(tmp_path: Path) -> None:
     write_model(tmp_path / "model.pt", small())
     model = read_model(tmp_path / "model.pt")
     assert str(model.graph) == str(small().graph)
-    assert model.meta == small().meta
+    assert model.meta == small().meta | {"exported": True}
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
