@@ -190,14 +190,17 @@ def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
     if costs.get(WEIGHTS, 1.0) >= WORTH:
         for method in ("gptq", "auto"):
             if method != plan.method:
-                how = f"--method {method} --calibration DATA"
+                kept = ", bits of layers as they are" if _own(plan) else ""
+                how = f"--method {method} --calibration DATA{kept}"
                 chosen = {n: replace(c, method=None) for n, c in plan.layers.items()}
                 other = replace(plan, method=method, layers=chosen)
                 found.append(_Wish(f"method {method}", how, options, other))
         worst = why.worst_layer
         if worst is not None and worst.layer is not None:
             found += _wider(artifact, worst.layer, options, plan)
-        if options.bits < 16:
+        if _own(plan):
+            found += _one_more(artifact, options, plan)
+        elif options.bits < 16:
             text = f"{options.bits + 1} bits in all layers"
             how = f"--bits {options.bits + 1}"
             found.append(_Wish(text, how, replace(options, bits=options.bits + 1), plan))
@@ -213,8 +216,28 @@ def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
 def _mixes(artifact: Artifact, wishes: list[_Wish]) -> bool:
     """Whether weights cost enough to try other bits for each layer, and are few layers."""
     layers = sum(1 for x in artifact.manifest.layers if x.weights)
-    named = any(c.bits for c in artifact.manifest.choices.values())
+    named = _own(plan_of(artifact.manifest))
     return bool(wishes) and wishes[0].plan.calibrated and 1 < layers <= MOST_LAYERS and not named
+
+
+def _own(plan: Plan) -> bool:
+    """Whether layers have bits of their own, as from a budget or ``snnc.toml``."""
+    return any(choice.bits for choice in plan.layers.values())
+
+
+def _one_more(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
+    """One bit more in every layer, of layers with bits of their own."""
+    layers, lines = dict(plan.layers), []
+    for entry in artifact.manifest.layers:
+        bits = (plan.of(entry.name).bits or options.bits) + 1
+        if entry.weights and bits <= 16:
+            layers[entry.name] = replace(plan.of(entry.name), bits=bits)
+            lines.append(f'[layers."{entry.name}"] bits = {bits}')
+    if not lines:
+        return []
+    how = f"--config snnc.toml with {', '.join(lines)}"
+    wish = replace(plan, layers=layers, file="the alternative")
+    return [_Wish("1 bit more in all layers", how, options, wish)]
 
 
 def _mixed(artifact: Artifact, real: Graph, seen: Data, size: int) -> list[_Wish]:
@@ -308,6 +331,8 @@ def _place(artifact: Artifact, why: Contributions) -> str:
     if worst.part != WEIGHTS or layer is None or layer.layer is None:
         text = f"{worst.part} cost most"
         return text if worst.removed is None else f"{text}: {100 * worst.removed:.0f} %"
+    if (layer.removed or 0.0) < WORTH:
+        return "weights of all layers together cost most"
     choice = artifact.manifest.choices.get(layer.layer)
     bits = choice.bits if choice is not None and choice.bits else artifact.manifest.bits
     lost = 1 - (why.shipped.labels if why.shipped.labels is not None else 1.0)

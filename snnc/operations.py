@@ -166,11 +166,16 @@ def count(graph: Graph, simulator: Simulator, encoded: dict[str, Array], steps: 
 
 
 def _bits(weight: Array) -> int:
-    """Bits of a weight with its sign; zeros that all end with are a matter of scale."""
-    sizes = np.abs(weight.astype(np.int64))
-    merged = int(np.bitwise_or.reduce(sizes, axis=None))
+    """Bits of a weight with its sign; zeros that all end with are a matter of scale.
+
+    >>> _bits(np.array([-2, 1])), _bits(np.array([-2, 2, 0])), _bits(np.array([-4, 3]))
+    (2, 2, 3)
+    """
+    words = weight.astype(np.int64)
+    merged = int(np.bitwise_or.reduce(words, axis=None))
     zeros = (merged & -merged).bit_length() - 1 if merged else 0
-    return (int(sizes.max(initial=0)) >> zeros).bit_length() + 1
+    low, high = int(words.min(initial=0)) >> zeros, int(words.max(initial=0)) >> zeros
+    return max(high.bit_length(), (~low).bit_length() if low < 0 else 0) + 1
 
 
 class _Counter:

@@ -106,7 +106,8 @@ def finetune_model(
         if after >= before:
             text = f"no epoch has a smaller loss than the start, {before:.4g}"
             why = "the integers are those that training started from"
-            trained.ctx.emit(warning("W339", text, None, why, help="lower the rate, or give more"))
+            hint = "lower the rate, train longer, or give more data"
+            trained.ctx.emit(warning("W339", text, None, why, help=hint))
         if training.frozen:
             text = "scales and constants of neurons stopped being trained before the end"
             why = "the model could not be lowered with what they had become; weights went on"

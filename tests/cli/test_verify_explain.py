@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snnc.artifact import Artifact
 from snnc.cli import run
+from snnc.operations import packed
 from tests.cli.conftest import Snnc
 
 
@@ -41,6 +43,22 @@ def test_why_and_what_would_be_better(snnc: Snnc, coarse: Path, data: Path, trai
     assert "method gptq" in {a["name"] for a in found["tried"]}
     assert found["recommended"] in found["advice"]
     assert "other calibration samples" in found["advice"]
+
+
+def test_bits_of_layers_are_widened_from_what_they_are(
+    snnc: Snnc, model: Path, data: Path, training: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "snnc.toml").write_text("[layers.fc0]\nbits = 2\n[layers.fc1]\nbits = 3\n")
+    net, config = tmp_path / "net", tmp_path / "snnc.toml"
+    assert snnc("compile", model, "-o", net, "--bits", 6, "--config", config).code == 0
+    args = ("verify", net, "--data", data, "--explain", "--calibration", training, "--json")
+    tried = {a["name"]: a for a in snnc(*args).document["explanation"]["alternatives"]["tried"]}
+    assert "7 bits in all layers" not in tried
+    wider = tried["1 bit more in all layers"]
+    assert '[layers."fc0"] bits = 3, [layers."fc1"] bits = 4' in wider["how"]
+    config.write_text(wider["how"].partition("with ")[2].replace(", ", "\n").replace("] b", "]\nb"))
+    assert snnc("compile", model, "-o", net, "--bits", 6, "--config", config, "--force").code == 0
+    assert packed(Artifact.open(net).graph()) == wider["bytes"]
 
 
 def test_what_does_not_go_together_is_refused(
