@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,10 @@ def verify_command(
     console.say(
         f"{visible(str(folder))}: {report.samples} samples of {report.steps} steps{labelled}\n"
     )
+    if model is not None and not _is_compiled(model, artifact):
+        console.say(
+            f"  float model  {visible(str(model))}, of other content than the compiled one\n"
+        )
     accuracy = [f"{kind} {number(share, percent=True)}" for kind, share in report.accuracy.items()]
     if report.labels is not None:
         accuracy.append(f"same class {number(report.labels, percent=True)}")
@@ -122,6 +127,12 @@ def verify_command(
     console.table(*backend_rows(report))
     if explain:
         _explain(console, artifact, loaded.first(explain_samples), other, report.steps)
+
+
+def _is_compiled(model: Path, artifact: Artifact) -> bool:
+    """Whether a model file is the one that was compiled."""
+    with model.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == artifact.manifest.source.sha256
 
 
 def _explain(

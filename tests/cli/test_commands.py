@@ -137,6 +137,9 @@ def test_verify_compares_with_another_float_model(
 
     retrained = model_file(tmp_path, mlp(seed=1))
     assert agreement(model) > 0.98 > agreement(retrained)
+    for path, said in ((model, False), (retrained, True)):
+        printed = snnc("verify", artifact, "--data", data, "--model", path).out
+        assert ("of other content than the compiled one" in printed) == said
     other = model_file(tmp_path, mlp((12, 20, 4)))
     result = snnc("verify", artifact, "--data", data, "--model", other)
     assert result.code == 3
