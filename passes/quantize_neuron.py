@@ -54,6 +54,8 @@ Floats = npt.NDArray[np.float64]
 MIXED_BITS = 6
 #: Bits of what may be a count of spikes.
 COUNT_BITS = 8
+#: What helps against constants that are far too large.
+SCALED = "scale inputs as in training, and compare the parameters of the neuron with its inputs"
 
 
 def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
@@ -72,7 +74,7 @@ def lower_neuron(low: Lowered, node: Node, x: list[QValue]) -> None:
         _lower_absolute(low, node, x, str(e))
         return
     except (ZeroDivisionError, OverflowError, ConstantError) as e:
-        low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc))
+        low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc, help=SCALED))
         return
     for code, text, hint in lowered.problems:
         low.problems.append(error(code, f"{node.name}: {text}", node.loc, help=hint))
@@ -107,7 +109,7 @@ def _lower_absolute(low: Lowered, node: Node, x: list[QValue], why: str) -> None
         low.problems.append(error("E220", text, node.loc, *notes, help="compare `snnc ops`"))
         return
     except (ZeroDivisionError, OverflowError, ConstantError) as e:
-        low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc))
+        low.problems.append(error("E326", f"a constant of {node.name}: {e}", node.loc, help=SCALED))
         return
     target = ONE / leaf(float(1 << bits))
     inputs = [

@@ -251,7 +251,9 @@ def check_replaceable(target: Path, force: bool) -> None:
 def cannot_write(target: Path, cause: OSError) -> CompileError:
     """The error for a full disk, missing permissions and the like."""
     reason = cause.strerror or str(cause)
-    return fail("E432", f"cannot write {target}: {reason}", help=_NO_PERMISSION)
+    full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "free space, or choose another place with -o" if full else _NO_PERMISSION
+    return fail("E432", f"cannot write {target}: {reason}", help=hint)
 
 
 def sweep(target: Path) -> None:

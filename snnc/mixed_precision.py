@@ -139,6 +139,8 @@ def _unmet(
     hint = "allow more, or make the largest layers smaller"
     if own:
         hint = f"allow more, or give fewer bits to {max(own, key=lambda n: own[n][1])}"
+    elif fixed > budget.limit:
+        hint = "allow more, or use fewer neurons: what is no weight takes more already"
     return error("E341", f"no bits of layers meet the budget {budget.text}", None, *why, help=hint)
 
 

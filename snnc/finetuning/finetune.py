@@ -66,7 +66,7 @@ def finetune_model(
         schedule: How to train.
         loss: Of real outputs and targets; if None, how far the first output's scores are from those
             in real numbers and from the labels, or without labels all outputs from real ones.
-        checkpoint: File to continue from, written up to 25 times and removed at the end.
+        checkpoint: File to continue from, written up to ten times and removed at the end.
         report: Called after every stage and epoch.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from snnc.atomic import write_file
 from snnc.backends.torch.neuron import Neuron
 from snnc.diagnostics import CompileError, Diagnostic, error, fail
 from snnc.finetuning.latent import Latent
@@ -279,9 +279,7 @@ class Training:
         arrays = self._arrays()
         told = numbers | {"key": self.key, "least": self._least}
         meta = {"snnc.finetuning": json.dumps(told | {"sum": _sum(told, arrays)})}
-        part = self.checkpoint.with_name(f"{self.checkpoint.name}.part")
-        safetensors.torch.save_file(arrays, part, meta)
-        os.replace(part, self.checkpoint)  # noqa: PTH105
+        write_file(self.checkpoint, safetensors.torch.save(arrays, meta))
 
     def _resume(self) -> bool:
         """Go on from the checkpoint, if there is one."""
