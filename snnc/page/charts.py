@@ -31,7 +31,8 @@ class Histogram:
         low: Real value at the left end.
         high: At the right end.
         levels: Distinct integers that are used.
-        possible: Integers that the bits have.
+        possible: Integers that the bits have: as many on both sides of 0, unless training, or the
+            model itself, uses the lowest one, too.
         zeros: Share of weights that became 0.
         height: Of the chart.
     """
@@ -56,14 +57,16 @@ def histogram(name: str, real: Array, rounded: Array, codes: Array, bits: int) -
     most = max(float(t.max()) for t in top) or 1.0
     height = Histogram.height
     paths = [_steps(t / most * (height - 4), WIDTH / _BINS, height) for t in top]
+    levels = len(np.unique(codes))
+    lowest = levels == 2**bits or int(codes.min(initial=0)) == -(2 ** (bits - 1))
     return Histogram(
         name,
         paths[0],
         paths[1],
         -peak,
         peak,
-        len(np.unique(codes)),
-        2**bits - 1,
+        levels,
+        2**bits - (not lowest),
         float(np.mean(codes == 0)),
     )
 

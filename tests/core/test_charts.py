@@ -16,6 +16,8 @@ def test_a_histogram_shows_where_weights_go() -> None:
     codes = np.rint(real).astype(int)
     h = histogram("fc", real, codes.astype(float), codes, 2)
     assert (h.low, h.high, h.levels, h.possible) == (-1, 1, 3, 3)
+    lower = np.where(real < -0.9, -2, codes)  # as training may have it
+    assert histogram("fc", real, lower.astype(float), lower, 2).possible == 4
     assert h.zeros == float(np.mean(codes == 0))
     assert min(heights(h.before, h.height)) > 0  # weights everywhere
     assert sum(x > 0 for x in heights(h.after, h.height)) == 3  # and at three places afterwards
