@@ -328,6 +328,8 @@ def _place(artifact: Artifact, why: Contributions) -> str:
     worst, layer = why.worst, why.worst_layer
     if worst is None:
         return "what costs most is not known"
+    if worst.removed is not None and worst.removed < WORTH:
+        return "no part of the arithmetic alone costs much"
     if worst.part != WEIGHTS or layer is None or layer.layer is None:
         text = f"{worst.part} cost most"
         return text if worst.removed is None else f"{text}: {100 * worst.removed:.0f} %"

@@ -124,9 +124,9 @@ def _unmet(
 ) -> Diagnostic:
     """E341; ``own`` are the bits and costs of layers whose bits the user has named."""
     least = {n: (min(layer.cost), min(layer.cost.values())) for n, layer in layers.items()}
-    said = "with 2 bits in every layer"
-    if own:
-        said = "with 2 bits in every layer that has none of its own" if layers else "as it is"
+    said = "with 2 bits in every layer" if layers else "as it is"
+    if own and layers:
+        said = "with 2 bits in every layer that has none of its own"
     why = [f"the best possible is {best:,.0f} {budget.kind}, {said}"]
     costs = least | dict(own)
     fixed = best - sum(cost for _, cost in costs.values())
