@@ -25,6 +25,7 @@ Array = npt.NDArray[Any]
 
 #: Samples that are taken; a generator may go on for ever.
 MOST = 4096
+_SEEDED = "seed its random numbers, np.random.default_rng(0), and let torch's loaders not shuffle"
 _CONTRACT = "function() yields batches: x, (x, y), or dicts of arrays by the names of the inputs"
 
 
@@ -49,7 +50,7 @@ def samples_of(path: Path, inputs: tuple[InputEntry, ...]) -> tuple[Data, str, s
     digest = _digest(found)
     if _digest(again) != digest:
         text = f"{source} gives other samples every time it is called"
-        raise fail("E345", text, help="seed its random numbers: np.random.default_rng(0)")
+        raise fail("E345", text, help=_SEEDED)
     labels = found.pop("y", None)
     name = f"{Path(source.rpartition(':')[0]).name}:{source.rpartition(':')[2]}"
     return as_data(found, inputs, labels), name, digest
