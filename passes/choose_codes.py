@@ -171,9 +171,11 @@ class Chooser:
                 continue
             text = f"{part.name}: the weights are integers already, but are rounded again"
             why = "its inputs have different units"
+            hint = "more bits lose less: compare with snnc verify"
             if len(parts) > 1:
                 why = f"{' and '.join(p.name for p in parts)} feed one neuron with different scales"
-            self.ctx.emit(warning("W343", text, part.root.node.loc, why))
+                hint = "train them with one scale for each row"
+            self.ctx.emit(warning("W343", text, part.root.node.loc, why, help=hint))
 
     def _kept(self, chosen: Chosen, parts: list[Part]) -> Chosen:
         if self.plan != USUAL or chosen.method == KEPT:

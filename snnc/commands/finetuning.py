@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from snnc.commands.options import common, names, pass_console
+from snnc.commands.options import common, names, pass_console, sizes
 from snnc.console import Console, visible
 from snnc.diagnostics import fail
 from snnc.options import Options
@@ -23,6 +23,11 @@ from snnc.options import Options
 @click.option("--input-bits", type=int, default=8, show_default=True, help="Bits of real inputs.")
 @click.option("--method", default="gptq", show_default=True, help="What training starts from.")
 @click.option("--config", type=click.Path(path_type=Path), help="snnc.toml: choices by layer.")
+@click.option("--module", metavar="FILE.py:FACTORY", help="Your code, for a file of bare weights.")
+@click.option("--nir", default="", metavar="K=V,…", help="What a NIR file leaves open: reset=…")
+@click.option("--onnx", default="", metavar="K=V,…", help="What an ONNX file leaves open: state=…")
+@click.option("--input", "shape", default="", metavar="1,28,28", help="Input of a pickled module.")
+@click.option("--steps", type=click.IntRange(1), help="Time steps of a pickled module or .pt2.")
 @click.option("--encode", multiple=True, metavar="NAME:K=V,…", help="Put an encoder in front.")
 @click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=50, show_default=True)
@@ -39,6 +44,7 @@ def finetune_command(
     out: Path | None,
     data: Path,
     target: str,
+    shape: str,
     epochs: int,
     batch: int,
     rate: float,
@@ -53,7 +59,7 @@ def finetune_command(
     except ImportError as e:
         hint = "pip install 'snnc[torch]'"
         raise fail("E643", f"training needs torch: {e}", help=hint) from e
-    options = Options(targets=names(target), **chosen)  # type: ignore[arg-type]
+    options = Options(targets=names(target), shape=sizes(shape), **chosen)  # type: ignore[arg-type]
     out = out or Path(f"{model.stem or 'model'}.snnc")
     console.note(f"training {visible(str(model))} → {visible(str(out))}\n")
     schedule = Schedule(epochs, batch, rate, seed)
@@ -76,5 +82,6 @@ def finetune_command(
     manifest = compiled.artifact.manifest
     console.say(f"\n  written  {visible(str(out))}  (sha256 {manifest.tree[:8]}…)")
     console.say(f"  next     snnc verify {visible(str(out))} --data DATA.npz")
-    console.say(f"           snnc compile {visible(str(model))} --reuse {visible(str(out))} -o NET")
+    source = str(model) if options.module is None else f"{model} --module {options.module}"
+    console.say(f"           snnc compile {visible(source)} --reuse {visible(str(out))} -o NET")
     console.result = {"artifact": str(out), "tree_sha256": manifest.tree, "bits": manifest.bits}

@@ -138,6 +138,11 @@ def finetune(
     loss: UserLoss | None = None,
     checkpoint: Path | str | None = None,
     input_bits: int = 8,
+    module: str | None = None,
+    nir: str = "",
+    onnx: str = "",
+    shape: Iterable[int] = (),
+    steps: int | None = None,
     encode: str | Iterable[str] = (),
     force: bool = False,
 ) -> Artifact:
@@ -162,6 +167,11 @@ def finetune(
             all outputs from real ones.
         checkpoint: File to continue from after an interruption.
         input_bits: Of an input whose values show no grid.
+        module: As for ``snnc.compile``, like ``nir``, ``onnx``, ``shape`` and ``steps``.
+        nir: What a NIR file leaves open.
+        onnx: What an ONNX file leaves open.
+        shape: Of the input of a pickled module.
+        steps: Time steps of a pickled module or ``.pt2`` file.
         encode: Encoders.
         force: Whether to replace an older artifact.
 
@@ -174,6 +184,11 @@ def finetune(
         input_bits=input_bits,
         method=method,
         config=None if config is None else Path(config),
+        module=module,
+        nir=nir,
+        onnx=onnx,
+        shape=tuple(shape),
+        steps=steps,
         encode=(encode,) if isinstance(encode, str) else tuple(encode),
         force=force,
     )

@@ -63,6 +63,17 @@ def test_weights_and_code_compile(snnc: Snnc, folder: Path) -> None:
     assert document["agreement"]["labels"] == 1.0
 
 
+def test_weights_and_code_are_trained(snnc: Snnc, folder: Path) -> None:
+    np.save(folder / "x.npy", np.random.default_rng(0).random((40, 8, 4)))
+    model = (folder / "weights.pt", "--module", f"{folder / 'net.py'}:make")
+    args = ("--data", folder / "x.npy", "--bits", 2, "--epochs", 1)
+    trained = snnc("finetune", *model, "-o", folder / "tuned", *args)
+    assert trained.code == 0, trained.err
+    assert f"--module {folder / 'net.py'}:make --reuse" in trained.out
+    again = snnc("compile", *model, "--reuse", folder / "tuned", "-o", folder / "net", "--json")
+    assert again.document["bits"] == 2
+
+
 def test_weights_alone_name_both_ways_on(snnc: Snnc, folder: Path) -> None:
     result = snnc("compile", folder / "weights.pt", "-o", folder / "net")
     assert result.code == 3
