@@ -87,10 +87,12 @@ def _fitted(
     # what no layer's bits change: states, thresholds, layers whose bits the user has named
     fixed = max(w.total - sum(w.cost[n] for n in layers) for w in widths.values())
     limit = budget.limit - fixed
-    least = {n: min(layer.cost) for n, layer in layers.items()}
+    # mostly the fewest bits, but states may be wider with those
+    cheapest = min(widths, key=lambda b: (widths[b].total, b))
+    least = dict.fromkeys(layers, cheapest)
     for last in (*[False] * TRIES, True):
         bits = None if last else least_loss(layers, limit)
-        # estimates are cautious: only the program with the fewest bits says that none will do
+        # estimates are cautious: only the smallest program says that none will do
         chosen = least if bits is None else bits
         named = {n: replace(prepared.plan.of(n), bits=b) for n, b in chosen.items()}
         plan = replace(prepared.plan, layers=prepared.plan.layers | named)
@@ -110,7 +112,7 @@ def _fitted(
         for name in next(iter(widths.values())).cost
         if (given := prepared.plan.of(name).bits) is not None
     }
-    raise CompileError([_unmet(budget, layers, own, total)])
+    raise CompileError([_unmet(budget, cheapest, layers, own, total)])
 
 
 def _few(given: int) -> Diagnostic:
@@ -120,22 +122,26 @@ def _few(given: int) -> Diagnostic:
 
 
 def _unmet(
-    budget: Budget, layers: Mapping[str, Layer], own: Mapping[str, tuple[int, float]], best: float
+    budget: Budget,
+    bits: int,
+    layers: Mapping[str, Layer],
+    own: Mapping[str, tuple[int, float]],
+    best: float,
 ) -> Diagnostic:
     """E341; ``own`` are the bits and costs of layers whose bits the user has named."""
-    least = {n: (min(layer.cost), min(layer.cost.values())) for n, layer in layers.items()}
-    said = "with 2 bits in every layer" if layers else "as it is"
+    least = {n: (bits, layer.cost[bits]) for n, layer in layers.items()}
+    said = f"with {bits} bits in every layer" if layers else "as it is"
     if own and layers:
-        said = "with 2 bits in every layer that has none of its own"
+        said += " that has none of its own"
     why = [f"the best possible is {best:,.0f} {budget.kind}, {said}"]
     costs = least | dict(own)
     fixed = best - sum(cost for _, cost in costs.values())
     if fixed:
         why.append(f"{fixed:,.0f} of them are states, thresholds and biases")
     for name in sorted(costs, key=lambda n: -costs[n][1])[:3]:
-        bits, cost = costs[name]
+        width, cost = costs[name]
         kept = ", which are its own" if name in own else ""
-        why.append(f"{cost:,.0f} are {name} with {bits} bits{kept}")
+        why.append(f"{cost:,.0f} are {name} with {width} bits{kept}")
     hint = "allow more, or make the largest layers smaller"
     if own:
         hint = f"allow more, or give fewer bits to {max(own, key=lambda n: own[n][1])}"

@@ -60,6 +60,17 @@ def test_the_least_size_is_named_and_met(tmp_path: Path) -> None:
         snnc.compile(model, tmp_path / "b", budget=f"{best - 1}B", calibration=data)
 
 
+def test_more_bits_are_taken_where_states_then_take_less(tmp_path: Path) -> None:
+    model, x = model_file(tmp_path, mlp((2, 30, 3))), tmp_path / "x.npy"
+    np.save(x, np.random.default_rng(0).integers(0, 256, (40, 16, 2)) / 255)
+    sizes = [packed(snnc.compile(model, tmp_path / str(b), bits=b).graph()) for b in (2, 8)]
+    assert sizes[1] < sizes[0]  # fewer guard bits make up for the weights of so many neurons
+    made = snnc.compile(model, tmp_path / "a", budget=f"{sizes[1]}B", calibration=x)
+    assert packed(made.graph()) <= sizes[1]
+    with pytest.raises(CompileError, match=f"is {sizes[1]} bytes, with 8 bits in every layer"):
+        snnc.compile(model, tmp_path / "b", budget="9B", calibration=x)
+
+
 def test_operations_are_met_and_bits_of_the_user_stay(tmp_path: Path) -> None:
     model, data = model_file(tmp_path, mlp()), calibration(tmp_path)
     config = tmp_path / "snnc.toml"
