@@ -132,11 +132,14 @@ def as_data(
     classes: int | None = None,
 ) -> Data:
     """Check arrays that a program hands over; errors as ``load_data``."""
-    given = dict(x) if isinstance(x, Mapping) else {entry.name: x for entry in inputs[:1]}
+    given = dict(x) if isinstance(x, Mapping) else {"x": x}
+    if len(inputs) == 1 and set(given) == {"x"}:  # as in files
+        given = {inputs[0].name: given["x"]}
     arrays: dict[str, Array | Events] = {name: np.asarray(a) for name, a in given.items()}
     if set(arrays) != {entry.name for entry in inputs}:
         text = f"inputs are {[entry.name for entry in inputs]}, got {sorted(arrays)}"
-        raise fail("E421", text)
+        hint = "give a dict of arrays by these names; of a single input, its array will do"
+        raise fail("E421", text, help=hint)
     labels = None if y is None else np.asarray(y)
     problems = [d for entry in inputs for d in check_array(arrays[entry.name], entry)]
     problems = problems or _check_lengths(arrays, inputs, labels) + check_labels(labels, classes)

@@ -162,6 +162,9 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_arrays_from_a_program_get_the_same_checks() -> None:
     assert len(as_data(np.zeros((5, 7, 2, 3)), STEP)) == 5
+    assert list(as_data({"x": np.zeros((5, 4))}, ONCE).arrays) == ["image"]
+    with pytest.raises(CompileError, match="labels y are 0 to 4 for 3 outputs"):
+        as_data(np.zeros((5, 4)), ONCE, np.arange(5), 3)
     for x, y in [(np.zeros((5, 2, 3)), None), (np.zeros((5, 7, 2, 3)), np.zeros(4, int))]:
         with pytest.raises(CompileError):
             as_data(x, STEP, y)
