@@ -14,7 +14,9 @@ from snnc.options import Options
 
 @click.command("finetune")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Artifact to write.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Artifact to write [MODEL.snnc]."
+)
 @click.option(
     "--data", type=click.Path(path_type=Path), required=True, help="Samples x and labels y."
 )
