@@ -27,7 +27,7 @@ from snnc.passes.calibration import FEW_SAMPLES, Calibration, counted
 from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS
 from snnc.preparing import Prepared
 from snnc.profile import PROFILES
-from snnc.quantization import MOST_GUARD, LayerChoice, Plan
+from snnc.quantization import MOST_GUARD, LayerChoice, Plan, heading
 from snnc.relower import options_of, plan_of
 from snnc.verify import float_graph
 
@@ -232,7 +232,7 @@ def _one_more(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
         bits = (plan.of(entry.name).bits or options.bits) + 1
         if entry.weights and bits <= 16:
             layers[entry.name] = replace(plan.of(entry.name), bits=bits)
-            lines.append(f'[layers."{entry.name}"] bits = {bits}')
+            lines.append(f"{heading(entry.name)} bits = {bits}")
     if not lines:
         return []
     how = f"--config snnc.toml with {', '.join(lines)}"
@@ -266,7 +266,7 @@ def _wider(artifact: Artifact, layer: str, options: Options, plan: Plan) -> list
     for more in (1, 2):
         if bits + more <= 16:
             own = replace(plan.of(layer), bits=bits + more)
-            how = f'--config snnc.toml with [layers."{layer}"] bits = {bits + more}'
+            how = f"--config snnc.toml with {heading(layer)} bits = {bits + more}"
             wish = replace(plan, layers={**plan.layers, layer: own}, file="the alternative")
             found.append(_Wish(f"{layer} in {bits + more} bits", how, options, wish))
     return found
@@ -279,7 +279,7 @@ def _finer(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
         guard = entry.facts.get("guard_bits")
         if isinstance(guard, int) and entry.words and guard + 4 <= MOST_GUARD:
             layers[entry.name] = LayerChoice(guard=guard + 4)
-            lines.append(f'[layers."{entry.name}"] guard = {guard + 4}')
+            lines.append(f"{heading(entry.name)} guard = {guard + 4}")
     if not lines:
         return []
     how = f"--config snnc.toml with {', '.join(lines)}"

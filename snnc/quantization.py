@@ -14,6 +14,7 @@ The exceptions are read from a TOML file::
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -113,6 +114,15 @@ class Plan:
 USUAL = Plan()
 
 
+def heading(layer: str) -> str:
+    r"""The head of a layer's table, with its name as TOML wants it.
+
+    >>> print(heading('a "b".c'))
+    [layers."a \"b\".c"]
+    """
+    return f"[layers.{json.dumps(layer, ensure_ascii=False)}]"
+
+
 def read_plan(path: Path, method: str) -> Plan:
     """Read ``snnc.toml``.
 
@@ -137,12 +147,12 @@ def read_plan(path: Path, method: str) -> Plan:
     for name, table in tables.items():
         if not isinstance(table, dict):
             text = f"{path.name} gives layer {name} {table!r} in place of a table"
-            problems.append(error("E331", text, help=f'write [layers."{name}"]'))
+            problems.append(error("E331", text, help=f"write {heading(name)}"))
             continue
         if any(isinstance(value, dict) for value in table.values()):
             inner = next(key for key, value in table.items() if isinstance(value, dict))
             text = f"{path.name} splits the name {name}.{inner} at its dot"
-            problems.append(error("E331", text, help=f'write [layers."{name}.{inner}"]'))
+            problems.append(error("E331", text, help=f"write {heading(f'{name}.{inner}')}"))
             continue
         wrong = _wrong(path.name, name, table)
         problems += wrong
