@@ -12,8 +12,9 @@ import torch
 
 import snnc
 from snnc.cli import run
-from snnc.diagnostics import CompileError
+from snnc.diagnostics import CompileError, Loc, fail
 from snnc.finetuning import finetune as module
+from snnc.finetuning.forms import Forms
 from tests.models import model_file
 from tests.realgraphs import mlp, recurrent, residual_conv
 
@@ -218,3 +219,18 @@ def test_a_loss_without_targets_is_refused_and_labels_may_be_whole_floats(tmp_pa
         for i, labels in enumerate((np.arange(40) % 3, np.arange(40) % 3.0))
     ]
     assert str(tuned[0].graph()) == str(tuned[1].graph())
+
+
+def test_numbers_that_nothing_can_be_made_of_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renewed(self: Forms, network: object, steps: int) -> None:
+        raise fail("E310", "lif0 needs more than 63 bits in the worst case", Loc("lif0"))
+
+    monkeypatch.setattr(Forms, "renewed", renewed)
+    model, data = model_file(tmp_path, mlp()), (samples("mlp"), None)
+    with pytest.raises(CompileError, match="needs more than 63 bits") as e:
+        snnc.finetune(model, tmp_path / "a", data, bits=2, epochs=1)
+    (found,) = e.value.diagnostics
+    assert (found.code, found.loc, found.help) == ("E336", Loc("lif0"), "lower the rate")
+    assert not (tmp_path / "a").exists()
