@@ -113,7 +113,7 @@ def check_samples(data: Data, name: str) -> None:
             rows = x.reshape(len(x), -1)
             bad |= ~np.isfinite(rows).all(1)
             if x.itemsize > np.dtype(np.float32).itemsize:
-                large |= (np.abs(rows) > LARGEST).any(1)
+                large |= (rows.max(1) > LARGEST) | (rows.min(1) < -LARGEST)
     for found, what, hint in (
         (bad, "NaN or infinity", "remove such samples"),
         (large, f"numbers beyond {LARGEST:.3g}", "scale them as in training, or remove them"),
