@@ -156,10 +156,12 @@ def _step_attributes(module: nn.Module, given: str | None) -> dict[str, int]:
     for path, m in module.named_modules():
         if type(m).__module__.startswith("torch."):
             continue
-        for name, value in vars(m).items():
+        named = (given.rpartition(".")[2],) if given else STEP_NAMES
+        for name in dict.fromkeys((*vars(m), *named)):  # also those of the class
             dotted = f"{path}.{name}" if path else name
             wanted = dotted == given if given else name in STEP_NAMES
-            if wanted and type(value) is int:
+            value = inspect.getattr_static(m, name, None) if wanted else None
+            if type(value) is int:
                 found[dotted] = value
     if given and not found:
         text = f"the module has no integer attribute {given!r}"

@@ -116,6 +116,30 @@ def test_data_dependent_branch_prints_nothing_of_torch(capsys: pytest.CaptureFix
     assert set(capsys.readouterr().err.splitlines()) == {"of the user"}
 
 
+class Shared(nn.Module):
+    """(B, 5), with numbers of steps in the class; ``length`` is used."""
+
+    num_steps = 5
+    length = 5
+
+    def __init__(self, used: str) -> None:
+        super().__init__()
+        self.fc, self.used = nn.Linear(5, 6), used
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v = torch.zeros(x.shape[0], 6)
+        for _ in range(getattr(self, self.used)):
+            v = 0.8 * v + self.fc(x)
+        return v
+
+
+@pytest.mark.parametrize(("used", "said"), [("num_steps", None), ("length", "length")])
+def test_steps_that_are_an_attribute_of_the_class(used: str, said: str | None) -> None:
+    net = Shared(used)
+    assert export(net, example(), steps_attribute=said).graph.steps == 5
+    assert used not in vars(net)
+
+
 class Described(nn.Module):
     """Takes a dict: events at every step, and a context that is the same at all."""
 
