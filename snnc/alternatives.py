@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from snnc.artifact import Artifact
 from snnc.budget import parse_budget
@@ -27,7 +28,7 @@ from snnc.passes.calibration import FEW_SAMPLES, Calibration, counted
 from snnc.passes.switched_kernel import INPUTS, ROUNDING, THRESHOLDS, WEIGHTS
 from snnc.preparing import Prepared
 from snnc.profile import PROFILES
-from snnc.quantization import MOST_GUARD, LayerChoice, Plan, heading
+from snnc.quantization import MOST_GUARD, Plan, heading
 from snnc.relower import options_of, plan_of
 from snnc.verify import float_graph
 
@@ -197,7 +198,7 @@ def _wishes(artifact: Artifact, why: Contributions) -> list[_Wish]:
                 found.append(_Wish(f"method {method}", how, options, other))
         worst = why.worst_layer
         if worst is not None and worst.layer is not None:
-            found += _wider(artifact, worst.layer, options, plan)
+            found += _wider(worst.layer, options, plan)
         if _own(plan):
             found += _one_more(artifact, options, plan)
         elif options.bits < 16:
@@ -227,17 +228,9 @@ def _own(plan: Plan) -> bool:
 
 def _one_more(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
     """One bit more in every layer, of layers with bits of their own."""
-    layers, lines = dict(plan.layers), []
-    for entry in artifact.manifest.layers:
-        bits = (plan.of(entry.name).bits or options.bits) + 1
-        if entry.weights and bits <= 16:
-            layers[entry.name] = replace(plan.of(entry.name), bits=bits)
-            lines.append(f"{heading(entry.name)} bits = {bits}")
-    if not lines:
-        return []
-    how = f"--config snnc.toml with {', '.join(lines)}"
-    wish = replace(plan, layers=layers, file="the alternative")
-    return [_Wish("1 bit more in all layers", how, options, wish)]
+    layers = [entry.name for entry in artifact.manifest.layers if entry.weights]
+    more = {n: bits + 1 for n in layers if (bits := plan.of(n).bits or options.bits) < 16}
+    return _changed("1 bit more in all layers", "bits", more, options, plan)
 
 
 def _mixed(artifact: Artifact, real: Graph, seen: Data, size: int) -> list[_Wish]:
@@ -259,32 +252,37 @@ def _mixed(artifact: Artifact, real: Graph, seen: Data, size: int) -> list[_Wish
     return [_Wish(f"gptq, bits by layer: {bits}", how, options, fit.plan)]
 
 
-def _wider(artifact: Artifact, layer: str, options: Options, plan: Plan) -> list[_Wish]:
+def _wider(layer: str, options: Options, plan: Plan) -> list[_Wish]:
     """More bits for one layer, which those that share its scales must take, too."""
-    bits = plan.of(layer).bits or options.bits
-    found = []
-    for more in (1, 2):
-        if bits + more <= 16:
-            own = replace(plan.of(layer), bits=bits + more)
-            how = f"--config snnc.toml with {heading(layer)} bits = {bits + more}"
-            wish = replace(plan, layers={**plan.layers, layer: own}, file="the alternative")
-            found.append(_Wish(f"{layer} in {bits + more} bits", how, options, wish))
+    bits, found = plan.of(layer).bits or options.bits, []
+    for wide in range(bits + 1, min(bits + 2, 16) + 1):
+        found += _changed(f"{layer} in {wide} bits", "bits", {layer: wide}, options, plan)
     return found
 
 
 def _finer(artifact: Artifact, options: Options, plan: Plan) -> list[_Wish]:
     """More guard bits for all neurons."""
-    layers, lines = dict(plan.layers), []
-    for entry in artifact.manifest.layers:
-        guard = entry.facts.get("guard_bits")
-        if isinstance(guard, int) and entry.words and guard + 4 <= MOST_GUARD:
-            layers[entry.name] = LayerChoice(guard=guard + 4)
-            lines.append(f"{heading(entry.name)} guard = {guard + 4}")
-    if not lines:
+    more = {
+        entry.name: guard + 4
+        for entry in artifact.manifest.layers
+        if entry.words
+        and isinstance(guard := entry.facts.get("guard_bits"), int)
+        and guard + 4 <= MOST_GUARD
+    }
+    return _changed("4 guard bits more", "guard", more, options, plan)
+
+
+def _changed(
+    name: str, key: str, values: dict[str, int], options: Options, plan: Plan
+) -> list[_Wish]:
+    """One key of ``snnc.toml`` with values for some layers; nothing if there are none."""
+    if not values:
         return []
-    how = f"--config snnc.toml with {', '.join(lines)}"
+    how = ", ".join(f"{heading(layer)} {key} = {value}" for layer, value in values.items())
+    changed: dict[str, Any] = {n: {key: value} for n, value in values.items()}
+    layers = plan.layers | {n: replace(plan.of(n), **own) for n, own in changed.items()}
     wish = replace(plan, layers=layers, file="the alternative")
-    return [_Wish("4 guard bits more", how, options, wish)]
+    return [_Wish(name, f"--config snnc.toml with {how}", options, wish)]
 
 
 def best_of(tried: list[Alternative], size: int) -> Alternative | None:
